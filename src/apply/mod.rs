@@ -1,0 +1,1 @@
+//! What changes on this host, and changing it: host plan, content, files, receipt.

@@ -1,0 +1,96 @@
+//! Where every library error becomes a message, a cause chain, hints and an exit code. All `From` impls live here.
+
+use crate::io::PathError;
+
+/// What kind of failure it is: the exit code, and what a person should look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Wrong usage of the command line.
+    Usage,
+    /// The profile, site or lock is wrong.
+    Input,
+    /// A registry or the network failed.
+    Registry,
+    /// A local file or disk: not writable, full, not found.
+    Local,
+    /// Integrity, signature or format: damaged, not a bundle, a newer format.
+    Integrity,
+    /// The host is not ready.
+    NotReady,
+    /// Apply failed and everything was put back.
+    RolledBack,
+    /// Apply failed and needs a person.
+    NeedsPerson,
+    /// A bug in Carrack.
+    Bug,
+    /// Interrupted by the user.
+    Interrupted,
+}
+
+impl Kind {
+    /// The process exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Usage => 2,
+            Self::Input => 10,
+            Self::Registry => 20,
+            Self::Local => 25,
+            Self::Integrity => 30,
+            Self::NotReady => 40,
+            Self::RolledBack => 50,
+            Self::NeedsPerson => 51,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What a command ends with when it fails.
+#[derive(Debug)]
+pub struct CliError {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// One line that states a fact, with the names in it.
+    pub message: String,
+    /// Why, outermost first, a line each.
+    pub causes: Vec<String>,
+    /// What to do next, a line each; commands as one would type them.
+    pub hints: Vec<String>,
+}
+
+impl CliError {
+    /// An error without cause or hint.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// An error with the message and causes of `error`.
+    pub fn from_error(kind: Kind, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes: Vec<String> = Vec::new();
+        let mut said = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Transparent wrappers repeat their source; once is enough for a reader.
+            if !said.contains(&text) {
+                causes.push(text.clone());
+                said = text;
+            }
+            next = cause.source();
+        }
+        Self { kind, message: error.to_string(), causes, hints: Vec::new() }
+    }
+
+    /// The same with one more hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<PathError> for CliError {
+    fn from(error: PathError) -> Self {
+        Self::from_error(Kind::Local, &error)
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands of `carrack-install`, the offline side.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::{CliError, Common, Ui};
+
+/// Install a Carrack bundle on a host without a network
+#[derive(Debug, Parser)]
+#[command(name = "carrack-install", version, subcommand_required = true, arg_required_else_help = true)]
+struct Installer {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs `carrack-install` with the process's arguments.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    super::exit(run(arguments))
+}
+
+/// Runs `carrack-install` with `arguments` (the program's name first) and returns its exit code.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    super::run(arguments, |parsed: &Installer| &parsed.common, execute)
+}
+
+fn execute(parsed: &Installer, _ui: &Ui) -> Result<(), CliError> {
+    match parsed.command {}
+}

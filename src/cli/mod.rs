@@ -1,0 +1,63 @@
+//! The only code that prints. One file per command: its arguments, its run function, its output.
+//!
+//! Steps return values and typed errors; this module turns them into text, JSON and exit codes.
+
+pub mod error;
+#[cfg(feature = "installer")]
+pub mod installer;
+#[cfg(feature = "operator")]
+pub mod operator;
+pub mod ui;
+
+pub use error::{CliError, Kind};
+pub use ui::Ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Flags that every command of both binaries takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Common {
+    /// Print one JSON document on standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only data and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print more about what is done
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Whether to colour what is printed for people
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ui::Color,
+}
+
+/// Parses `arguments` as `P` and runs it, printing its error where there is one. The result is the exit code of
+/// design/cli.md's table.
+fn run<P: clap::Parser>(
+    arguments: impl IntoIterator<Item = OsString>,
+    common: impl Fn(&P) -> &Common,
+    execute: impl FnOnce(&P, &Ui) -> Result<(), CliError>,
+) -> u8 {
+    let parsed = match P::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Clap decides between standard output (help, version) and standard error; a closed pipe is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Kind::Usage.code() } else { 0 };
+        }
+    };
+    let ui = Ui::new(common(&parsed));
+    match execute(&parsed, &ui) {
+        Ok(()) => 0,
+        Err(error) => {
+            ui.error(&error);
+            error.kind.code()
+        }
+    }
+}
+
+/// The same as a process exit code.
+fn exit(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}

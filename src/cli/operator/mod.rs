@@ -1,0 +1,35 @@
+//! The commands of `carrack`, the connected side.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::{CliError, Common, Ui};
+
+/// Carry Kubernetes clusters across an air gap
+#[derive(Debug, Parser)]
+#[command(name = "carrack", version, subcommand_required = true, arg_required_else_help = true)]
+struct Operator {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs `carrack` with the process's arguments.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    super::exit(run(arguments))
+}
+
+/// Runs `carrack` with `arguments` (the program's name first) and returns its exit code.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    super::run(arguments, |parsed: &Operator| &parsed.common, execute)
+}
+
+fn execute(parsed: &Operator, _ui: &Ui) -> Result<(), CliError> {
+    match parsed.command {}
+}

@@ -1,0 +1,179 @@
+//! How things are printed: data on standard output, everything else on standard error.
+#![expect(clippy::print_stderr, reason = "this module is the one place that prints")]
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{CliError, Common};
+use crate::progress::Progress;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Even into a file or pipe
+    Always,
+    /// Never
+    Never,
+}
+
+/// The user's wishes about output, and the only way to print.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool,
+}
+
+impl Ui {
+    /// Reads the wishes from the common flags and the environment.
+    pub fn new(common: &Common) -> Self {
+        let color = match common.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal(),
+        };
+        Self { json: common.json, quiet: common.quiet, verbose: common.verbose, color }
+    }
+
+    /// Whether one JSON document is wanted on standard output.
+    pub fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints data on standard output, adding a line end. A reader that has gone away (`| head`) is no failure.
+    pub fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{}", text.strip_suffix('\n').unwrap_or(text));
+    }
+
+    /// Prints a value as the command's one JSON document.
+    ///
+    /// # Errors
+    /// Where the value cannot be written as JSON, which is a bug.
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| CliError::from_error(super::Kind::Bug, &error))?;
+        self.data(&text);
+        Ok(())
+    }
+
+    /// Says something about the work, on standard error.
+    pub fn status(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Says a detail that only `--verbose` wants.
+    pub fn detail(&self, text: &str) {
+        if self.verbose && !self.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// Says something that may be wrong, without ending the work.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{} {text}", self.paint("33", "warning:"));
+        }
+    }
+
+    /// Prints an error: as JSON on standard output where that is wanted, else for people on standard error.
+    pub fn error(&self, error: &CliError) {
+        if self.json {
+            let document = serde_json::json!({"error": {
+                "code": error.kind.code(), "message": error.message, "causes": error.causes, "hints": error.hints,
+            }});
+            self.data(&format!("{document:#}"));
+            return;
+        }
+        eprintln!("{} {}", self.paint("31", "error:"), error.message);
+        for cause in &error.causes {
+            eprintln!("  cause: {cause}");
+        }
+        for hint in &error.hints {
+            eprintln!("  {} {hint}", self.paint("36", "hint:"));
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Shows `progress` until the result is dropped: a bar on a terminal, a line every ten seconds elsewhere.
+    pub fn show(&self, verb: &'static str, progress: &Arc<Progress>) -> Shown {
+        let stop = Arc::new(AtomicBool::new(false));
+        if self.quiet || self.json {
+            return Shown { stop, thread: None };
+        }
+        let (stopped, progress) = (Arc::clone(&stop), Arc::clone(progress));
+        let thread = std::thread::spawn(move || {
+            if std::io::stderr().is_terminal() {
+                draw_bar(verb, &progress, &stopped);
+            } else {
+                print_lines(verb, &progress, &stopped);
+            }
+        });
+        Shown { stop, thread: Some(thread) }
+    }
+}
+
+/// Progress on display; see [`Ui::show`].
+pub struct Shown {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic in there has been printed already and must not hide the command's own result.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn draw_bar(verb: &str, progress: &Progress, stopped: &AtomicBool) {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let template = "{prefix} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {wide_bar} {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(verb.to_owned());
+    while !stopped.load(Ordering::Relaxed) {
+        let (done, total) = progress.counts();
+        bar.set_length(total);
+        bar.set_position(done);
+        bar.set_message(progress.in_flight().join(" "));
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    bar.finish_and_clear();
+}
+
+fn print_lines(verb: &str, progress: &Progress, stopped: &AtomicBool) {
+    const EVERY: Duration = Duration::from_secs(10);
+    let start = Instant::now();
+    let mut due = start + EVERY;
+    while !stopped.load(Ordering::Relaxed) {
+        std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        if Instant::now() >= due {
+            let (done, total) = progress.counts();
+            let rate = (done as f64 / start.elapsed().as_secs_f64()) as u64;
+            let left = total.saturating_sub(done).checked_div(rate).unwrap_or(0);
+            eprintln!("{verb} {} of {}, {}/s, {left} s left", HumanBytes(done), HumanBytes(total), HumanBytes(rate));
+            due += EVERY;
+        }
+    }
+}

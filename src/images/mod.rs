@@ -1,0 +1,1 @@
+//! Discovery: which images a profile needs, and why each one.

@@ -1,0 +1,42 @@
+//! Carrack carries Kubernetes clusters across an air gap: a cluster profile becomes one bundle file, and the bundle
+//! becomes running software on a host without a network.
+//!
+//! ```text
+//! profile ─► images ─► lock ─► plan ─► fetch ═► bundle ═► trust ─► host plan ─► apply ─► receipt
+//! ───────────────── carrack ──────────────────  media  ───────────── carrack-install ───────────
+//! ```
+//!
+//! Every step is a module that takes the typed result of the step before it and returns its own; none reaches back.
+//! Imports go one way too, and a test checks it: `bin → cli → steps → {registry, bundle, host} → {oci, io}`. The
+//! installer's side never imports `registry`, `images`, `lock` or `fetch`.
+//!
+//! | step | module |
+//! | --- | --- |
+//! | what the cluster needs | [`profile`] |
+//! | which images, and why each | [`images`] |
+//! | which digests exactly | [`lock`] |
+//! | where blobs come from | [`registry`] |
+//! | lock and registry to bundle | [`fetch`] |
+//! | the bytes of a bundle | [`bundle`] |
+//! | whether to believe it | [`trust`] |
+//! | facts about this machine | [`host`] |
+//! | what changes, and changing it | [`apply`] |
+
+pub mod apply;
+pub mod bundle;
+pub mod cli;
+#[cfg(feature = "operator")]
+pub mod fetch;
+pub mod host;
+#[cfg(feature = "operator")]
+pub mod images;
+pub mod io;
+#[cfg(feature = "operator")]
+pub mod lock;
+pub mod oci;
+#[cfg(feature = "operator")]
+pub mod profile;
+pub mod progress;
+#[cfg(feature = "operator")]
+pub mod registry;
+pub mod trust;

@@ -1,0 +1,1 @@
+//! `carrack.lock`: which digest each reference means.

@@ -1,0 +1,55 @@
+//! Content descriptors (OCI image-spec 1.1, descriptor.md).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Platform};
+
+/// Annotations, in the order in which they are written.
+pub type Annotations = BTreeMap<String, String>;
+
+/// Names content: what it is, how long, and what it hashes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Media type of the content.
+    pub media_type: String,
+    /// Digest of the content.
+    pub digest: Digest,
+    /// Length of the content in bytes.
+    pub size: u64,
+    /// The artifact's own type, where the content is a manifest of an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// What the content is made for, where an index lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// Free-form facts; keys are reverse domain names.
+    #[serde(default, deserialize_with = "super::manifest::null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: Annotations,
+}
+
+impl Descriptor {
+    /// Describes `content`.
+    pub fn of(media_type: &str, content: &[u8]) -> Self {
+        Self::new(media_type, Digest::of(content), content.len() as u64)
+    }
+
+    /// A descriptor without the optional parts.
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            artifact_type: None,
+            platform: None,
+            annotations: Annotations::new(),
+        }
+    }
+
+    /// The annotation `key`, where present.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.get(key).map(String::as_str)
+    }
+}

@@ -1,0 +1,38 @@
+//! Media types that Carrack reads or writes, and what they say about content.
+
+/// OCI image manifest.
+pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI image index.
+pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// OCI image configuration.
+pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Docker image manifest, version 2 schema 2.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// Docker manifest list.
+pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Everything that a registry may be asked to return for a reference.
+pub const MANIFESTS: [&str; 4] = [IMAGE_MANIFEST, IMAGE_INDEX, DOCKER_MANIFEST, DOCKER_MANIFEST_LIST];
+
+/// A Carrack bundle: the artifact type of `index.json`.
+pub const BUNDLE: &str = "application/vnd.carrack.bundle.v1+json";
+/// The cluster profile in a bundle: an artifact manifest whose config is the resolved profile.
+pub const PROFILE: &str = "application/vnd.carrack.profile.v1+json";
+/// A file for the host, with its path and mode in annotations.
+pub const HOST_FILE: &str = "application/vnd.carrack.host-file.v1";
+/// A file of Kubernetes manifests.
+pub const KUBERNETES_MANIFEST: &str = "application/vnd.carrack.kubernetes-manifest.v1+yaml";
+
+/// Whether the type names a manifest list or image index.
+pub fn is_index(media_type: &str) -> bool {
+    media_type == IMAGE_INDEX || media_type == DOCKER_MANIFEST_LIST
+}
+
+/// Whether the type names an image manifest.
+pub fn is_manifest(media_type: &str) -> bool {
+    media_type == IMAGE_MANIFEST || media_type == DOCKER_MANIFEST
+}
+
+/// Whether content of this type is compressed already, so that compressing it again costs time and saves nothing.
+pub fn is_compressed(media_type: &str) -> bool {
+    ["+gzip", ".gzip", "+zstd", ".zstd"].iter().any(|suffix| media_type.ends_with(suffix))
+}
