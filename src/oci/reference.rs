@@ -250,7 +250,6 @@ mod tests {
             "a//b",
             "a/",
             "/a",
-            "A/b",
             "docker.io/Library/nginx",
             "a:b:c",
             "a b",
