@@ -1,1 +1,3 @@
+//! Build-time code generation.
+
 fn main() {}

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Descriptor, Digest, Platform, Reference};
+use super::annotation;
+use super::head::Named;
+use crate::oci::{
+    Descriptor, Digest, ImageConfig, ImageIndex, Manifest, Platform, Reference, ReferenceError, media_type,
+};
 
 /// Everything in a bundle, read from its head and checked against its digests.
 #[derive(Debug, Clone)]
@@ -11,6 +15,10 @@ pub struct Contents {
     pub identity: Digest,
     /// The resolved profile.
     pub profile: ResolvedProfile,
+    /// When it says it was made (RFC 3339), where it does.
+    pub created: Option<String>,
+    /// The oldest installer that may apply it.
+    pub requires_installer: Option<semver::Version>,
     /// Files for the host, in the profile's order.
     pub files: Vec<HostFile>,
     /// Kubernetes manifests, in the profile's order.
@@ -108,4 +116,150 @@ pub struct BundledManifest {
     pub config: Descriptor,
     /// The image's layers, lowest first.
     pub layers: Vec<Descriptor>,
+}
+
+impl Contents {
+    /// What needs the blob, for people: `, needed by A, B and 3 more`; empty where nothing in particular does.
+    pub fn needed_by(&self, digest: &Digest) -> String {
+        let files = self.files.iter().filter(|file| file.blob.digest == *digest).map(|file| file.path.clone());
+        let manifests = self.manifests.iter().filter(|manifest| manifest.blob.digest == *digest);
+        let manifests = manifests.map(|manifest| format!("{}/{}", manifest.pack, manifest.name));
+        let images = self.images.iter().filter(|image| image.needs(digest)).map(|image| image.reference.to_string());
+        let users: Vec<String> = files.chain(manifests).chain(images).collect();
+        match users.as_slice() {
+            [] => String::new(),
+            few if few.len() <= 3 => format!(", needed by {}", few.join(", ")),
+            many => format!(", needed by {} and {} more", many[..2].join(", "), many.len() - 2),
+        }
+    }
+}
+
+impl BundledImage {
+    /// Whether the image is not in the bundle, so that the host's runtime has to pull it.
+    pub fn is_absent(&self) -> bool {
+        self.manifests.is_empty()
+    }
+
+    fn needs(&self, digest: &Digest) -> bool {
+        let in_manifest = |manifest: &BundledManifest| {
+            manifest.descriptor.digest == *digest
+                || manifest.config.digest == *digest
+                || manifest.layers.iter().any(|layer| layer.digest == *digest)
+        };
+        self.target.digest == *digest || self.manifests.iter().any(in_manifest)
+    }
+}
+
+/// Builds the contents from the index and the documents that were read. The error is a reason, for
+/// [`super::BundleError::Damaged`].
+pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> Result<Contents, String> {
+    let is_profile = |descriptor: &&Descriptor| descriptor.artifact_type.as_deref() == Some(media_type::PROFILE);
+    let mut profiles = index.manifests.iter().filter(is_profile);
+    let (Some(profile), None) = (profiles.next(), profiles.next()) else {
+        return Err("it does not name exactly one profile".to_owned());
+    };
+    let Some(Manifest::Image(artifact)) = named.manifests.get(&profile.digest) else {
+        return Err("its profile is missing".to_owned());
+    };
+    let config = named.documents.get(&artifact.config.digest).ok_or("its profile's content is missing")?;
+    let resolved = serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
+    let requires = artifact.annotations.get(annotation::REQUIRES_INSTALLER);
+    let requires = requires.map(|text| text.parse().map_err(|_| format!("{text:?} is not a version"))).transpose()?;
+    let mut contents = Contents {
+        identity,
+        profile: resolved,
+        created: index.annotations.get(annotation::CREATED).cloned(),
+        requires_installer: requires,
+        files: Vec::new(),
+        manifests: Vec::new(),
+        images: Vec::new(),
+    };
+    for layer in &artifact.layers {
+        match layer.media_type.as_str() {
+            media_type::HOST_FILE => contents.files.push(host_file(layer)?),
+            media_type::KUBERNETES_MANIFEST => contents.manifests.push(manifest_file(layer)?),
+            other => return Err(format!("its profile holds a {other:?}, which this Carrack does not know")),
+        }
+    }
+    let images = index.manifests.iter().filter(|descriptor| !is_profile(descriptor));
+    contents.images = images.map(|descriptor| image(descriptor, named)).collect::<Result<_, _>>()?;
+    Ok(contents)
+}
+
+fn required<'a>(layer: &'a Descriptor, key: &str) -> Result<&'a str, String> {
+    layer.annotation(key).ok_or_else(|| format!("blob {} has no annotation {key}", layer.digest))
+}
+
+fn host_file(layer: &Descriptor) -> Result<HostFile, String> {
+    let path = required(layer, annotation::PATH)?;
+    let clean = path.starts_with('/') && path[1..].split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if !clean || path.contains('\0') {
+        return Err(format!("the host file {path:?} has no plain absolute path"));
+    }
+    let mode = required(layer, annotation::MODE)?;
+    let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777);
+    let mode = mode.ok_or_else(|| format!("the host file {path:?} has a mode that is none"))?;
+    let platform = layer.annotation(annotation::PLATFORM);
+    let platform = platform.map(|text| text.parse().map_err(|error| format!("the host file {path:?}: {error}")));
+    Ok(HostFile {
+        blob: layer.clone(),
+        pack: required(layer, annotation::PACK)?.to_owned(),
+        path: path.to_owned(),
+        mode,
+        owner: layer.annotation(annotation::OWNER).map(str::to_owned),
+        platform: platform.transpose()?,
+    })
+}
+
+fn manifest_file(layer: &Descriptor) -> Result<ManifestFile, String> {
+    let (pack, name) = (required(layer, annotation::PACK)?, required(layer, annotation::TITLE)?);
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['/', '\0']);
+    if !plain(pack) || !plain(name) {
+        return Err(format!("the manifest {pack:?}/{name:?} has no plain name"));
+    }
+    Ok(ManifestFile { blob: layer.clone(), pack: pack.to_owned(), name: name.to_owned() })
+}
+
+fn image(descriptor: &Descriptor, named: &Named) -> Result<BundledImage, String> {
+    let name = required(descriptor, annotation::CONTAINERD_NAME)?;
+    let reference: Reference = name.parse().map_err(|error: ReferenceError| error.to_string())?;
+    if reference.to_string() != name {
+        return Err(format!("the image name {name:?} is not in its full form"));
+    }
+    let mut image = BundledImage { reference, target: descriptor.clone(), index: None, manifests: Vec::new() };
+    match named.manifests.get(&descriptor.digest) {
+        None if descriptor.annotation(annotation::ABSENT).is_some() => return Ok(image),
+        None => return Err(format!("the image {name} is missing")),
+        Some(Manifest::Image(_)) => image.manifests.extend(bundled_manifest(descriptor, named)?),
+        Some(Manifest::Index(index)) => {
+            image.index = named.documents.get(&descriptor.digest).cloned();
+            for child in &index.manifests {
+                image.manifests.extend(bundled_manifest(child, named)?);
+            }
+        }
+    }
+    if image.manifests.is_empty() {
+        return Err(format!("the image {name} has an index and none of its manifests"));
+    }
+    Ok(image)
+}
+
+/// The manifest, where it is in the bundle.
+fn bundled_manifest(descriptor: &Descriptor, named: &Named) -> Result<Option<BundledManifest>, String> {
+    let (Some(Manifest::Image(manifest)), Some(raw)) =
+        (named.manifests.get(&descriptor.digest), named.documents.get(&descriptor.digest))
+    else {
+        return Ok(None);
+    };
+    let config = named.documents.get(&manifest.config.digest);
+    let config = config.ok_or_else(|| format!("blob {} is missing", manifest.config.digest))?;
+    // Artifacts that are no container images have configurations of other kinds, and no platform.
+    let platform = || ImageConfig::parse(config).ok().map(|config| config.platform);
+    Ok(Some(BundledManifest {
+        descriptor: descriptor.clone(),
+        raw: raw.clone(),
+        platform: descriptor.platform.clone().or_else(platform),
+        config: manifest.config.clone(),
+        layers: manifest.layers.clone(),
+    }))
 }

@@ -1,0 +1,254 @@
+//! Writing a planned bundle: every blob straight to its place in `OUT.partial`, which becomes `OUT` as the last act.
+//!
+//! The partial file is its own journal. Its first bytes, the head, tell which plan it belongs to, and what it holds of a
+//! blob is believed after hashing alone, so nothing has to be synced or recorded on the way.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{self, BLOCK_DATA, stored_position};
+use super::plan::{BundlePlan, StoredPlace};
+use super::seek_table;
+use super::tail::TailWriter;
+use crate::io::{AtPath, Mismatch, PathError, sync_dir};
+use crate::oci::Digester;
+
+/// Data bytes that are written at once, and what an interruption costs of each blob that was under way, at most.
+pub const CHUNK_DATA: u64 = 1 << 20;
+
+/// A bundle under construction.
+pub struct PartialBundle {
+    file: Arc<File>,
+    partial: PathBuf,
+    target: PathBuf,
+    resumed: bool,
+}
+
+/// Why a blob could not be put in its place.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The disk.
+    #[error(transparent)]
+    Io(#[from] PathError),
+    /// The blob is not what the plan says.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+}
+
+impl PartialBundle {
+    /// Opens `TARGET.partial` for `plan`, going on with what an interrupted build of the same plan left there.
+    ///
+    /// # Errors
+    /// Where the file cannot be made, locked, read or written, or its disk has no room for the whole bundle.
+    pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = target.with_file_name(name);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
+        let file = file.at("create", &partial)?;
+        let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        lock.map_err(|_| io::Error::other("another build is writing it")).at("open", &partial)?;
+        let resumed = begins_with(&file, &plan.head);
+        if !resumed {
+            file.set_len(0).at("empty", &partial)?;
+        }
+        let this = Self { file: Arc::new(file), partial, target: target.to_owned(), resumed };
+        this.reserve(plan)?;
+        if !resumed {
+            this.write(&plan.head, 0)?;
+        }
+        for blob in &plan.stored {
+            this.write(&blob.gap.encoded, blob.offset - blob.gap.encoded.len() as u64)?;
+        }
+        Ok(this)
+    }
+
+    /// Whether an earlier build's work is there.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// A full disk is told before the first blob is fetched, not after the last but one.
+    fn reserve(&self, plan: &BundlePlan) -> Result<(), PathError> {
+        let stat = rustix::fs::fstatvfs(&*self.file).at("examine the filesystem of", &self.partial)?;
+        let metadata = self.file.metadata().at("examine", &self.partial)?;
+        let held = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+        let (free, needed) = (stat.f_bavail * stat.f_frsize, plan.length_at_most().saturating_sub(held));
+        if free < needed {
+            let text = format!("the bundle needs {needed} bytes more and its filesystem has {free} free");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, text)).at("write", &self.partial);
+        }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
+        self.file.write_all_at(bytes, offset).at("write", &self.partial)
+    }
+
+    /// Where the blob `place` is to be streamed to.
+    ///
+    /// # Errors
+    /// Where what is there already cannot be read.
+    pub fn stored(&self, place: &StoredPlace) -> Result<StoredBlob, PathError> {
+        let mut blob = StoredBlob {
+            file: Arc::clone(&self.file),
+            partial: self.partial.clone(),
+            place: place.clone(),
+            position: 0,
+            digester: Digester::new(),
+            buffer: Vec::new(),
+            chunk_start: 0,
+        };
+        if self.resumed {
+            blob.resume()?;
+        }
+        Ok(blob)
+    }
+
+    /// Where the blobs of the tail are to be streamed to, one after another.
+    pub fn tail<'a>(&self, plan: &'a BundlePlan, level: i32) -> TailWriter<'a> {
+        TailWriter::new(Arc::clone(&self.file), self.partial.clone(), plan, level)
+    }
+
+    /// Ends the file and gives it its name, replacing what had it. `tail` are the lengths of the tail's frames, as
+    /// [`TailWriter::finish`] returned them. Returns the bundle's length in bytes.
+    ///
+    /// # Errors
+    /// Where writing, syncing or renaming fails; then `TARGET` is what it was.
+    pub fn commit(self, plan: &BundlePlan, tail: &[(u32, u32)]) -> Result<u64, PathError> {
+        let mut frames = plan.frames.clone();
+        frames.extend(tail);
+        let end_offset = frames.iter().map(|(length, _)| u64::from(*length)).sum();
+        frames.push((plan.end.encoded.len() as u32, plan.end.data));
+        let mut end = plan.end.encoded.clone();
+        end.extend(seek_table::encode(frames.into_iter()));
+        self.write(&end, end_offset)?;
+        let length = end_offset + end.len() as u64;
+        self.file.set_len(length).at("set the length of", &self.partial)?;
+        self.file.sync_all().at("sync", &self.partial)?;
+        std::fs::rename(&self.partial, &self.target).at("rename to", &self.target)?;
+        sync_dir(self.target.parent().unwrap_or(Path::new(".")))?;
+        Ok(length)
+    }
+}
+
+fn begins_with(file: &File, head: &[u8]) -> bool {
+    let mut found = vec![0; head.len()];
+    file.read_exact_at(&mut found, 0).is_ok() && found == head
+}
+
+/// A blob being streamed to its fixed place.
+pub struct StoredBlob {
+    file: Arc<File>,
+    partial: PathBuf,
+    place: StoredPlace,
+    position: u64,
+    digester: Digester,
+    buffer: Vec<u8>,
+    chunk_start: u64,
+}
+
+impl StoredBlob {
+    /// Data bytes that are there; what is pushed next goes after them.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Takes over what an interrupted build wrote. A chunk is whole when the one after it was begun, because one writer
+    /// wrote them in order; the last one is believed only when the blob's digest says so.
+    fn resume(&mut self) -> Result<(), PathError> {
+        let (mut chunk, mut before_last) = (Vec::new(), None);
+        while self.position < self.place.size {
+            let data = CHUNK_DATA.min(self.place.size - self.position);
+            if !self.read_chunk(data, &mut chunk)? {
+                break;
+            }
+            before_last = Some((self.position, self.digester.clone()));
+            self.digester.update(&chunk);
+            self.position += data;
+        }
+        let complete = self.position == self.place.size && self.digester.clone().finish() == self.place.digest;
+        if let (false, Some((position, digester))) = (complete, before_last) {
+            (self.position, self.digester) = (position, digester);
+        }
+        Ok(())
+    }
+
+    /// Reads `data` bytes at the current position, or tells that no chunk was written there.
+    fn read_chunk(&self, data: u64, chunk: &mut Vec<u8>) -> Result<bool, PathError> {
+        chunk.clear();
+        let (mut at, end) = (self.position, self.position + data);
+        while at < end {
+            let (prefix, block) = frame::block_prefix(at, self.place.size);
+            let prefix: Vec<u8> = prefix.collect();
+            let mut found = vec![0; prefix.len() + block];
+            match self.file.read_exact_at(&mut found, self.place.offset + stored_position(at)) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                other => other.at("read", &self.partial)?,
+            }
+            let Some(data) = found.strip_prefix(prefix.as_slice()) else { return Ok(false) };
+            chunk.extend_from_slice(data);
+            at += block as u64;
+        }
+        Ok(true)
+    }
+
+    /// Begins again with the first byte: what had been written turned out not to be the blob.
+    pub fn restart(&mut self) {
+        (self.position, self.chunk_start, self.digester) = (0, 0, Digester::new());
+        self.buffer.clear();
+    }
+
+    /// Adds the next bytes of the blob.
+    ///
+    /// # Errors
+    /// Where the disk fails, or there are more bytes than planned.
+    pub fn push(&mut self, mut data: &[u8]) -> Result<(), WriteError> {
+        let (got, want) = (self.position + data.len() as u64, self.place.size);
+        if got > want {
+            return Err(Mismatch::Size { digest: self.place.digest, got, want }.into());
+        }
+        self.digester.update(data);
+        while !data.is_empty() {
+            if self.buffer.is_empty() {
+                self.chunk_start = self.position;
+            }
+            let within = self.position % BLOCK_DATA;
+            let (prefix, block) = frame::block_prefix(self.position - within, want);
+            if within == 0 {
+                self.buffer.extend(prefix);
+            }
+            let count = (block - within as usize).min(data.len());
+            self.buffer.extend_from_slice(&data[..count]);
+            self.position += count as u64;
+            data = &data[count..];
+            if self.position.is_multiple_of(CHUNK_DATA) || self.position == want {
+                self.write_chunk()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_chunk(&mut self) -> Result<(), PathError> {
+        let offset = self.place.offset + stored_position(self.chunk_start);
+        self.file.write_all_at(&self.buffer, offset).at("write", &self.partial)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Checks that all bytes came and are the right ones.
+    ///
+    /// # Errors
+    /// [`Mismatch`] otherwise.
+    pub fn finish(&self) -> Result<(), Mismatch> {
+        let (digest, got, want) = (self.place.digest, self.position, self.place.size);
+        if got != want {
+            return Err(Mismatch::Size { digest, got, want });
+        }
+        let got = self.digester.clone().finish();
+        if got == digest { Ok(()) } else { Err(Mismatch::Digest { got, want: digest }) }
+    }
+}
