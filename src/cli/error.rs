@@ -1,5 +1,6 @@
 //! Where every library error becomes a message, a cause chain, hints and an exit code. All `From` impls live here.
 
+use crate::bundle::BundleError;
 use crate::io::PathError;
 
 /// What kind of failure it is: the exit code, and what a person should look at.
@@ -92,5 +93,19 @@ impl CliError {
 impl From<PathError> for CliError {
     fn from(error: PathError) -> Self {
         Self::from_error(Kind::Local, &error)
+    }
+}
+
+impl From<BundleError> for CliError {
+    fn from(error: BundleError) -> Self {
+        let hint = match &error {
+            BundleError::Io(_) => return Self::from_error(Kind::Local, &error),
+            BundleError::NotABundle { .. } => "copy the file again, or make one with: carrack build PROFILE -o BUNDLE",
+            BundleError::Newer { .. } => "use the carrack and carrack-install that came with the bundle",
+            BundleError::Damaged { .. } => {
+                "copy the bundle again from where it was built, and compare: carrack verify BUNDLE"
+            }
+        };
+        Self::from_error(Kind::Integrity, &error).hint(hint)
     }
 }

@@ -8,6 +8,7 @@ pub mod installer;
 #[cfg(feature = "operator")]
 pub mod operator;
 pub mod ui;
+mod verify;
 
 pub use error::{CliError, Kind};
 pub use ui::Ui;

@@ -177,3 +177,8 @@ fn print_lines(verb: &str, progress: &Progress, stopped: &AtomicBool) {
         }
     }
 }
+
+/// A count of bytes for people: `1.50 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    HumanBytes(count).to_string()
+}

@@ -1,11 +1,14 @@
 //! The commands of `carrack`, the connected side.
 
+mod diff;
+mod inspect;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{CliError, Common, Ui};
+use super::{CliError, Common, Ui, verify};
 
 /// Carry Kubernetes clusters across an air gap
 #[derive(Debug, Parser)]
@@ -18,7 +21,11 @@ struct Operator {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Diff(diff::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+}
 
 /// Runs `carrack` with the process's arguments.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -30,6 +37,10 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     super::run(arguments, |parsed: &Operator| &parsed.common, execute)
 }
 
-fn execute(parsed: &Operator, _ui: &Ui) -> Result<(), CliError> {
-    match parsed.command {}
+fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
+    match &parsed.command {
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Inspect(args) => inspect::run(args, ui),
+        Command::Verify(args) => verify::run(args, ui),
+    }
 }

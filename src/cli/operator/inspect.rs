@@ -1,0 +1,154 @@
+//! `carrack inspect`: what is inside a bundle, from its head alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::bundle::{Bundle, BundledImage, Contents};
+use crate::cli::ui::bytes;
+use crate::cli::{CliError, Ui};
+use crate::oci::{Digest, Platform};
+
+/// Show what is inside a bundle
+///
+/// Reads the head of the bundle, which takes milliseconds whatever its size, and checks that alone; `carrack verify`
+/// checks everything.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    version: u32,
+    identity: Digest,
+    name: &'a str,
+    profile_version: &'a str,
+    description: &'a str,
+    created: &'a Option<String>,
+    platforms: &'a [Platform],
+    images: Vec<ImageReport>,
+    files: Vec<FileReport<'a>>,
+    manifests: Vec<ManifestReport<'a>>,
+    /// Bytes of all blobs that images, files and manifests need, each counted once.
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ImageReport {
+    reference: String,
+    digest: Digest,
+    present: bool,
+    platforms: Vec<String>,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FileReport<'a> {
+    pack: &'a str,
+    path: &'a str,
+    mode: String,
+    digest: Digest,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ManifestReport<'a> {
+    pack: &'a str,
+    name: &'a str,
+    digest: Digest,
+    bytes: u64,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let bundle = Bundle::open(&args.bundle)?;
+    let contents = bundle.contents();
+    let report = Report {
+        version: 1,
+        identity: contents.identity,
+        name: &contents.profile.name,
+        profile_version: &contents.profile.version,
+        description: &contents.profile.description,
+        created: &contents.created,
+        platforms: &contents.profile.platforms,
+        images: contents.images.iter().map(image_report).collect(),
+        files: contents.files.iter().map(file_report).collect(),
+        manifests: contents.manifests.iter().map(manifest_report).collect(),
+        bytes: total_bytes(contents),
+    };
+    if ui.wants_json() {
+        return ui.json(&report);
+    }
+    ui.data(&text(&report));
+    Ok(())
+}
+
+/// Size of every blob by digest that the image's manifests name, themselves included.
+pub(super) fn image_blobs(image: &BundledImage) -> BTreeMap<Digest, u64> {
+    let index = image.index.iter().map(|_| (image.target.digest, image.target.size));
+    let manifests = image.manifests.iter().flat_map(|manifest| {
+        [&manifest.descriptor, &manifest.config]
+            .into_iter()
+            .chain(&manifest.layers)
+            .map(|blob| (blob.digest, blob.size))
+    });
+    index.chain(manifests).collect()
+}
+
+fn total_bytes(contents: &Contents) -> u64 {
+    let files = contents.files.iter().map(|file| (file.blob.digest, file.blob.size));
+    let manifests = contents.manifests.iter().map(|file| (file.blob.digest, file.blob.size));
+    let images = contents.images.iter().flat_map(image_blobs);
+    files.chain(manifests).chain(images).collect::<BTreeMap<_, _>>().values().sum()
+}
+
+fn image_report(image: &BundledImage) -> ImageReport {
+    let platforms: BTreeSet<String> =
+        image.manifests.iter().filter_map(|manifest| manifest.platform.as_ref()).map(Platform::to_string).collect();
+    ImageReport {
+        reference: image.reference.to_string(),
+        digest: image.target.digest,
+        present: !image.is_absent(),
+        platforms: platforms.into_iter().collect(),
+        bytes: image_blobs(image).values().sum(),
+    }
+}
+
+fn file_report(file: &crate::bundle::HostFile) -> FileReport<'_> {
+    FileReport {
+        pack: &file.pack,
+        path: &file.path,
+        mode: format!("{:04o}", file.mode),
+        digest: file.blob.digest,
+        bytes: file.blob.size,
+    }
+}
+
+fn manifest_report(file: &crate::bundle::ManifestFile) -> ManifestReport<'_> {
+    ManifestReport { pack: &file.pack, name: &file.name, digest: file.blob.digest, bytes: file.blob.size }
+}
+
+fn text(report: &Report<'_>) -> String {
+    let platforms: Vec<String> = report.platforms.iter().map(Platform::to_string).collect();
+    let mut lines = vec![format!("{} {} ({})", report.name, report.profile_version, platforms.join(", "))];
+    lines.extend((!report.description.is_empty()).then(|| report.description.to_owned()));
+    lines.push(format!("identity {}", report.identity));
+    lines.extend(report.created.iter().map(|created| format!("created {created}")));
+    lines.push(format!("\n{} images, {} with files and manifests", report.images.len(), bytes(report.bytes)));
+    for image in &report.images {
+        let size = if image.present { bytes(image.bytes) } else { "absent".to_owned() };
+        lines.push(format!("  {} {} {size}", image.reference, image.digest));
+    }
+    if !report.files.is_empty() {
+        lines.push(format!("\n{} host files", report.files.len()));
+        lines.extend(report.files.iter().map(|f| format!("  {} {} {} ({})", f.path, f.mode, bytes(f.bytes), f.pack)));
+    }
+    if !report.manifests.is_empty() {
+        lines.push(format!("\n{} manifest files", report.manifests.len()));
+        lines.extend(report.manifests.iter().map(|m| format!("  {}/{} {}", m.pack, m.name, bytes(m.bytes))));
+    }
+    lines.join("\n")
+}

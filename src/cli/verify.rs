@@ -1,0 +1,72 @@
+//! `carrack verify` and `carrack-install verify`: read everything back and check it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ui::bytes;
+use super::{CliError, Kind, Ui};
+use crate::bundle::BundleError;
+use crate::progress::Progress;
+use crate::trust;
+
+/// Read a whole bundle and check every byte of it
+///
+/// Checks the framing, the digest of every blob, that everything the bundle names is there, and that nothing else is.
+/// Every damaged blob is named, with the images that need it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    identity: String,
+    name: String,
+    profile_version: String,
+    blobs: usize,
+    bytes: u64,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let bundle = trust::establish(&args.bundle)?;
+    let progress = Arc::new(Progress::default());
+    let shown = ui.show("verifying", &progress);
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let damaged = bundle.verify(jobs, &progress);
+    drop(shown);
+    if !damaged.is_empty() {
+        return Err(summary(damaged));
+    }
+    let contents = bundle.contents();
+    let total = bundle.blobs().iter().map(|blob| blob.size).sum();
+    if ui.wants_json() {
+        return ui.json(&Report {
+            version: 1,
+            identity: contents.identity.to_string(),
+            name: contents.profile.name.clone(),
+            profile_version: contents.profile.version.clone(),
+            blobs: bundle.blobs().len(),
+            bytes: total,
+        });
+    }
+    ui.data(&contents.identity.to_string());
+    let (name, version) = (&contents.profile.name, &contents.profile.version);
+    ui.status(&format!("{name} {version} is whole: {} blobs, {} checked", bundle.blobs().len(), bytes(total)));
+    Ok(())
+}
+
+/// One error for all that is damaged: the first as the message, all of them as causes when there are several.
+fn summary(damaged: Vec<BundleError>) -> CliError {
+    let lines: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    let mut errors = damaged.into_iter().map(CliError::from);
+    match (errors.next(), lines.len()) {
+        (Some(first), 1) => first,
+        (Some(first), count) => CliError { message: format!("{count} blobs are damaged"), causes: lines, ..first },
+        (None, _) => CliError::new(Kind::Bug, "verification failed without a reason"),
+    }
+}
