@@ -1,1 +1,1 @@
-//! Lock and registry to bundle: every byte planned first, then streamed to its place.
+//! Lock and registry to bundle.

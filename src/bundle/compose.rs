@@ -59,47 +59,99 @@ pub struct ManifestParts {
     pub config: Vec<u8>,
 }
 
-/// Builds `index.json` and puts every blob into its region, once.
+/// An image for a folder from which a Kubernetes distribution imports: one platform, under every name it is asked for by.
+#[derive(Debug, Clone)]
+pub struct FolderImage {
+    /// The names, each with a tag or a digest.
+    pub names: Vec<String>,
+    /// Of the manifest.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: ManifestParts,
+}
+
+/// Builds `index.json` of a bundle and puts every blob into its region, once.
 ///
 /// # Errors
 /// Where a document cannot be written as JSON, which is a bug.
 pub fn compose(parts: &Parts) -> Result<Regions, serde_json::Error> {
     let config = canonical_json(&parts.profile)?;
     let profile = canonical_json(&profile_manifest(parts, &config))?;
-    let mut regions = Regions { index: canonical_json(&index(parts, &profile))?, ..Regions::default() };
-    let mut seen = HashSet::new();
-    let mut head = |content: &[u8]| {
-        let digest = Digest::of(content);
-        if seen.insert(digest) {
-            regions.head.push((digest, content.to_vec()));
-        }
-    };
-    head(&profile);
-    head(&config);
+    let mut composer = Composer::new(canonical_json(&index(parts, &profile))?);
+    composer.head(&profile);
+    composer.head(&config);
     for image in &parts.images {
-        image.index.iter().filter(|_| !image.manifests.is_empty()).for_each(|raw| head(raw));
-        for manifest in &image.manifests {
-            head(&manifest.raw);
-            head(&manifest.config);
-        }
+        image.index.iter().filter(|_| !image.manifests.is_empty()).for_each(|raw| composer.head(raw));
+        image.manifests.iter().for_each(|manifest| composer.manifest(manifest));
     }
     let files = parts.files.iter().map(|(file, content)| (&file.blob, content));
-    let files: Vec<_> = files.chain(parts.manifests.iter().map(|(file, content)| (&file.blob, content))).collect();
-    for (_, content) in &files {
-        if let FileContent::Inline(bytes) = content {
-            head(bytes);
+    for (blob, content) in files.chain(parts.manifests.iter().map(|(file, content)| (&file.blob, content))) {
+        match content {
+            FileContent::Inline(bytes) => composer.head(bytes),
+            FileContent::Stored => composer.large(blob, true),
+            FileContent::Tail => composer.large(blob, false),
         }
     }
-    let layers = parts.images.iter().flat_map(|image| &image.manifests).flat_map(|manifest| &manifest.manifest.layers);
-    let layers = layers.map(|layer| (layer, media_type::is_compressed(&layer.media_type)));
-    let large = files.into_iter().map(|(blob, content)| (blob, matches!(content, FileContent::Stored)));
-    for (blob, compressed) in large.chain(layers) {
-        if seen.insert(blob.digest) {
-            let region = if compressed { &mut regions.stored } else { &mut regions.tail };
+    parts.images.iter().flat_map(|image| &image.manifests).for_each(|manifest| composer.layers(manifest));
+    Ok(composer.regions)
+}
+
+/// The same for an archive of images alone: an index of plain manifests, which every importer understands.
+///
+/// # Errors
+/// Where the index cannot be written as JSON, which is a bug.
+pub fn compose_images(images: &[FolderImage]) -> Result<Regions, serde_json::Error> {
+    let named = |image: &FolderImage| -> Vec<_> {
+        image.names.iter().map(|name| name_image(&image.descriptor, name)).collect()
+    };
+    let index = ImageIndex {
+        schema_version: 2,
+        media_type: Some(media_type::IMAGE_INDEX.to_owned()),
+        artifact_type: None,
+        manifests: images.iter().flat_map(named).collect(),
+        annotations: Annotations::new(),
+    };
+    let mut composer = Composer::new(canonical_json(&index)?);
+    images.iter().for_each(|image| composer.manifest(&image.manifest));
+    images.iter().for_each(|image| composer.layers(&image.manifest));
+    Ok(composer.regions)
+}
+
+/// Puts blobs into regions, each where it is first used.
+struct Composer {
+    regions: Regions,
+    seen: HashSet<Digest>,
+}
+
+impl Composer {
+    fn new(index: Vec<u8>) -> Self {
+        Self { regions: Regions { index, ..Regions::default() }, seen: HashSet::new() }
+    }
+
+    fn head(&mut self, content: &[u8]) {
+        let digest = Digest::of(content);
+        if self.seen.insert(digest) {
+            self.regions.head.push((digest, content.to_vec()));
+        }
+    }
+
+    fn manifest(&mut self, manifest: &ManifestParts) {
+        self.head(&manifest.raw);
+        self.head(&manifest.config);
+    }
+
+    fn large(&mut self, blob: &Descriptor, compressed: bool) {
+        if self.seen.insert(blob.digest) {
+            let region = if compressed { &mut self.regions.stored } else { &mut self.regions.tail };
             region.push((blob.digest, blob.size));
         }
     }
-    Ok(regions)
+
+    fn layers(&mut self, manifest: &ManifestParts) {
+        for layer in &manifest.manifest.layers {
+            self.large(layer, media_type::is_compressed(&layer.media_type));
+        }
+    }
 }
 
 /// JSON with sorted keys and no white space, so that equal values are equal bytes.
@@ -144,6 +196,12 @@ fn annotated(blob: &Descriptor, annotations: BTreeMap<&str, String>) -> Descript
     Descriptor { annotations, ..blob.clone() }
 }
 
+fn name_image(image: &Descriptor, name: &str) -> Descriptor {
+    let annotations =
+        [annotation::REF_NAME, annotation::CONTAINERD_NAME].map(|key| (key.to_owned(), name.to_owned())).into();
+    Descriptor { annotations, ..image.clone() }
+}
+
 fn index(parts: &Parts, profile: &[u8]) -> ImageIndex {
     let profile_descriptor = Descriptor {
         artifact_type: Some(media_type::PROFILE.to_owned()),
@@ -152,14 +210,11 @@ fn index(parts: &Parts, profile: &[u8]) -> ImageIndex {
     let mut manifests = vec![profile_descriptor];
     for image in &parts.images {
         for name in image.reference.runtime_names() {
-            let mut annotations = Annotations::from([
-                (annotation::REF_NAME.to_owned(), name.clone()),
-                (annotation::CONTAINERD_NAME.to_owned(), name),
-            ]);
+            let mut descriptor = name_image(&image.target, &name);
             if image.manifests.is_empty() {
-                annotations.insert(annotation::ABSENT.to_owned(), "true".to_owned());
+                descriptor.annotations.insert(annotation::ABSENT.to_owned(), "true".to_owned());
             }
-            manifests.push(Descriptor { annotations, ..image.target.clone() });
+            manifests.push(descriptor);
         }
     }
     let mut annotations = Annotations::from([

@@ -15,7 +15,7 @@ mod tail;
 mod tar_header;
 mod writer;
 
-pub use compose::{FileContent, ImageParts, ManifestParts, Parts, compose};
+pub use compose::{FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
 pub use contents::{BundledImage, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile};
 pub use error::BundleError;
 pub use head::{BlobEntry, Bundle};

@@ -30,6 +30,7 @@ pub struct Regions {
 pub struct BundlePlan {
     /// The file's first bytes: version file, index and small blobs, encoded.
     pub(super) head: Vec<u8>,
+    head_blobs: usize,
     /// Lengths in the file and of the data of all frames before the tail.
     pub(super) frames: Vec<(u32, u32)>,
     /// Blobs with a fixed place.
@@ -105,7 +106,12 @@ impl BundlePlan {
         let frames = std::mem::take(&mut planner.frames);
         let tail = regions.tail.iter().map(|(digest, size)| planner.tail(*digest, *size)).collect();
         let end = Gap::new(&vec![0; padding(planner.last_size) + END]);
-        Ok(Self { head, frames, stored, tail, tail_offset, end })
+        Ok(Self { head_blobs: regions.head.len(), head, frames, stored, tail, tail_offset, end })
+    }
+
+    /// How many blobs the bundle holds.
+    pub fn blobs(&self) -> usize {
+        self.head_blobs + self.stored.len() + self.tail.len()
     }
 
     /// Length of the head in the file.
