@@ -266,7 +266,7 @@ async fn parallel_requests_share_one_token() {
     fixture.server.require(Access::Bearer(None));
     let (registry, app) = (anonymous(), fixture.app());
     let (a, b, c) = tokio::join!(registry.manifest(&app), registry.manifest(&app), registry.manifest(&app));
-    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    (a.unwrap(), b.unwrap(), c.unwrap());
     let tokens = fixture.server.requests().iter().filter(|request| request.path.starts_with("/token")).count();
     assert_eq!(tokens, 1);
 }

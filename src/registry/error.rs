@@ -185,12 +185,12 @@ impl RegistryErrorKind {
 fn any_cause(error: &reqwest::Error, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
-        // An io::Error does not count what it wraps among its sources.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if test(cause) || wrapped.is_some_and(|inner| test(inner)) {
+        if test(cause) {
             return true;
         }
-        next = cause.source();
+        // An io::Error does not count what it wraps among its sources.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source());
     }
     false
 }

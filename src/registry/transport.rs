@@ -78,7 +78,7 @@ impl Transports {
                 user_agent: USER_AGENT,
                 // Naming any proxy makes the client forget the environment's; this one then serves no host.
                 http_proxy: (route == Route::Loopback).then(|| "http://localhost".to_owned()),
-                no_proxy: (route == Route::Loopback).then(|| "*".to_owned()),
+                no_proxy: (route == Route::Loopback).then(|| "*,0.0.0.0/0,::/0".to_owned()),
                 ..ClientConfig::default()
             })
         };

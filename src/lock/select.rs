@@ -1,0 +1,196 @@
+//! What one reference means for the wanted platforms.
+
+use super::{LockedImage, LockedManifest};
+use crate::oci::{
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError, Platform,
+    Reference, media_type,
+};
+use crate::registry::{FetchedManifest, Registry, RegistryError, RegistryErrorKind};
+
+/// Docker's type of an image configuration.
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// Marks what `docker buildx` puts beside an image in its index.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+/// Why a reference cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The registry failed, or has no such image.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The registry has something else under this name.
+    #[error("{reference}: {what} cannot be used")]
+    Manifest {
+        /// The image.
+        reference: Reference,
+        /// `manifest sha256:…`.
+        what: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// The image's configuration cannot be read.
+    #[error("{reference}: configuration {digest} cannot be used: {reason}")]
+    Config {
+        /// The image.
+        reference: Reference,
+        /// The configuration.
+        digest: Digest,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An index within the index.
+    #[error("{reference}: {digest} is an index within an index, which is not supported")]
+    NestedIndex {
+        /// The image.
+        reference: Reference,
+        /// The inner index.
+        digest: Digest,
+    },
+    /// The image is not made for a wanted platform.
+    #[error("{reference} is not made for {}; it is made for {}", list(.missing), list(.available))]
+    NoPlatform {
+        /// The image.
+        reference: Reference,
+        /// Wanted platforms that it lacks.
+        missing: Vec<Platform>,
+        /// Platforms that it has.
+        available: Vec<Platform>,
+    },
+}
+
+fn list(platforms: &[Platform]) -> String {
+    if platforms.is_empty() {
+        return "no platform at all".to_owned();
+    }
+    platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Asks the registry what `reference` means: at `pin`, where given, else where the tag is now.
+pub(super) async fn select(
+    registry: &Registry,
+    reference: &Reference,
+    platforms: &[Platform],
+    pin: Option<Digest>,
+) -> Result<LockedImage, ResolveError> {
+    let selection = Selection { registry, reference, platforms };
+    let fetched = selection.fetch(pin.or(reference.digest())).await?;
+    let platforms = match selection.parse(&fetched)? {
+        Manifest::Image(image) => vec![selection.of_image(&fetched, &image).await?],
+        Manifest::Index(index) => selection.of_index(&index).await?,
+    };
+    let size = fetched.raw.len() as u64;
+    Ok(LockedImage { digest: fetched.digest, media_type: fetched.media_type, size, platforms })
+}
+
+struct Selection<'a> {
+    registry: &'a Registry,
+    reference: &'a Reference,
+    platforms: &'a [Platform],
+}
+
+impl Selection<'_> {
+    async fn of_image(&self, fetched: &FetchedManifest, image: &ImageManifest) -> Result<LockedManifest, ResolveError> {
+        let platform = self.platform_of(image).await?;
+        let manifest = LockedManifest { platform, digest: fetched.digest, size: fetched.raw.len() as u64 };
+        if self.platforms.iter().any(|wanted| manifest.serves(wanted)) {
+            return Ok(manifest);
+        }
+        Err(self.no_platform(self.platforms.to_vec(), manifest.platform.into_iter().collect()))
+    }
+
+    /// Every manifest that satisfies a wanted platform. Where several satisfy one, all are kept: which of them is best
+    /// is decided by the machine that runs the image, and it must find that one.
+    async fn of_index(&self, index: &ImageIndex) -> Result<Vec<LockedManifest>, ResolveError> {
+        let mut available: Vec<Platform> = Vec::new();
+        let mut chosen: Vec<LockedManifest> = Vec::new();
+        for entry in index.manifests.iter().filter(|entry| !is_attestation(entry)) {
+            let platform = match &entry.platform {
+                Some(platform) => Some(platform.clone()),
+                None => self.platform_of_entry(entry).await?,
+            };
+            let manifest = LockedManifest { platform, digest: entry.digest, size: entry.size };
+            let wanted = self.platforms.iter().any(|wanted| manifest.serves(wanted));
+            if wanted && media_type::is_index(&entry.media_type) {
+                return Err(ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest });
+            }
+            available.extend(manifest.platform.clone());
+            if wanted && !chosen.contains(&manifest) {
+                chosen.push(manifest);
+            }
+        }
+        let lacks = |wanted: &&Platform| !chosen.iter().any(|manifest| manifest.serves(wanted));
+        let missing: Vec<Platform> = self.platforms.iter().filter(lacks).cloned().collect();
+        if missing.is_empty() { Ok(chosen) } else { Err(self.no_platform(missing, available)) }
+    }
+
+    /// An index may leave the platform to the image's own configuration.
+    async fn platform_of_entry(&self, entry: &Descriptor) -> Result<Option<Platform>, ResolveError> {
+        if media_type::is_index(&entry.media_type) {
+            return Ok(None);
+        }
+        let fetched = self.fetch(Some(entry.digest)).await?;
+        match self.parse(&fetched)? {
+            Manifest::Image(image) => self.platform_of(&image).await,
+            Manifest::Index(_) => {
+                Err(ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest })
+            }
+        }
+    }
+
+    /// What the configuration says; nothing where the manifest is an artifact's, which has none of that kind.
+    async fn platform_of(&self, image: &ImageManifest) -> Result<Option<Platform>, ResolveError> {
+        let config = &image.config;
+        if ![media_type::IMAGE_CONFIG, DOCKER_CONFIG].contains(&config.media_type.as_str()) {
+            return Ok(None);
+        }
+        let unusable = |reason: String| {
+            let reference = self.reference.clone();
+            ResolveError::Config { reference, digest: config.digest, reason }
+        };
+        if config.size > MAX_MANIFEST_BYTES {
+            return Err(unusable(format!("it is larger than {MAX_MANIFEST_BYTES} bytes")));
+        }
+        let raw = self.read(config).await?;
+        let got = Digest::of(&raw);
+        if got != config.digest {
+            let kind = RegistryErrorKind::WrongDigest { want: config.digest, got };
+            return Err(RegistryError { reference: self.reference.clone(), kind }.into());
+        }
+        ImageConfig::parse(&raw).map(|config| Some(config.platform)).map_err(|error| unusable(error.to_string()))
+    }
+
+    async fn read(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+        let mut stream = self.registry.blob(self.reference, &blob.digest, blob.size, 0).await?;
+        let mut raw = Vec::new();
+        while let Some(chunk) = stream.next().await? {
+            raw.extend_from_slice(&chunk);
+        }
+        Ok(raw)
+    }
+
+    /// Errors name the reference that people wrote, also where a digest is asked for.
+    async fn fetch(&self, digest: Option<Digest>) -> Result<FetchedManifest, RegistryError> {
+        let pinned = digest.map(|digest| self.reference.pinned(digest));
+        let result = self.registry.manifest(pinned.as_ref().unwrap_or(self.reference)).await;
+        result.map_err(|error| RegistryError { reference: self.reference.clone(), ..error })
+    }
+
+    fn parse(&self, fetched: &FetchedManifest) -> Result<Manifest, ResolveError> {
+        fetched.parse().map_err(|source| ResolveError::Manifest {
+            reference: self.reference.clone(),
+            what: format!("manifest {}", fetched.digest),
+            source,
+        })
+    }
+
+    fn no_platform(&self, missing: Vec<Platform>, mut available: Vec<Platform>) -> ResolveError {
+        available.sort();
+        available.dedup();
+        ResolveError::NoPlatform { reference: self.reference.clone(), missing, available }
+    }
+}
+
+fn is_attestation(entry: &Descriptor) -> bool {
+    entry.annotation(REFERENCE_TYPE).is_some()
+        || entry.platform.as_ref().is_some_and(|platform| *platform == Platform::new("unknown", "unknown"))
+}

@@ -1,0 +1,253 @@
+//! Resolving and checking locks against a registry in this process.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use carrack::lock::{self, Change, Check, Lock, Moved, ResolveError, Resolved, Update};
+use carrack::oci::{Annotations, Descriptor, Digest, ImageManifest, Platform, Reference, media_type};
+use carrack::registry::in_process::{Fault, Image, InProcessRegistry, Layer};
+use carrack::registry::{Credentials, Options, Registry, RegistryErrorKind};
+
+const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+struct Fixture {
+    server: InProcessRegistry,
+    platforms: Vec<Platform>,
+}
+
+impl Fixture {
+    fn new(platforms: &[&str]) -> Self {
+        let platforms = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+        Self { server: InProcessRegistry::start().unwrap(), platforms }
+    }
+
+    fn image(&self, name: &str, platform: &str) -> Descriptor {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let layer = Layer::tar(&[("name", 0o644, format!("{name} {platform}").as_bytes())]).unwrap();
+        let image = Image { platform: platform.parse().unwrap(), layers: vec![layer], command: vec![] };
+        self.server.put_image(repository, (!tag.is_empty()).then_some(tag), &image)
+    }
+
+    /// An index of amd64, 386, arm64/v8 and an attestation.
+    fn index(&self, name: &str) -> (Descriptor, Vec<Descriptor>) {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let untagged = format!("{repository}:");
+        let mut images: Vec<_> = ["linux/amd64", "linux/386", "linux/arm64/v8"]
+            .iter()
+            .map(|platform| self.image(&untagged, platform))
+            .collect();
+        images.push(self.server.put_attestation(repository, &images[0]));
+        (self.server.put_index(repository, Some(tag), images.clone()), images)
+    }
+
+    fn references(&self, names: &[&str]) -> Vec<Reference> {
+        names.iter().map(|name| self.server.reference(name).unwrap()).collect()
+    }
+
+    async fn resolve(&self, names: &[&str], existing: &Lock, update: Update) -> Result<Resolved, Vec<ResolveError>> {
+        lock::resolve(&registry(), &self.references(names), &self.platforms, existing, &update, JOBS).await
+    }
+
+    async fn lock(&self, names: &[&str]) -> Lock {
+        self.resolve(names, &Lock::default(), Update::Nothing).await.unwrap().lock
+    }
+
+    async fn failures(&self, names: &[&str]) -> Vec<ResolveError> {
+        self.resolve(names, &Lock::default(), Update::Nothing).await.unwrap_err()
+    }
+
+    async fn check(&self, names: &[&str], lock: &Lock) -> Check {
+        lock::check(&registry(), &self.references(names), &self.platforms, lock, JOBS).await.unwrap()
+    }
+}
+
+fn registry() -> Registry {
+    Registry::with_credentials(Options::default(), Credentials::none()).with_first_pause(Duration::from_millis(1))
+}
+
+#[tokio::test]
+async fn an_index_keeps_its_digest_and_the_wanted_manifests() {
+    let fixture = Fixture::new(&["linux/amd64", "linux/arm64"]);
+    let (index, images) = fixture.index("app:1");
+    let lock = fixture.lock(&["app:1"]).await;
+    let locked = lock.images.values().next().unwrap();
+    assert_eq!((locked.digest, locked.size, &locked.media_type), (index.digest, index.size, &index.media_type));
+    let digests: Vec<_> = locked.platforms.iter().map(|manifest| manifest.digest).collect();
+    assert_eq!(digests, [images[0].digest, images[2].digest]);
+    assert_eq!(Lock::parse(&lock.to_text()).unwrap(), lock);
+}
+
+#[tokio::test]
+async fn an_image_without_index_says_its_platform_itself() {
+    let fixture = Fixture::new(&["linux/amd64", "linux/arm64"]);
+    let image = fixture.image("app:1", "linux/arm64");
+    let locked = fixture.lock(&["app:1"]).await.images.into_values().next().unwrap();
+    assert_eq!(locked.platforms.len(), 1);
+    assert_eq!((locked.digest, locked.platforms[0].digest), (image.digest, image.digest));
+    assert_eq!(locked.platforms[0].platform, Some(Platform::new("linux", "arm64")));
+}
+
+#[tokio::test]
+async fn an_index_without_platforms_is_resolved_through_the_configurations() {
+    let fixture = Fixture::new(&["linux/arm64"]);
+    let entries = ["linux/amd64", "linux/arm64"].map(|p| Descriptor { platform: None, ..fixture.image("app:", p) });
+    fixture.server.put_index("app", Some("1"), entries.to_vec());
+    let locked = fixture.lock(&["app:1"]).await.images.into_values().next().unwrap();
+    assert_eq!(locked.platforms.iter().map(|manifest| manifest.digest).collect::<Vec<_>>(), [entries[1].digest]);
+}
+
+#[tokio::test]
+async fn an_artifact_serves_every_platform() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let manifest = ImageManifest {
+        schema_version: 2,
+        media_type: Some(media_type::IMAGE_MANIFEST.into()),
+        artifact_type: Some("application/vnd.example".into()),
+        config: fixture.server.put_blob("application/vnd.oci.empty.v1+json", "{}"),
+        layers: vec![],
+        annotations: Annotations::new(),
+    };
+    let raw = serde_json::to_vec(&manifest).unwrap();
+    fixture.server.put_manifest("app", Some("1"), raw, media_type::IMAGE_MANIFEST);
+    let locked = fixture.lock(&["app:1"]).await.images.into_values().next().unwrap();
+    assert_eq!(locked.platforms[0].platform, None);
+}
+
+#[tokio::test]
+async fn a_missing_platform_is_named_with_those_there_are() {
+    let fixture = Fixture::new(&["linux/amd64", "linux/s390x"]);
+    fixture.index("app:1");
+    fixture.image("single:1", "linux/arm/v7");
+    let errors = fixture.failures(&["app:1", "single:1"]).await;
+    let host = fixture.server.host();
+    assert_eq!(
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            format!("{host}/app:1 is not made for linux/s390x; it is made for linux/386, linux/amd64, linux/arm64/v8"),
+            format!("{host}/single:1 is not made for linux/amd64, linux/s390x; it is made for linux/arm/v7"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn all_failures_are_reported_at_once() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    fixture.image("good:1", "linux/amd64");
+    fixture.server.put_manifest("odd", Some("1"), "<html>", "text/html");
+    let inner = fixture.server.put_index("nested", None, vec![fixture.image("nested:", "linux/amd64")]);
+    let inner = Descriptor { platform: Some(Platform::new("linux", "amd64")), ..inner };
+    fixture.server.put_index("nested", Some("1"), vec![inner]);
+    let config = fixture.server.put_blob(media_type::IMAGE_CONFIG, "not JSON");
+    let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
+    fixture.server.put_manifest("config", Some("1"), manifest, media_type::IMAGE_MANIFEST);
+    let errors = fixture.failures(&["good:1", "good:2", "none:1", "odd:1", "nested:1", "config:1"]).await;
+    assert!(
+        matches!(
+            errors.as_slice(),
+            [
+                ResolveError::Config { .. },
+                ResolveError::Registry(tag),
+                ResolveError::NestedIndex { digest, .. },
+                ResolveError::Registry(repository),
+                ResolveError::Manifest { .. },
+            ] if matches!(tag.kind, RegistryErrorKind::NoTag)
+                && matches!(repository.kind, RegistryErrorKind::NoRepository)
+                && *digest == inner_digest(&fixture)
+        ),
+        "{errors:#?}"
+    );
+}
+
+fn inner_digest(fixture: &Fixture) -> Digest {
+    fixture.server.put_index("nested", None, vec![fixture.image("nested:", "linux/amd64")]).digest
+}
+
+#[tokio::test]
+async fn wrong_bytes_of_a_configuration_are_an_error() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let image = fixture.image("app:1", "linux/amd64");
+    let manifest = registry().manifest(&fixture.references(&["app:1"])[0]).await.unwrap().parse().unwrap();
+    fixture.server.inject(format!("blobs/{}", manifest.children()[0].digest), Fault::WrongBytes);
+    let errors = fixture.failures(&["app:1"]).await;
+    assert!(
+        matches!(&errors[..], [ResolveError::Registry(e)] if matches!(e.kind, RegistryErrorKind::WrongDigest { .. })),
+        "{image:?} {errors:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_moved_tag_stays_locked_until_it_is_updated() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let from = fixture.image("app:1", "linux/amd64").digest;
+    fixture.image("other:1", "linux/amd64");
+    let names = ["app:1", "other:1"];
+    let lock = fixture.lock(&names).await;
+    let layer = Layer::tar(&[("new", 0o644, b"new")]).unwrap();
+    let image = Image { platform: Platform::new("linux", "amd64"), layers: vec![layer], command: vec![] };
+    let to = fixture.server.put_image("app", Some("1"), &image).digest;
+
+    let kept = fixture.resolve(&names, &lock, Update::Nothing).await.unwrap();
+    assert_eq!((&kept.lock, kept.changes), (&lock, vec![]));
+    let moved = Moved { reference: fixture.references(&names)[0].clone(), from, to };
+    let check = fixture.check(&names, &lock).await;
+    assert_eq!((check.moved, check.differences.is_empty()), (vec![moved.clone()], true));
+
+    let others = Update::These(BTreeSet::from([fixture.references(&names)[1].clone()]));
+    assert_eq!(fixture.resolve(&names, &lock, others).await.unwrap().changes, []);
+    let these = Update::These(BTreeSet::from([moved.reference.clone()]));
+    for update in [these, Update::All] {
+        let updated = fixture.resolve(&names, &lock, update).await.unwrap();
+        assert_eq!(updated.changes, [Change::Moved(moved.clone())]);
+        assert_eq!(updated.lock.images[&moved.reference].digest, to);
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_missing_is_asked_for_and_what_is_stale_is_dropped() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    for name in ["a:1", "b:1", "c:1"] {
+        fixture.image(name, "linux/amd64");
+    }
+    let lock = fixture.lock(&["a:1", "b:1"]).await;
+    let asked = fixture.server.requests().len();
+    let check = fixture.check(&["b:1", "c:1"], &lock).await;
+    let [a, c] = fixture.references(&["a:1", "c:1"]).try_into().unwrap();
+    assert_eq!((check.differences.missing, check.differences.stale), (vec![c.clone()], vec![a.clone()]));
+    assert_eq!(fixture.server.requests().len(), asked + 1, "only b:1 is asked for");
+
+    let resolved = fixture.resolve(&["b:1", "c:1"], &lock, Update::Nothing).await.unwrap();
+    let digest = resolved.lock.images[&c].digest;
+    assert_eq!(resolved.changes, [Change::Dropped(a), Change::Added(c, digest)]);
+    assert!(!fixture.server.requests()[asked + 1..].iter().any(|request| request.path.contains("/b/")));
+}
+
+#[tokio::test]
+async fn another_platform_is_added_at_the_locked_digest() {
+    let mut fixture = Fixture::new(&["linux/amd64"]);
+    let (index, images) = fixture.index("app:1");
+    let lock = fixture.lock(&["app:1"]).await;
+    fixture.image("app:1", "linux/arm64");
+    fixture.platforms.push(Platform::new("linux", "arm64"));
+    assert_eq!(fixture.check(&["app:1"], &lock).await.differences.missing, fixture.references(&["app:1"]));
+    let wider = fixture.resolve(&["app:1"], &lock, Update::Nothing).await.unwrap();
+    let reference = fixture.references(&["app:1"]).remove(0);
+    assert_eq!(wider.changes, [Change::Platforms(reference.clone())]);
+    let locked = &wider.lock.images[&reference];
+    assert_eq!((locked.digest, locked.platforms.len()), (index.digest, 2));
+    assert_eq!(locked.platforms[1].digest, images[2].digest);
+
+    fixture.platforms.pop();
+    assert_eq!(fixture.resolve(&["app:1"], &wider.lock, Update::Nothing).await.unwrap().lock, lock);
+}
+
+#[tokio::test]
+async fn a_digest_cannot_move_and_is_not_asked_for() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let image = fixture.image("app:1", "linux/amd64");
+    let name = format!("app:1@{}", image.digest);
+    let lock = fixture.lock(&[&name]).await;
+    let asked = fixture.server.requests().len();
+    assert_eq!(fixture.check(&[&name], &lock).await, Check::default());
+    assert_eq!(fixture.server.requests().len(), asked);
+}
