@@ -1,1 +1,4 @@
 //! What changes on this host, and changing it: host plan, content, files, receipt.
+
+#[cfg(feature = "installer")]
+pub mod containerd;
