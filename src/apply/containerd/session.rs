@@ -80,7 +80,7 @@ impl Session {
     ///
     /// # Errors
     /// Where containerd does not answer; the lease then ends by itself within a day.
-    pub async fn end(self, collect: bool) -> Result<(), ContainerdError> {
+    pub async fn end(&self, collect: bool) -> Result<(), ContainerdError> {
         let ids = self.abandoned.iter().chain([&self.id]);
         for id in ids {
             let sync = collect && *id == self.id;
