@@ -22,6 +22,7 @@
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
 
+#[cfg(feature = "installer")]
 pub mod apply;
 pub mod bundle;
 pub mod cli;

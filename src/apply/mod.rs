@@ -1,1 +1,30 @@
 //! What changes on this host, and changing it: host plan, content, files, receipt.
+//!
+//! ```text
+//! survey ─► plan ─► one pass over the bundle ─► unpack ─► names ─► files ─► receipt
+//!  (look)   (pure)  (content under a lease,      (same     ╰── taken back together ──╯
+//!                    files beside their targets)  lease)        when one fails
+//! ```
+//!
+//! Up to the names nothing on the host has changed: a damaged bundle, a full disk or an interrupt leaves no trace. It must
+//! not know where a bundle's bytes lie or why they are trusted.
+
+pub mod containerd;
+mod error;
+pub mod files;
+mod interrupt;
+pub mod plan;
+pub mod receipt;
+mod run;
+mod source;
+mod staging;
+mod survey;
+mod sweep;
+
+pub use self::{
+    error::ApplyError,
+    interrupt::{Interrupt, Interrupter},
+    run::{Options, Outcome, apply},
+    source::{BlobReader, Source},
+    survey::{Survey, Target, TargetRuntime, survey},
+};

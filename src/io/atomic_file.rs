@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::{AtPath, PathError};
@@ -45,6 +45,14 @@ impl AtomicFile {
     /// The name that the file will have.
     pub fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// Gives the file to the user `uid` and the group `gid`, which only root may do for others than itself.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), PathError> {
+        fchown(&self.file, Some(uid), Some(gid)).at("set the owner of", &self.temporary)
     }
 
     /// Syncs what was written to the disk, without giving it its name yet.

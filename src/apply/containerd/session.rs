@@ -1,0 +1,110 @@
+//! One import's lease, and the lock that keeps imports apart.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::api::leases::{AddResourceRequest, CreateRequest, DeleteRequest, ListRequest, Resource};
+use super::{Client, ContainerdError};
+use crate::oci::Digest;
+
+const EXPIRE: &str = "containerd.io/gc.expire";
+const OURS: &str = "dev.carrack/import";
+/// containerd cannot change a lease, so it cannot be renewed while work lasts: it is made long enough for the slowest
+/// medium, and is deleted when work ends. Only a killed run leaves one behind; the next run takes it away, or time does.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An import that is going on: nothing that it writes is collected until [`Session::end`]. Dropped without that, what it
+/// wrote stays leased for a day, so that a run after a kill resumes.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) client: Client,
+    plain: Client,
+    id: String,
+    /// What killed runs left.
+    abandoned: Vec<String>,
+    /// Held while the session lasts.
+    _lock: File,
+}
+
+impl Session {
+    /// Creates the namespace where it is absent, and a lease in it.
+    ///
+    /// # Errors
+    /// [`ContainerdError::Busy`] where another process imports, or a failed call.
+    pub async fn begin(client: &Client) -> Result<Self, ContainerdError> {
+        let lock = lock(client.address())?;
+        client.ensure_namespace().await?;
+        let filter = format!("labels.\"{OURS}\"");
+        let listed = client.leases().list(client.request(ListRequest { filters: vec![filter] })).await;
+        let listed = listed.map_err(|status| ContainerdError::call("list", "its leases", status))?;
+        let abandoned = listed.into_inner().leases.into_iter().map(|lease| lease.id).collect();
+
+        let expires = Timestamp::try_from(SystemTime::now() + LIFETIME).unwrap_or(Timestamp::MAX);
+        let expires = Timestamp::from_second(expires.as_second()).unwrap_or(expires).to_string();
+        let labels = HashMap::from([(EXPIRE.to_owned(), expires), (OURS.to_owned(), "true".to_owned())]);
+        let id = format!("carrack-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
+        let request = client.request(CreateRequest { id: id.clone(), labels });
+        client
+            .leases()
+            .create(request)
+            .await
+            .map_err(|status| ContainerdError::call("create the lease", &id, status))?;
+        Ok(Self { client: client.under_lease(&id)?, plain: client.clone(), id, abandoned, _lock: lock })
+    }
+
+    /// Keeps content that is there already, such as what a name refers to that is about to change.
+    pub(super) async fn keep_content(&self, digest: &str) -> Result<(), ContainerdError> {
+        self.keep(digest, "content".to_owned()).await
+    }
+
+    /// Keeps a snapshot that is there already.
+    pub(super) async fn keep_snapshot(&self, snapshotter: &str, chain: &Digest) -> Result<(), ContainerdError> {
+        self.keep(&chain.to_string(), format!("snapshots/{snapshotter}")).await
+    }
+
+    async fn keep(&self, id: &str, kind: String) -> Result<(), ContainerdError> {
+        let resource = Some(Resource { id: id.to_owned(), r#type: kind });
+        let request = self.plain.request(AddResourceRequest { id: self.id.clone(), resource });
+        let answer = self.plain.leases().add_resource(request).await;
+        answer.map(|_| ()).map_err(|status| ContainerdError::call("lease", id, status))
+    }
+
+    /// Gives the lease back. What has no name by then is collected: at once and waited for where `collect` says so (after
+    /// a failure, when disk space matters), else in containerd's own time.
+    ///
+    /// # Errors
+    /// Where containerd does not answer; the lease then ends by itself within a day.
+    pub async fn end(&self, collect: bool) -> Result<(), ContainerdError> {
+        let ids = self.abandoned.iter().chain([&self.id]);
+        for id in ids {
+            let sync = collect && *id == self.id;
+            let answer = self.plain.leases().delete(self.plain.request(DeleteRequest { id: id.clone(), sync })).await;
+            match answer {
+                Err(status) if status.code() != tonic::Code::NotFound => {
+                    return Err(ContainerdError::call("delete the lease", id, status));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Locks the folder of the socket: that leaves no file behind, and a killed process holds no lock.
+fn lock(address: &Path) -> Result<File, ContainerdError> {
+    let unreachable =
+        |source: std::io::Error| ContainerdError::Unreachable { address: address.to_owned(), source: source.into() };
+    let folder = address.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).map_err(unreachable)?;
+    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(folder),
+        Err(Errno::WOULDBLOCK) => Err(ContainerdError::Busy(address.to_owned())),
+        Err(error) => Err(unreachable(error.into())),
+    }
+}

@@ -1,0 +1,143 @@
+//! Which content, snapshots and names a bundle's images need on one platform. Pure.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Labels;
+use crate::bundle::{BundledImage, BundledManifest, Contents};
+use crate::oci::{Descriptor, Digest, Platform, Reference};
+
+/// Everything that the images of a bundle need.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The content, each digest once.
+    pub blobs: BTreeMap<Digest, WantedBlob>,
+    /// The images, in the bundle's order.
+    pub images: Vec<WantedImage>,
+}
+
+/// Content that containerd must hold.
+#[derive(Debug, Clone)]
+pub struct WantedBlob {
+    /// Length in bytes.
+    pub size: u64,
+    /// What its labels must say.
+    pub labels: Labels,
+    /// Its bytes where they are in memory already, as manifests are.
+    pub raw: Option<Bytes>,
+}
+
+/// An image that containerd must know.
+#[derive(Debug, Clone)]
+pub struct WantedImage {
+    /// As the bundle has it.
+    pub reference: Reference,
+    /// The names under which it is looked up: by tag, and always by the digest of its target.
+    pub names: Vec<String>,
+    /// What the names stand for.
+    pub target: Descriptor,
+    /// The manifests for the platform; most images have one.
+    pub manifests: Vec<BundledManifest>,
+}
+
+/// Why a bundle's images cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum WantedError {
+    /// An image is not there for this machine.
+    #[error("{image} is not in the bundle for {platform} (it has {has})")]
+    Platform {
+        /// The image.
+        image: Reference,
+        /// This machine's platform.
+        platform: Platform,
+        /// What there is instead.
+        has: String,
+    },
+}
+
+impl Wanted {
+    /// What the images of `contents` need on `platform`.
+    ///
+    /// # Errors
+    /// [`WantedError`] for the first image that has no manifest for the platform.
+    pub fn of(contents: &Contents, platform: &Platform) -> Result<Self, WantedError> {
+        let mut wanted = Self::default();
+        for image in &contents.images {
+            let manifests = for_platform(image, platform)?;
+            wanted.add_content(image, &manifests);
+            wanted.images.push(WantedImage {
+                reference: image.reference.clone(),
+                names: names(image),
+                target: image.target.clone(),
+                manifests,
+            });
+        }
+        Ok(wanted)
+    }
+
+    fn add_content(&mut self, image: &BundledImage, manifests: &[BundledManifest]) {
+        if let Some(raw) = &image.index {
+            let labels = Labels::index(manifests.iter().map(|manifest| manifest.descriptor.digest));
+            self.add(&image.target, labels, Some(raw));
+        }
+        for manifest in manifests {
+            let layers = manifest.layers.iter().map(|layer| layer.digest);
+            let labels = Labels::manifest(manifest.config.digest, layers);
+            self.add(&manifest.descriptor, labels, Some(&manifest.raw));
+            self.add(&manifest.config, Labels::default(), None);
+            for layer in &manifest.layers {
+                self.add(layer, Labels::layer(&image.reference), None);
+            }
+        }
+    }
+
+    fn add(&mut self, descriptor: &Descriptor, labels: Labels, raw: Option<&Vec<u8>>) {
+        let blob = self.blobs.entry(descriptor.digest).or_insert_with(|| WantedBlob {
+            size: descriptor.size,
+            labels: Labels::default(),
+            raw: raw.map(|raw| Bytes::copy_from_slice(raw)),
+        });
+        blob.labels.add(labels);
+    }
+
+    /// The references of the images that need the blob.
+    pub fn needed_by(&self, digest: &Digest) -> Vec<String> {
+        let needs = |image: &&WantedImage| {
+            image.target.digest == *digest
+                || image.manifests.iter().any(|manifest| {
+                    [&manifest.descriptor, &manifest.config]
+                        .into_iter()
+                        .chain(&manifest.layers)
+                        .any(|descriptor| descriptor.digest == *digest)
+                })
+        };
+        self.images.iter().filter(needs).map(|image| image.reference.to_string()).collect()
+    }
+}
+
+fn for_platform(image: &BundledImage, platform: &Platform) -> Result<Vec<BundledManifest>, WantedError> {
+    let fits = |manifest: &&BundledManifest| match &manifest.platform {
+        Some(made_for) => made_for.satisfies(platform),
+        // Only an artifact says nothing, and serves every platform.
+        None => true,
+    };
+    let manifests: Vec<BundledManifest> = image.manifests.iter().filter(fits).cloned().collect();
+    if !manifests.is_empty() {
+        return Ok(manifests);
+    }
+    let has: Vec<String> =
+        image.manifests.iter().filter_map(|m| m.platform.as_ref()).map(Platform::to_string).collect();
+    let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+    Err(WantedError::Platform { image: image.reference.clone(), platform: platform.clone(), has })
+}
+
+/// The CRI plugin answers for a digest only where a name with that digest exists, so there always is one.
+fn names(image: &BundledImage) -> Vec<String> {
+    let mut names = image.reference.runtime_names();
+    let pinned = image.reference.pinned(image.target.digest).to_string();
+    if !names.contains(&pinned) {
+        names.push(pinned);
+    }
+    names
+}

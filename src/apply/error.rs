@@ -1,0 +1,99 @@
+//! Why a bundle could not be applied, and what state that leaves the host in.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::containerd::{ContainerdError, WantedError};
+use super::files::FileError;
+use crate::io::PathError;
+use crate::oci::Digest;
+
+/// Why a bundle could not be planned or applied. Unless it says otherwise, the host is what it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// An image is not there for this machine.
+    #[error(transparent)]
+    Wanted(#[from] WantedError),
+    /// A file cannot be put where the bundle wants it.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// containerd did not do what was asked.
+    #[error(transparent)]
+    Containerd(#[from] ContainerdError),
+    /// A blob of the bundle is damaged or cannot be read.
+    #[error("cannot read blob {digest} of the bundle{}", needed(needed_by))]
+    Blob {
+        /// The blob.
+        digest: Digest,
+        /// Images that need it.
+        needed_by: Vec<String>,
+        /// [`io::ErrorKind::InvalidData`] where it is damaged.
+        source: io::Error,
+    },
+    /// An image's configuration is none.
+    #[error("the configuration {digest} of {image} is not an image configuration")]
+    Config {
+        /// The image.
+        image: String,
+        /// The configuration.
+        digest: Digest,
+        /// Where the JSON is wrong.
+        source: serde_json::Error,
+    },
+    /// An image's configuration and manifest contradict each other.
+    #[error("the configuration of {image} names {diff_ids} layers, its manifest {layers}")]
+    LayerCount {
+        /// The image.
+        image: String,
+        /// Layers in the configuration.
+        diff_ids: usize,
+        /// Layers in the manifest.
+        layers: usize,
+    },
+    /// The bundle's name or version cannot be part of a file name.
+    #[error("{0:?} cannot be part of a receipt's name")]
+    Name(String),
+    /// A receipt is not one that this version can read.
+    #[error("{} is not a receipt that this version of carrack-install reads", path.display())]
+    Receipt {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON is wrong.
+        source: serde_json::Error,
+    },
+    /// A local file or folder failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Another process applies a bundle to the same root.
+    #[error("another carrack-install is at work in {}", .0.display())]
+    Busy(PathBuf),
+    /// The user wants it to stop.
+    #[error("interrupted; nothing on this host has changed")]
+    Interrupted,
+    /// It failed after changes had begun, and they were taken back.
+    #[error("applying failed, and everything was put back")]
+    RolledBack(#[source] Box<ApplyError>),
+    /// It failed after changes had begun, and not all could be taken back.
+    #[error("applying failed, and not everything could be put back: {}", left.join("; "))]
+    NeedsPerson {
+        /// What failed first.
+        source: Box<ApplyError>,
+        /// What could not be put back, and why.
+        left: Vec<String>,
+    },
+    /// It failed, and containerd could not be told to forget what it got.
+    #[error("{source}; containerd keeps what it got for up to a day, since it did not answer: {release}")]
+    NotReleased {
+        /// What failed first.
+        source: Box<ApplyError>,
+        /// Why the lease could not be deleted.
+        release: ContainerdError,
+    },
+}
+
+fn needed(by: &[String]) -> String {
+    match by {
+        [] => String::new(),
+        images => format!(", which {} needs", images.join(", ")),
+    }
+}

@@ -1,0 +1,186 @@
+//! The files that a bundle puts on the host: which, where, and what is there now.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::bundle::Contents;
+use crate::host::{Root, RootError};
+use crate::io::{AtPath, PathError};
+use crate::oci::{Digest, Digester, Platform};
+
+/// Where Kubernetes manifests are put, a folder for each pack.
+pub const MANIFESTS: &str = "/var/lib/carrack/manifests";
+const MANIFEST_MODE: u32 = 0o644;
+
+/// A file that must be on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetFile {
+    /// Its path within the root.
+    pub path: String,
+    /// Its path on the running host.
+    pub target: PathBuf,
+    /// Of its content.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group, where they are to be set.
+    pub owner: Option<(u32, u32)>,
+    /// The pack that asked for it.
+    pub pack: String,
+    /// What it is to the bundle.
+    pub kind: FileKind,
+}
+
+/// What a file is to the bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file for the host.
+    Host,
+    /// Kubernetes manifests.
+    Manifest,
+}
+
+/// What is at a file's path now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Absent,
+    /// A file.
+    Regular {
+        /// Of its content; not looked at where its length differs already.
+        digest: Option<Digest>,
+        /// Permission bits.
+        mode: u32,
+        /// User and group.
+        owner: (u32, u32),
+    },
+    /// A symbolic link, which is replaced.
+    Link,
+}
+
+/// Why a bundle's files cannot be put on this host.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The path means nothing here, or leads out of the root.
+    #[error("the file of pack {pack} cannot be installed")]
+    Place {
+        /// The pack.
+        pack: String,
+        /// Why.
+        source: RootError,
+    },
+    /// A name that is not one path component.
+    #[error("{0:?} is not a file name")]
+    Name(String),
+    /// Two files of the bundle are one on this host.
+    #[error("{first} and {second} are the same file on this host")]
+    Twice {
+        /// One path.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A folder or device stands there.
+    #[error("{} is not a file, and is not replaced", .0.display())]
+    InTheWay(PathBuf),
+    /// The system did not answer.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// The files of `contents` that `platform` gets, in the bundle's order.
+///
+/// # Errors
+/// The first file that cannot be placed.
+pub fn targets(contents: &Contents, root: &Root, platform: &Platform) -> Result<Vec<TargetFile>, FileError> {
+    let mut targets = Vec::new();
+    for file in &contents.files {
+        if file.platform.as_ref().is_some_and(|only| !only.satisfies(platform)) {
+            continue;
+        }
+        let place = |source| FileError::Place { pack: file.pack.clone(), source };
+        let owner = match &file.owner {
+            Some(owner) => Some(root.owner(owner).map_err(place)?),
+            None => rustix::process::geteuid().is_root().then_some((0, 0)),
+        };
+        targets.push(TargetFile {
+            path: file.path.clone(),
+            target: root.resolve(&file.path).map_err(place)?,
+            digest: file.blob.digest,
+            size: file.blob.size,
+            mode: file.mode & 0o7777,
+            owner,
+            pack: file.pack.clone(),
+            kind: FileKind::Host,
+        });
+    }
+    for manifest in &contents.manifests {
+        let path = format!("{MANIFESTS}/{}/{}", file_name(&manifest.pack)?, file_name(&manifest.name)?);
+        let place = |source| FileError::Place { pack: manifest.pack.clone(), source };
+        targets.push(TargetFile {
+            target: root.resolve(&path).map_err(place)?,
+            path,
+            digest: manifest.blob.digest,
+            size: manifest.blob.size,
+            mode: MANIFEST_MODE,
+            owner: rustix::process::geteuid().is_root().then_some((0, 0)),
+            pack: manifest.pack.clone(),
+            kind: FileKind::Manifest,
+        });
+    }
+    let mut seen: BTreeMap<&Path, &str> = BTreeMap::new();
+    for file in &targets {
+        if let Some(first) = seen.insert(&file.target, &file.path) {
+            return Err(FileError::Twice { first: first.to_owned(), second: file.path.clone() });
+        }
+    }
+    Ok(targets)
+}
+
+fn file_name(name: &str) -> Result<&str, FileError> {
+    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
+    if plain { Ok(name) } else { Err(FileError::Name(name.to_owned())) }
+}
+
+impl TargetFile {
+    /// What is at the path now.
+    ///
+    /// # Errors
+    /// Where something stands there that is not replaced, or cannot be read.
+    pub fn look(&self) -> Result<Found, FileError> {
+        let found = match fs::symlink_metadata(&self.target) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(Found::Absent),
+            other => other.at("look at", &self.target)?,
+        };
+        if found.is_symlink() {
+            return Ok(Found::Link);
+        }
+        if !found.is_file() {
+            return Err(FileError::InTheWay(self.target.clone()));
+        }
+        let digest = if found.len() == self.size { Some(hash(&self.target)?) } else { None };
+        Ok(Found::Regular { digest, mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })
+    }
+
+    /// Whether what was found is the file as it must be.
+    pub fn is(&self, found: &Found) -> bool {
+        matches!(found, Found::Regular { digest, mode, owner }
+            if *digest == Some(self.digest) && *mode == self.mode && self.owner.is_none_or(|wanted| wanted == *owner))
+    }
+}
+
+fn hash(path: &Path) -> Result<Digest, PathError> {
+    let mut file = File::open(path).at("read", path)?;
+    let (mut digester, mut buffer) = (Digester::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut buffer).at("read", path)? {
+            0 => return Ok(digester.finish()),
+            count => digester.update(&buffer[..count]),
+        }
+    }
+}

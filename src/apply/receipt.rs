@@ -1,0 +1,177 @@
+//! Receipts: what was installed, by digest. Written last, so that a receipt never speaks of what is not there.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ApplyError;
+use crate::host::Root;
+use crate::io::{AtPath, AtomicFile};
+use crate::oci::{Digest, Reference};
+
+/// Where receipts are kept, within the root.
+pub const RECEIPTS: &str = "/var/lib/carrack/receipts";
+/// The shape of [`Receipt`]; another shape is another number.
+pub const RECEIPT_VERSION: u32 = 1;
+
+/// What one apply installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Receipt {
+    /// [`RECEIPT_VERSION`].
+    pub receipt_version: u32,
+    /// The bundle's identity: SHA-256 of its `index.json`.
+    pub bundle: Digest,
+    /// The profile's name.
+    pub name: String,
+    /// The profile's version.
+    pub version: String,
+    /// When it was applied, RFC 3339, UTC.
+    pub applied: String,
+    /// Version of the installer.
+    pub installer: String,
+    /// Where images went.
+    pub runtime: ReceiptRuntime,
+    /// What was checked before anything changed.
+    pub verified: Vec<String>,
+    /// Files and Kubernetes manifests.
+    pub files: Vec<ReceiptFile>,
+    /// Images.
+    pub images: Vec<ReceiptImage>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Where images went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ReceiptRuntime {
+    /// Images were left alone.
+    None,
+    /// Into a containerd.
+    Containerd {
+        /// Its version.
+        version: String,
+        /// Its socket.
+        address: PathBuf,
+        /// Its namespace.
+        namespace: String,
+        /// What layers were unpacked with; absent where they were not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        snapshotter: Option<String>,
+    },
+}
+
+/// A file as it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptFile {
+    /// Its path within the root.
+    pub path: String,
+    /// Of its content.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Permission bits, octal: `0755`.
+    pub mode: String,
+    /// User and group by number, `0:0`; absent where they were not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The pack that asked for it.
+    pub pack: String,
+    /// `file`, or `manifest` for Kubernetes manifests.
+    pub kind: String,
+}
+
+/// An image as it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptImage {
+    /// As the bundle has it.
+    pub reference: Reference,
+    /// The names that stand for it.
+    pub names: Vec<String>,
+    /// What they stand for.
+    pub target: Digest,
+    /// The manifests for this machine.
+    pub manifests: Vec<Digest>,
+}
+
+/// The time now, as receipts have it.
+pub(super) fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+/// The newest receipt below `root`, and its number; nothing where nothing was installed.
+///
+/// # Errors
+/// [`ApplyError::Receipt`], or a folder or file that cannot be read.
+pub fn newest(root: &Root) -> Result<Option<(u32, PathBuf, Receipt)>, ApplyError> {
+    let Some((number, path)) = numbered(root)?.into_iter().max() else { return Ok(None) };
+    let text = fs::read(&path).at("read", &path)?;
+    let receipt: Receipt =
+        serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.clone(), source })?;
+    Ok(Some((number, path, receipt)))
+}
+
+/// Writes a receipt under the next number, and returns its path on this host.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn write(root: &Root, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
+    let number = numbered(root)?.into_iter().map(|(number, _)| number).max().unwrap_or(0) + 1;
+    let name = file_name(number, receipt)?;
+    let path = folder(root)?.join(name);
+    let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
+    text.push('\n');
+    AtomicFile::write_all(&path, 0o644, text.as_bytes())?;
+    Ok(path)
+}
+
+/// `NNNN-NAME-VERSION.json`.
+///
+/// # Errors
+/// [`ApplyError::Name`] where name or version are not what a profile may have.
+pub(super) fn file_name(number: u32, receipt: &Receipt) -> Result<String, ApplyError> {
+    check_name(&receipt.name, &receipt.version)?;
+    Ok(format!("{number:04}-{}-{}.json", receipt.name, receipt.version))
+}
+
+/// # Errors
+/// [`ApplyError::Name`]
+pub(super) fn check_name(name: &str, version: &str) -> Result<(), ApplyError> {
+    for text in [name, version] {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'+');
+        if text.is_empty() || text.len() > 100 || text.starts_with('.') || !text.bytes().all(plain) {
+            return Err(ApplyError::Name(text.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn folder(root: &Root) -> Result<PathBuf, ApplyError> {
+    // The last component of a resolved path is not followed; receipts are a level below it.
+    let probe = root.resolve(&format!("{RECEIPTS}/receipt"));
+    let probe = probe.map_err(|source| super::files::FileError::Place { pack: "(receipts)".to_owned(), source })?;
+    Ok(probe.with_file_name(""))
+}
+
+fn numbered(root: &Root) -> Result<Vec<(u32, PathBuf)>, ApplyError> {
+    let folder = folder(root)?;
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.at("read", &folder)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.at("read", &folder)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_suffix(".json").and_then(|name| name.split_once('-')).and_then(|(n, _)| n.parse().ok());
+        found.extend(number.map(|number| (number, path)));
+    }
+    Ok(found)
+}

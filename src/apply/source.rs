@@ -1,0 +1,68 @@
+//! Where apply gets its bytes: every blob of a bundle, each read verified.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::oci::{Descriptor, Digest};
+
+/// A read of one blob that fails with [`io::ErrorKind::InvalidData`] at its end where the bytes are not what the digest
+/// names.
+pub type BlobReader = Box<dyn Read + Send>;
+
+type Open = dyn Fn(&Digest) -> io::Result<BlobReader> + Send + Sync;
+
+/// The largest image configuration that is read. Real ones have a few kilobytes.
+const MAX_CONFIG_BYTES: u64 = 8 << 20;
+
+/// The blobs of a trusted bundle, in the order in which the file has them.
+#[derive(Clone)]
+pub struct Source {
+    blobs: Arc<[(Digest, u64)]>,
+    open: Arc<Open>,
+}
+
+impl Source {
+    /// The blobs with their lengths, in file order, and how to read one. Reads may go on side by side.
+    pub fn new(
+        blobs: Vec<(Digest, u64)>,
+        open: impl Fn(&Digest) -> io::Result<BlobReader> + Send + Sync + 'static,
+    ) -> Self {
+        Self { blobs: blobs.into(), open: Arc::new(open) }
+    }
+
+    /// Digest and length of every blob, in file order.
+    pub fn blobs(&self) -> &[(Digest, u64)] {
+        &self.blobs
+    }
+
+    /// Begins a verified read.
+    ///
+    /// # Errors
+    /// Where the bundle cannot be read.
+    pub fn open(&self, digest: &Digest) -> io::Result<BlobReader> {
+        (self.open)(digest)
+    }
+
+    /// Reads a small blob into memory.
+    ///
+    /// # Errors
+    /// A read error, damage, or a blob of more than 8 MiB, which no honest image has as configuration.
+    pub fn read_small(&self, blob: &Descriptor) -> io::Result<Bytes> {
+        if blob.size > MAX_CONFIG_BYTES {
+            let message = format!("{} bytes are too many for an image configuration", blob.size);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        let mut content = Vec::new();
+        self.open(&blob.digest)?.read_to_end(&mut content)?;
+        Ok(content.into())
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("blobs", &self.blobs.len()).finish()
+    }
+}

@@ -1,0 +1,139 @@
+//! Looking at the host before anything changes: what is there of what the bundle wants.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::ApplyError;
+use super::containerd::{Client, Unpack, Wanted, WantedImage};
+use super::files::{Found, TargetFile, targets};
+use super::plan::HostPlan;
+use super::source::Source;
+use crate::bundle::{BundledManifest, Contents};
+use crate::host::Root;
+use crate::oci::{Digest, ImageConfig, Platform};
+
+/// Where a bundle is to be installed.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The file system.
+    pub root: Root,
+    /// Where images go.
+    pub runtime: TargetRuntime,
+    /// Which platform's files and images.
+    pub platform: Platform,
+}
+
+/// Where images go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetRuntime {
+    /// Nowhere: images are checked and left in the bundle.
+    None,
+    /// Into a containerd.
+    Containerd {
+        /// Its socket.
+        address: PathBuf,
+        /// Its namespace.
+        namespace: String,
+        /// Whether layers are unpacked, so that the first start of a container need not.
+        unpack: bool,
+    },
+}
+
+/// What a bundle wants, and what the host has of it.
+#[derive(Debug)]
+pub struct Survey {
+    pub(super) target: Target,
+    pub(super) runtime: Option<RuntimeSurvey>,
+    /// What apply would change.
+    pub plan: HostPlan,
+}
+
+#[derive(Debug)]
+pub(super) struct RuntimeSurvey {
+    pub(super) client: Client,
+    pub(super) version: String,
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) unpacks: Vec<Unpack>,
+}
+
+/// Looks at the host. Nothing is changed.
+///
+/// # Errors
+/// Where something is in the way of what the bundle wants, or does not answer.
+pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
+    super::receipt::check_name(&contents.profile.name, &contents.profile.version)?;
+    let files = targets(contents, &target.root, &target.platform)?;
+    let files = tokio::task::spawn_blocking(move || look(files)).await;
+    let files = files.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+    let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
+        return Ok(Survey { target: target.clone(), runtime: None, plan: HostPlan::new(files, None) });
+    };
+    let mut wanted = Wanted::of(contents, &target.platform)?;
+    let client = Client::connect(address, namespace).await?;
+    let version = client.version().await?;
+    let (unpacks, tops) =
+        if *unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
+    let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
+    let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
+    let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
+    let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
+    Ok(Survey { target: target.clone(), runtime, plan })
+}
+
+fn look(files: Vec<TargetFile>) -> Result<Vec<(TargetFile, Found)>, ApplyError> {
+    files.into_iter().map(|file| Ok((file.look()?, file)).map(|(found, file)| (file, found))).collect()
+}
+
+/// How every image is unpacked, and the snapshots that each needs, from the configurations in the bundle; these are kept
+/// in memory, so that they are read once.
+fn unpacks(wanted: &mut Wanted, source: &Source) -> Result<(Vec<Unpack>, Vec<Vec<Digest>>), ApplyError> {
+    let (mut unpacks, mut tops) = (Vec::new(), Vec::new());
+    for image in &wanted.images {
+        let mut of_image = Vec::new();
+        for manifest in image.manifests.iter().filter(|manifest| is_container_image(manifest)) {
+            let unpack = unpack_of(image, manifest, source, &mut wanted.blobs)?;
+            of_image.extend(unpack.chain.last().copied());
+            unpacks.push(unpack);
+        }
+        tops.push(of_image);
+    }
+    Ok((unpacks, tops))
+}
+
+fn unpack_of(
+    image: &WantedImage,
+    manifest: &BundledManifest,
+    source: &Source,
+    blobs: &mut std::collections::BTreeMap<Digest, super::containerd::WantedBlob>,
+) -> Result<Unpack, ApplyError> {
+    let (name, config) = (image.reference.to_string(), &manifest.config);
+    let known = blobs.get(&config.digest).and_then(|blob| blob.raw.clone());
+    let raw = match known {
+        Some(raw) => raw,
+        None => source.read_small(config).map_err(|source| ApplyError::Blob {
+            digest: config.digest,
+            needed_by: vec![name.clone()],
+            source,
+        })?,
+    };
+    let parsed = ImageConfig::parse(&raw).map_err(|source| ApplyError::Config {
+        image: name.clone(),
+        digest: config.digest,
+        source,
+    })?;
+    if let Some(blob) = blobs.get_mut(&config.digest) {
+        blob.raw = Some(raw);
+    }
+    let count = parsed.diff_ids.len();
+    let unpack = Unpack::new(name.clone(), config.digest, &parsed, &manifest.layers);
+    unpack.ok_or_else(|| ApplyError::LayerCount { image: name, diff_ids: count, layers: manifest.layers.len() })
+}
+
+/// An OCI artifact has a configuration of another type, and nothing to unpack.
+fn is_container_image(manifest: &BundledManifest) -> bool {
+    matches!(
+        manifest.config.media_type.as_str(),
+        crate::oci::media_type::IMAGE_CONFIG | "application/vnd.docker.container.image.v1+json"
+    )
+}

@@ -1,0 +1,351 @@
+//! One pass over a bundle, in file order: every blob is read at most once, on its way to containerd, into the files that
+//! want it, both, or nowhere but through the check.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Cursor, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tonic::Code;
+
+use super::containerd::{ContainerdError, Ingest, Opened, Session, Wanted, WantedBlob};
+use super::source::{BlobReader, Source};
+use super::staging::StagedFile;
+use super::{ApplyError, Interrupt};
+use crate::io::{AtPath, PathError};
+use crate::oci::Digest;
+use crate::progress::Progress;
+
+/// How much is read, hashed and sent at once. Far below containerd's limit of 16 MiB for a message.
+const CHUNK: usize = 1 << 20;
+/// How long a pass that is given up waits for its tasks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Everything that a pass needs; shared by its tasks.
+pub(super) struct Sweep {
+    source: Source,
+    import: Option<(Arc<Session>, Arc<Wanted>)>,
+    /// Files that wait for their content.
+    waiting: Mutex<HashMap<Digest, Vec<StagedFile>>>,
+    /// Files that have it.
+    complete: Mutex<Vec<StagedFile>>,
+    /// Content that is not needed from the bundle.
+    skip: BTreeSet<Digest>,
+    progress: Arc<Progress>,
+    stop: AtomicBool,
+}
+
+/// What a pass did.
+#[derive(Debug)]
+pub(super) struct Swept {
+    /// The files, complete.
+    pub(super) files: Vec<StagedFile>,
+    /// Blobs and bytes that containerd got.
+    pub(super) imported: (usize, u64),
+    /// Blobs that containerd had.
+    pub(super) present: usize,
+    /// Blobs whose labels were added to.
+    pub(super) labelled: usize,
+}
+
+/// What became of one blob.
+enum Done {
+    Imported(u64),
+    Present { labelled: bool },
+    Read,
+}
+
+/// Stops the threads that read, when the pass is given up.
+struct StopOnDrop(Arc<Sweep>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Sweep {
+    pub(super) fn new(
+        source: Source,
+        import: Option<(Arc<Session>, Arc<Wanted>)>,
+        staged: Vec<StagedFile>,
+        skip: BTreeSet<Digest>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let mut waiting: HashMap<Digest, Vec<StagedFile>> = HashMap::new();
+        for file in staged {
+            waiting.entry(file.file.digest).or_default().push(file);
+        }
+        let (waiting, complete) = (Mutex::new(waiting), Mutex::default());
+        Self { source, import, waiting, complete, skip, progress, stop: AtomicBool::new(false) }
+    }
+
+    /// Reads everything, `jobs` blobs at once. After a failure no file of it is left.
+    pub(super) async fn run(self, jobs: usize, interrupt: &Interrupt) -> Result<Swept, ApplyError> {
+        let sweep = Arc::new(self);
+        let _stop = StopOnDrop(Arc::clone(&sweep));
+        sweep.check_complete()?;
+        sweep.progress.add_total(sweep.source.blobs().iter().map(|(_, size)| size).sum());
+        let mut tasks = JoinSet::new();
+        let mut swept = Swept { files: Vec::new(), imported: (0, 0), present: 0, labelled: 0 };
+        let result = tokio::select! {
+            result = sweep.start_all(jobs, &mut tasks, &mut swept) => result,
+            () = interrupt.wait() => Err(ApplyError::Interrupted),
+        };
+        if let Err(error) = result {
+            // The readers see the flag and end, and their files go with them. A containerd that answers nothing any more
+            // must not keep the user waiting for ever.
+            sweep.stop.store(true, Ordering::Relaxed);
+            let ended = async { while tasks.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(PATIENCE, ended).await;
+            return Err(error);
+        }
+        swept.files = std::mem::take(&mut *sweep.complete.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(swept)
+    }
+
+    async fn start_all(
+        self: &Arc<Self>,
+        jobs: usize,
+        tasks: &mut JoinSet<Result<Done, ApplyError>>,
+        swept: &mut Swept,
+    ) -> Result<(), ApplyError> {
+        let room = Arc::new(Semaphore::new(jobs));
+        for &(digest, size) in self.source.blobs() {
+            // Places are given in file order, so the medium is read forward.
+            let place = Arc::clone(&room).acquire_owned().await;
+            while let Some(done) = tasks.try_join_next() {
+                swept.count(joined(done)?);
+            }
+            let sweep = Arc::clone(self);
+            tasks.spawn(async move {
+                let _place = place;
+                sweep.blob(digest, size).await
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            swept.count(joined(done)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the bundle has everything that is needed; trust has seen to that, so its absence is not expected.
+    fn check_complete(&self) -> Result<(), ApplyError> {
+        let there: BTreeSet<Digest> = self.source.blobs().iter().map(|(digest, _)| *digest).collect();
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.import.iter().flat_map(|(_, wanted)| wanted.blobs.keys());
+        match wanted.chain(waiting.keys()).find(|digest| !there.contains(digest)) {
+            None => Ok(()),
+            Some(digest) => {
+                let source = io::Error::new(io::ErrorKind::InvalidData, "the bundle does not have it");
+                Err(self.blame(*digest, source))
+            }
+        }
+    }
+
+    async fn blob(self: Arc<Self>, digest: Digest, size: u64) -> Result<Done, ApplyError> {
+        let files = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest).unwrap_or_default();
+        let wanted = self.import.as_ref().and_then(|(session, wanted)| Some((session, wanted.blobs.get(&digest)?)));
+        let Some((session, blob)) = wanted else {
+            if files.is_empty() && self.skip.contains(&digest) {
+                self.progress.advance(size);
+            } else {
+                self.pass(digest, None, files, None, 0).await?;
+            }
+            return Ok(Done::Read);
+        };
+        match session.open(digest, size).await? {
+            Opened::Present => {
+                let labelled = session.complete(digest, blob.size, &blob.labels).await?;
+                if files.is_empty() {
+                    self.progress.advance(size);
+                } else {
+                    self.pass(digest, blob.raw.clone(), files, None, 0).await?;
+                }
+                Ok(Done::Present { labelled })
+            }
+            Opened::Wanted(ingest) => self.import(session, digest, blob, *ingest, files).await,
+        }
+    }
+
+    async fn import(
+        self: &Arc<Self>,
+        session: &Session,
+        digest: Digest,
+        blob: &WantedBlob,
+        ingest: Ingest,
+        files: Vec<StagedFile>,
+    ) -> Result<Done, ApplyError> {
+        let resumed = ingest.offset() > 0;
+        let mut result = self.send(digest, blob, ingest, files).await;
+        // What an earlier run left was not a beginning of this blob, after a power cut perhaps.
+        if resumed && code(&result) == Some(Code::FailedPrecondition) {
+            session.abort(digest).await?;
+            result = match session.open(digest, blob.size).await? {
+                Opened::Present => Ok(()),
+                Opened::Wanted(ingest) => self.send(digest, blob, *ingest, Vec::new()).await,
+            };
+        }
+        if code(&result) == Some(Code::AlreadyExists) {
+            session.complete(digest, blob.size, &blob.labels).await?;
+            return Ok(Done::Present { labelled: true });
+        }
+        result.map(|()| Done::Imported(blob.size))
+    }
+
+    async fn send(
+        self: &Arc<Self>,
+        digest: Digest,
+        blob: &WantedBlob,
+        mut ingest: Ingest,
+        files: Vec<StagedFile>,
+    ) -> Result<(), ApplyError> {
+        let (chunks, arriving) = mpsc::channel::<Bytes>(1);
+        let from = ingest.offset();
+        let reading = self.pass(digest, blob.raw.clone(), files, Some(chunks), from);
+        let sending = async move {
+            let mut arriving = arriving;
+            while let Some(chunk) = arriving.recv().await {
+                ingest.write(chunk).await?;
+            }
+            Ok::<_, ContainerdError>(ingest)
+        };
+        let (read, sent) = tokio::join!(reading, sending);
+        // Where sending fails reading does too, for want of a listener; the first is the cause.
+        let ingest = sent?;
+        read?;
+        Ok(ingest.commit(&blob.labels).await?)
+    }
+
+    /// Reads one blob to its end on a thread of its own, handing its bytes to all that want them.
+    async fn pass(
+        self: &Arc<Self>,
+        digest: Digest,
+        raw: Option<Bytes>,
+        mut files: Vec<StagedFile>,
+        chunks: Option<mpsc::Sender<Bytes>>,
+        from: u64,
+    ) -> Result<(), ApplyError> {
+        let sweep = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || {
+            let _shown = sweep.progress.begin(&digest.short());
+            let reader: BlobReader = match raw {
+                Some(raw) => Box::new(Cursor::new(raw)),
+                None => sweep.source.open(&digest).map_err(PassError::Read)?,
+            };
+            sweep.pump(reader, &mut files, chunks.as_ref(), from)?;
+            for file in &files {
+                file.writer.sync()?;
+            }
+            sweep.complete.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+            Ok(())
+        });
+        match joined(read.await) {
+            Ok(()) => Ok(()),
+            Err(PassError::Read(source)) => Err(self.blame(digest, source)),
+            Err(PassError::Write(error)) => Err(error.into()),
+            Err(PassError::Stopped) => Err(ApplyError::Interrupted),
+        }
+    }
+
+    fn pump(
+        &self,
+        mut reader: BlobReader,
+        files: &mut [StagedFile],
+        chunks: Option<&mpsc::Sender<Bytes>>,
+        from: u64,
+    ) -> Result<(), PassError> {
+        let mut position = 0;
+        loop {
+            let chunk = read_chunk(&mut reader).map_err(PassError::Read)?;
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(PassError::Stopped);
+            }
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            for file in &mut *files {
+                file.writer.write_all(&chunk).at("write", &file.file.target)?;
+            }
+            let length = chunk.len() as u64;
+            let new = chunk.slice(from.saturating_sub(position).min(length) as usize..);
+            position += length;
+            self.progress.advance(length);
+            if let Some(chunks) = chunks
+                && !new.is_empty()
+                && chunks.blocking_send(new).is_err()
+            {
+                return Err(PassError::Stopped);
+            }
+        }
+    }
+
+    fn blame(&self, digest: Digest, source: io::Error) -> ApplyError {
+        let needed_by = match &self.import {
+            Some((_, wanted)) => wanted.needed_by(&digest),
+            None => Vec::new(),
+        };
+        ApplyError::Blob { digest, needed_by, source }
+    }
+}
+
+/// Why a pass over one blob ended early.
+#[derive(Debug)]
+enum PassError {
+    Read(io::Error),
+    Write(PathError),
+    /// Somebody else failed, and the whole pass is given up.
+    Stopped,
+}
+
+impl From<PathError> for PassError {
+    fn from(error: PathError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl Swept {
+    fn count(&mut self, done: Done) {
+        match done {
+            Done::Imported(bytes) => self.imported = (self.imported.0 + 1, self.imported.1 + bytes),
+            Done::Present { labelled } => {
+                self.present += 1;
+                self.labelled += usize::from(labelled);
+            }
+            Done::Read => {}
+        }
+    }
+}
+
+/// Fills a chunk as far as there is something to read, and sees the end, so that the check has happened before the last
+/// chunk is handed on where it fits in one.
+fn read_chunk(reader: &mut BlobReader) -> io::Result<Bytes> {
+    let mut chunk = BytesMut::zeroed(CHUNK);
+    let mut filled = 0;
+    while filled < CHUNK {
+        match reader.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk.freeze())
+}
+
+/// A task's result; a task's panic is this task's.
+fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
+    result.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn code<T>(result: &Result<T, ApplyError>) -> Option<Code> {
+    match result {
+        Err(ApplyError::Containerd(error)) => error.code(),
+        _ => None,
+    }
+}
