@@ -49,6 +49,11 @@ impl<'n> Fields<'n> {
         self.node.entries().iter().find(|entry| &*entry.key == name).map_or(self.node.at, |entry| entry.key_at)
     }
 
+    /// Where the value of `name` stands, or the mapping where there is no such key.
+    pub fn value_at(&self, name: &str) -> Position {
+        self.node.get(name).map_or(self.node.at, |value| value.at)
+    }
+
     /// The value of `name`, if given. A key without a value is a mistake.
     pub fn optional(&self, name: &str, report: &mut Report) -> Option<&'n Node> {
         debug_assert!(self.known.contains(&name), "{name} is read but not known");
