@@ -36,8 +36,12 @@ pub mod io;
 pub mod lock;
 pub mod oci;
 #[cfg(feature = "operator")]
+pub mod problem;
+#[cfg(feature = "operator")]
 pub mod profile;
 pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
 pub mod trust;
+#[cfg(feature = "operator")]
+pub mod yaml;

@@ -1,0 +1,78 @@
+//! From a path to a checked profile.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::decode::decode;
+use super::{FILE_NAME, Problem, Problems, Profile};
+use crate::io::{AtPath, PathError};
+use crate::problem::{Position, Report, Source};
+use crate::yaml;
+
+/// Reads and checks the profile at `path`: the file, or a folder with a `carrack.yaml` in it.
+///
+/// # Errors
+/// [`Problems::Unreadable`] where the profile itself cannot be read, else everything that is wrong with it and with the
+/// files it names.
+pub fn load(path: &Path) -> Result<Profile, Problems> {
+    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let source = match read_document(&file)? {
+        Ok(source) => source,
+        Err(problem) => return Err(Problems::Found(vec![problem])),
+    };
+    parse(&file, source)
+}
+
+fn parse(file: &Path, source: Source) -> Result<Profile, Problems> {
+    let parsed = yaml::parse(source.text());
+    let mut report = Report::new(source);
+    for mistake in parsed.mistakes {
+        report.add(mistake.at, mistake.message);
+    }
+    let profile = match &parsed.documents[..] {
+        // A text whose syntax is broken has no documents, and that is already reported.
+        [] => {
+            if report.is_empty() {
+                report.add(Position::START, "the profile is empty");
+            }
+            None
+        }
+        [document] => decode(file, document, &mut report),
+        [_, second, ..] => {
+            report.add(second.at, "a profile is one document; this begins another");
+            None
+        }
+    };
+    match profile {
+        Some(profile) if report.is_empty() => Ok(profile),
+        _ => Err(Problems::Found(report.into_problems())),
+    }
+}
+
+/// Reads a document of at most [`yaml::MAX_BYTES`]. The inner error says what is wrong with its content.
+pub(crate) fn read_document(file: &Path) -> Result<Result<Source, Problem>, PathError> {
+    let mut bytes = Vec::new();
+    let opened = File::open(file).at("read", file)?;
+    opened.take(yaml::MAX_BYTES + 1).read_to_end(&mut bytes).at("read", file)?;
+    if bytes.len() as u64 > yaml::MAX_BYTES {
+        let message = format!("larger than {} MiB, which no document of this kind is", yaml::MAX_BYTES >> 20);
+        return Ok(Err(Problem::with_file(file, message)));
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(file, text)),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+            let column = valid.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+            let at = Position { line: valid.matches('\n').count() + 1, column };
+            let problem = Source::new(file, valid.into_owned()).problem(at, "not text in UTF-8");
+            Err(problem)
+        }
+    })
+}
+
+/// A path to open: `file` itself, spelled so that it can be shown.
+pub(super) fn shown(folder: &Path, relative: &str) -> PathBuf {
+    let trimmed = relative.trim_start_matches("./");
+    if folder == Path::new(".") && !trimmed.is_empty() { PathBuf::from(trimmed) } else { folder.join(trimmed) }
+}

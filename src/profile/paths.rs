@@ -1,0 +1,209 @@
+//! Which local files a profile may name: regular ones inside its own folder, symbolic links resolved.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use globset::GlobBuilder;
+use walkdir::WalkDir;
+
+use crate::oci::{Digest, Digester};
+
+/// The profile's folder, as it was given and as it really is.
+#[derive(Debug)]
+pub(super) struct Folder {
+    given: PathBuf,
+    real: PathBuf,
+}
+
+/// The folder that `file` is in.
+pub(super) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl Folder {
+    pub(super) fn of(file: &Path) -> io::Result<Self> {
+        let given = folder_of(file).to_owned();
+        Ok(Self { real: given.canonicalize()?, given })
+    }
+
+    /// The regular file that `source` names.
+    pub(super) fn file(&self, source: &str) -> Result<PathBuf, String> {
+        check_relative(source)?;
+        let path = self.join(source);
+        self.check_file(&path, source)?;
+        Ok(path)
+    }
+
+    /// The regular files that `pattern` matches, sorted. `*` does not match `/`, and matches a leading dot only where the
+    /// pattern has one, as in a shell; `**` matches any number of folders.
+    pub(super) fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        check_relative(pattern)?;
+        let clean = pattern.trim_start_matches("./");
+        let glob = GlobBuilder::new(clean)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| format!("`{pattern}` is not a pattern: {}", error.kind()))?
+            .compile_matcher();
+        let hidden = clean.split('/').any(|part| part.starts_with('.'));
+        let mut found = Vec::new();
+        for entry in WalkDir::new(self.join(literal_prefix(clean))).sort_by_file_name() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // A folder that is not there is a pattern without match, told below.
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound) => continue,
+                Err(error) => return Err(format!("`{pattern}` cannot be searched: {error}")),
+            };
+            let relative = entry.path().strip_prefix(&self.given).unwrap_or(entry.path());
+            let dotted = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+            if !glob.is_match(relative) || entry.path().is_dir() || (!hidden && relative.components().any(dotted)) {
+                continue;
+            }
+            let Some(name) = relative.to_str() else {
+                return Err(format!("`{pattern}` matches {}, whose name is not UTF-8", relative.display()));
+            };
+            self.check_file(entry.path(), name)?;
+            found.push(entry.into_path());
+        }
+        if found.is_empty() {
+            return Err(format!("`{pattern}` matches no file"));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn join(&self, relative: &str) -> PathBuf {
+        super::load::shown(&self.given, relative)
+    }
+
+    fn check_file(&self, path: &Path, named: &str) -> Result<(), String> {
+        let real = path.canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("`{named}` does not exist"),
+            _ => format!("`{named}` cannot be read: {error}"),
+        })?;
+        if !real.starts_with(&self.real) {
+            return Err(format!("`{named}` leads to {}, outside the profile's folder", real.display()));
+        }
+        if !real.is_file() {
+            return Err(format!("`{named}` is not a regular file"));
+        }
+        File::open(&real).map(drop).map_err(|error| format!("`{named}` cannot be read: {error}"))
+    }
+}
+
+fn check_relative(path: &str) -> Result<(), String> {
+    if let Some((scheme, _)) = path.split_once("://") {
+        return Err(format!("`{scheme}://` sources are not supported by this version of Carrack yet: `{path}`"));
+    }
+    if path.contains('\0') {
+        return Err("a path cannot hold a NUL character".to_owned());
+    }
+    if Path::new(path).is_absolute() {
+        return Err(format!("`{path}` is absolute; paths are relative to the profile's folder and stay inside it"));
+    }
+    if Path::new(path).components().any(|part| part == Component::ParentDir) {
+        return Err(format!("`{path}` is outside the profile's folder"));
+    }
+    Ok(())
+}
+
+/// The folders of a pattern before the first one that has a wildcard.
+fn literal_prefix(pattern: &str) -> &str {
+    let wild = pattern.find(['*', '?', '[', '{', '\\']).unwrap_or(pattern.len());
+    pattern[..wild].rfind('/').map_or("", |slash| &pattern[..slash])
+}
+
+/// What the file at `path` hashes to.
+pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
+    let (mut file, mut digester, mut buffer) = (File::open(path)?, Digester::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(digester.finish()),
+            count => digester.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Checks that `path` is an absolute path of a host in its one clean spelling.
+pub(super) fn check_host_path(path: &str) -> Result<(), String> {
+    if !path.starts_with('/') {
+        return Err(format!("`path` must be absolute, found {path:?}"));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(format!("`path` cannot hold control characters, found {path:?}"));
+    }
+    if path == "/" || path[1..].split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(format!("`path` must name a file without `.`, `..`, `//` or a final `/`, found {path:?}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().join("profile");
+        fs::create_dir_all(root.join("m/deep")).unwrap();
+        for name in ["m/b.yaml", "m/a.yaml", "m/.hidden.yaml", "m/deep/c.yaml", "m/d.txt", "../outside"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        symlink("../outside", root.join("link")).unwrap();
+        symlink("m/a.yaml", root.join("good-link")).unwrap();
+        let folder = Folder::of(&root.join("carrack.yaml")).unwrap();
+        (temporary, folder)
+    }
+
+    #[test]
+    fn files_stay_inside_and_are_regular() {
+        let (_keep, folder) = folder();
+        assert!(folder.file("./m/a.yaml").unwrap().ends_with("profile/m/a.yaml"));
+        assert!(folder.file("good-link").is_ok());
+        for (source, message) in [
+            ("../outside", "`../outside` is outside the profile's folder"),
+            ("m/../../outside", "`m/../../outside` is outside the profile's folder"),
+            ("/etc/passwd", "`/etc/passwd` is absolute"),
+            ("link", "`link` leads to "),
+            ("m", "`m` is not a regular file"),
+            ("none", "`none` does not exist"),
+            ("oci://example.org/x", "`oci://` sources are not supported by this version of Carrack yet"),
+            ("a\0b", "a path cannot hold"),
+        ] {
+            let error = folder.file(source).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn globs_are_sorted_and_must_match() {
+        let (_keep, folder) = folder();
+        let names = |pattern: &str| -> Vec<String> {
+            let found = folder.glob(pattern).unwrap();
+            found.iter().map(|path| path.strip_prefix(&folder.given).unwrap().display().to_string()).collect()
+        };
+        assert_eq!(names("./m/*.yaml"), ["m/a.yaml", "m/b.yaml"]);
+        assert_eq!(names("**/*.yaml"), ["m/a.yaml", "m/b.yaml", "m/deep/c.yaml"]);
+        assert_eq!(names("m/.*.yaml"), ["m/.hidden.yaml"]);
+        assert_eq!(names("m/a.yaml"), ["m/a.yaml"]);
+        for (pattern, message) in [
+            ("m/*.json", "`m/*.json` matches no file"),
+            ("none/*.yaml", "`none/*.yaml` matches no file"),
+            ("m/[a.yaml", "`m/[a.yaml` is not a pattern: "),
+            ("lin*", "`link` leads to "),
+        ] {
+            let error = folder.glob(pattern).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn host_paths_have_one_spelling() {
+        assert_eq!(check_host_path("/usr/local/bin/k3s"), Ok(()));
+        for bad in ["", "a", "/", "/a/", "//a", "/a/../b", "/a/./b", "/a\nb"] {
+            assert!(check_host_path(bad).is_err(), "{bad:?}");
+        }
+    }
+}

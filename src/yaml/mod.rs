@@ -1,0 +1,46 @@
+//! YAML 1.2 as a tree that keeps positions. The only code that knows the YAML library.
+//!
+//! Owns syntax, the core schema's scalar kinds, duplicate keys, aliases and the limits that make hostile documents
+//! harmless. It must not know what the documents mean; [`Fields`] is what those who do know read a tree with.
+
+mod build;
+mod fields;
+mod node;
+mod suggest;
+
+pub use fields::Fields;
+pub use node::{Entry, Kind, Node, Scalar, Value};
+
+use crate::problem::Position;
+
+/// Largest document text in bytes that callers should read from disk.
+pub const MAX_BYTES: u64 = 16 << 20;
+
+/// What is wrong with the text itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub at: Position,
+    /// What, in one line.
+    pub message: String,
+}
+
+/// The documents of a text, and what is wrong with it. Documents that have a mistake in their syntax are left out;
+/// those that have only duplicate keys or unknown tags are there.
+#[derive(Debug, Clone, Default)]
+pub struct Parsed {
+    /// One tree a document.
+    pub documents: Vec<Node>,
+    /// In the order of the text.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Parses a text of any number of documents. `<<` is an ordinary key, as YAML 1.2 has it.
+pub fn parse(text: &str) -> Parsed {
+    build::build(text, false)
+}
+
+/// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests.
+pub fn parse_with_merge_keys(text: &str) -> Parsed {
+    build::build(text, true)
+}
