@@ -129,41 +129,57 @@ impl Problems {
     }
 }
 
+/// A list of problems that stays short whatever is fed to it.
+#[derive(Debug, Default)]
+pub struct ProblemList {
+    kept: Vec<Problem>,
+    left_out: usize,
+}
+
+impl ProblemList {
+    /// Adds what `problem` makes, unless it is there already or the list is full; then it is only counted.
+    pub fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.kept.len() == KEPT {
+            self.left_out += 1;
+            return;
+        }
+        let problem = problem();
+        // A field that is read twice is wrong once.
+        if !self.kept.contains(&problem) {
+            self.kept.push(problem);
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The problems in the order added; where some were only counted, the last one says how many.
+    pub fn into_vec(mut self) -> Vec<Problem> {
+        if let Some(file) = self.kept.last().filter(|_| self.left_out > 0).map(|last| last.file.clone()) {
+            self.kept.push(Problem::with_file(&file, format!("{} more are not shown", self.left_out)));
+        }
+        self.kept
+    }
+}
+
 /// Collects the problems of one document.
 #[derive(Debug)]
 pub struct Report {
     source: Source,
-    problems: Vec<Problem>,
-    left_out: usize,
+    problems: ProblemList,
 }
 
 impl Report {
     /// An empty report about `source`.
     pub fn new(source: Source) -> Self {
-        Self { source, problems: Vec::new(), left_out: 0 }
-    }
-
-    /// What the report is about.
-    pub fn source(&self) -> &Source {
-        &self.source
+        Self { source, problems: ProblemList::default() }
     }
 
     /// Adds a problem at `position`.
     pub fn add(&mut self, position: Position, message: impl Into<String>) {
-        if self.problems.len() < KEPT {
-            self.problems.push(self.source.problem(position, message));
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    /// Adds a problem of another document.
-    pub fn push(&mut self, problem: Problem) {
-        if self.problems.len() < KEPT {
-            self.problems.push(problem);
-        } else {
-            self.left_out += 1;
-        }
+        self.problems.add(|| self.source.problem(position, message));
     }
 
     /// Whether nothing is wrong so far.
@@ -171,17 +187,10 @@ impl Report {
         self.problems.is_empty()
     }
 
-    /// The problems: those of the report's own document first, in the order of their positions.
+    /// The problems in the order of their positions.
     pub fn into_problems(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|problem| {
-            let own = problem.file == self.source.file();
-            (!own, own.then_some(problem.position))
-        });
-        if self.left_out > 0 {
-            let message = format!("{} more problems are not shown", self.left_out);
-            self.problems.push(Problem::with_file(self.source.file(), message));
-        }
-        self.problems
+        self.problems.kept.sort_by_key(|problem| problem.position);
+        self.problems.into_vec()
     }
 }
 

@@ -57,12 +57,15 @@ pub struct CliError {
     pub causes: Vec<String>,
     /// What to do next, a line each; commands as one would type them.
     pub hints: Vec<String>,
+    /// Blocks that are shown as they are, between message and causes: one for each mistake in a document. In JSON they
+    /// are causes.
+    pub details: Vec<String>,
 }
 
 impl CliError {
     /// An error without cause or hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), details: Vec::new() }
     }
 
     /// An error with the message and causes of `error`.
@@ -79,7 +82,7 @@ impl CliError {
             }
             next = cause.source();
         }
-        Self { kind, message: error.to_string(), causes, hints: Vec::new() }
+        Self { kind, message: error.to_string(), causes, hints: Vec::new(), details: Vec::new() }
     }
 
     /// The same with one more hint.
@@ -107,5 +110,23 @@ impl From<BundleError> for CliError {
             }
         };
         Self::from_error(Kind::Integrity, &error).hint(hint)
+    }
+}
+
+#[cfg(feature = "operator")]
+impl From<crate::problem::Problems> for CliError {
+    fn from(problems: crate::problem::Problems) -> Self {
+        use crate::problem::{Problem, Problems};
+        match problems {
+            Problems::Unreadable(error) => error.into(),
+            Problems::Found(found) => {
+                let message = match &found[..] {
+                    [_] => "1 problem found".to_owned(),
+                    many => format!("{} problems found", many.len()),
+                };
+                let details = found.iter().map(Problem::to_string).collect();
+                Self { details, ..Self::new(Kind::Input, message) }
+            }
+        }
     }
 }

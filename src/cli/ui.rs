@@ -91,13 +91,17 @@ impl Ui {
     /// Prints an error: as JSON on standard output where that is wanted, else for people on standard error.
     pub fn error(&self, error: &CliError) {
         if self.json {
+            let causes: Vec<&String> = error.details.iter().chain(&error.causes).collect();
             let document = serde_json::json!({"error": {
-                "code": error.kind.code(), "message": error.message, "causes": error.causes, "hints": error.hints,
+                "code": error.kind.code(), "message": error.message, "causes": causes, "hints": error.hints,
             }});
             self.data(&format!("{document:#}"));
             return;
         }
         eprintln!("{} {}", self.paint("31", "error:"), error.message);
+        for detail in &error.details {
+            eprintln!("{detail}");
+        }
         for cause in &error.causes {
             eprintln!("  cause: {cause}");
         }

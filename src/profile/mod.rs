@@ -12,7 +12,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::problem::{Position, Problem, Problems};
+pub(crate) use decode::with_cause;
 pub use load::load;
+pub(crate) use load::read_document;
 
 use crate::oci::{Digest, Platform, Reference};
 

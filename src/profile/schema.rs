@@ -1,7 +1,10 @@
 //! The JSON Schema of a cluster profile, generated from types that have its shape. What cannot be said in a schema
 //! (files that exist, layers taken once) is left to [`super::load`].
 
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::generate::SchemaSettings;
+use schemars::transform::{RecursiveTransform, Transform};
+use schemars::{JsonSchema, Schema};
+use serde_json::Value;
 
 /// Everything that goes into an air-gapped Kubernetes cluster.
 #[derive(JsonSchema)]
@@ -130,14 +133,37 @@ pub struct IgnoredImage {
 
 /// The JSON Schema (2020-12) of a cluster profile.
 pub fn cluster_profile() -> Schema {
-    schema_for!(ClusterProfile)
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ClusterProfile>();
+    RecursiveTransform(without_null).transform(&mut schema);
+    schema
+}
+
+/// A field that may be absent is an `Option` above, but a field without a value is a mistake.
+fn without_null(schema: &mut Schema) {
+    let null = |value: &Value| value == "null" || value["type"] == "null";
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|value| !null(value));
+        if let [only] = &mut types[..] {
+            let only = only.take();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.retain(|value| !null(value));
+        if let [Value::Object(only)] = &mut any[..] {
+            let only = std::mem::take(only);
+            schema.remove("anyOf");
+            for (key, value) in only {
+                schema.insert(key, value);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::decode;
     use super::*;
-    use serde_json::Value;
 
     fn properties(schema: &Value) -> Vec<String> {
         let mut names: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();

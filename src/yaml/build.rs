@@ -295,7 +295,7 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{aliases}]\n");
         }
         assert_eq!(mistakes(&bomb), ["5:45: aliases make this document too large (more than 100000 nodes)"]);
-        assert_eq!(mistakes(&"[".repeat(200)), ["1:101: nested more than 100 levels deep"]);
+        assert_eq!(mistakes(&("[".repeat(200) + &"]".repeat(200))), ["1:101: nested more than 100 levels deep"]);
         assert_eq!(mistakes("a: &a [*a]"), ["1:8: this alias stands inside the node that it repeats"]);
         let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 100].join(", "));
         assert_eq!(mistakes(&long).len(), 1);

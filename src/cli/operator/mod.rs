@@ -1,7 +1,11 @@
 //! The commands of `carrack`, the connected side.
 
+mod check;
 mod diff;
+mod images;
+mod init;
 mod inspect;
+mod schema;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -22,9 +26,13 @@ struct Operator {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Diff(diff::Args),
+    Init(init::Args),
+    Check(check::Args),
+    Images(images::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Diff(diff::Args),
+    Schema(schema::Args),
 }
 
 /// Runs `carrack` with the process's arguments.
@@ -39,6 +47,10 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
     match &parsed.command {
+        Command::Init(args) => init::run(args, ui),
+        Command::Check(args) => check::run(args, ui),
+        Command::Images(args) => images::run(args, ui),
+        Command::Schema(args) => schema::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),

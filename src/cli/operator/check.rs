@@ -1,0 +1,70 @@
+//! `carrack check`: every problem at once.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::images::{Found, print_candidates};
+use crate::cli::{CliError, Ui};
+use crate::images::discover;
+use crate::profile;
+
+/// Check a profile and everything it names, and tell every problem at once
+///
+/// Changes nothing and needs no network. Exit code 10 means that something is wrong.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The profile, or the folder with its carrack.yaml
+    profile: PathBuf,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CheckReport<'d> {
+    api_version: &'static str,
+    kind: &'static str,
+    packs: usize,
+    files: usize,
+    manifests: usize,
+    images: usize,
+    #[serde(flatten)]
+    found: Found<'d>,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let profile = profile::load(&args.profile)?;
+    let discovery = discover(&profile)?;
+    let report = CheckReport {
+        api_version: profile::API_VERSION,
+        kind: "CheckReport",
+        packs: profile.packs.len(),
+        files: profile.packs.iter().map(|pack| pack.files.len()).sum(),
+        manifests: profile.packs.iter().map(|pack| pack.manifests.len()).sum(),
+        images: discovery.images.len(),
+        found: Found::new(&profile, &discovery),
+    };
+    if ui.wants_json() {
+        return ui.json(&report);
+    }
+    for warning in &discovery.warnings {
+        ui.warn(&warning.to_string());
+    }
+    print_candidates(&discovery, ui);
+    let counts = [
+        (report.packs, "pack"),
+        (report.files, "host file"),
+        (report.manifests, "manifest"),
+        (report.images, "image"),
+        (discovery.warnings.len(), "warning"),
+        (discovery.candidates.len(), "candidate"),
+    ];
+    let counts: Vec<String> = counts.iter().map(|(count, noun)| counted(*count, noun)).collect();
+    ui.data(&format!("{} {} is right: {}", profile.name, profile.version, counts.join(", ")));
+    Ok(())
+}
+
+/// `1 pack`, `2 packs`.
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
