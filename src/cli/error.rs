@@ -129,4 +129,85 @@ impl From<crate::problem::Problems> for CliError {
             }
         }
     }
+mod operator {
+    use super::{CliError, Kind};
+    use crate::lock::{LockError, ResolveError};
+    use crate::registry::{RegistryError, RegistryErrorKind};
+
+    impl From<RegistryError> for CliError {
+        fn from(error: RegistryError) -> Self {
+            let hint = registry_hint(&error.kind);
+            let error = Self::from_error(Kind::Registry, &error);
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        }
+    }
+
+    fn registry_hint(kind: &RegistryErrorKind) -> Option<String> {
+        match kind {
+            RegistryErrorKind::NoRepository | RegistryErrorKind::NoTag | RegistryErrorKind::NoManifest(_) => {
+                Some("see which pack needs it: carrack images PROFILE --why".to_owned())
+            }
+            RegistryErrorKind::Unauthorized { registry, with_credentials: false, .. } => {
+                Some(format!("log in first, if the image exists: docker login {registry}"))
+            }
+            RegistryErrorKind::Unauthorized { registry, with_credentials: true, .. }
+            | RegistryErrorKind::Credentials { registry, .. } => Some(format!("log in again: docker login {registry}")),
+            RegistryErrorKind::RateLimited { registry, .. } => {
+                Some(format!("try again later, or log in for a higher limit: docker login {registry}"))
+            }
+            RegistryErrorKind::Tls { registry, .. } => Some(format!(
+                "name its certificate authority in SSL_CERT_FILE or, if it has no TLS, use: --plain-http {registry}"
+            )),
+            RegistryErrorKind::Refused { registry } => {
+                Some(format!("see whether the registry runs: curl -i http://{registry}/v2/"))
+            }
+            _ => None,
+        }
+    }
+
+    impl From<LockError> for CliError {
+        fn from(error: LockError) -> Self {
+            match error {
+                LockError::Path(error) => error.into(),
+                LockError::Syntax { ref path, .. } => Self::from_error(Kind::Input, &error)
+                    .hint(format!("take it back from version control, or make it anew: rm {}", path.display())),
+            }
+        }
+    }
+
+    impl From<ResolveError> for CliError {
+        fn from(error: ResolveError) -> Self {
+            match error {
+                ResolveError::Registry(error) => error.into(),
+                ResolveError::NoPlatform { .. } => Self::from_error(Kind::Input, &error)
+                    .hint("change spec.platforms of the profile, or take another image"),
+                other => Self::from_error(Kind::Registry, &other),
+            }
+        }
+    }
+
+    /// Every failure with its causes and hints; a registry's decides the exit code.
+    impl From<Vec<ResolveError>> for CliError {
+        fn from(errors: Vec<ResolveError>) -> Self {
+            let mut errors: Vec<_> = errors.into_iter().map(Self::from).collect();
+            if errors.len() == 1 {
+                return errors.remove(0);
+            }
+            let any_registry = errors.iter().any(|error| error.kind == Kind::Registry);
+            let kind = if any_registry { Kind::Registry } else { Kind::Input };
+            let mut all = Self::new(kind, format!("{} images cannot be resolved", errors.len()));
+            for error in errors {
+                all.causes.push([vec![error.message], error.causes].concat().join(": "));
+                for hint in error.hints {
+                    if !all.hints.contains(&hint) {
+                        all.hints.push(hint);
+                    }
+                }
+            }
+            all
+        }
+    }
 }

@@ -170,7 +170,7 @@ impl RegistryErrorKind {
             let io = cause.downcast_ref::<io::Error>();
             io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
         });
-        let tls = any_cause(&source, |cause| cause.is::<rustls::Error>());
+        let tls = any_cause(&source, <dyn Error>::is::<rustls::Error>);
         if refused {
             Self::Refused { registry }
         } else if tls || source.is_builder() {
