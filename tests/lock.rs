@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
 use carrack::lock::{self, Change, Check, Lock, Moved, ResolveError, Resolved, Update};
@@ -76,7 +77,7 @@ async fn an_index_keeps_its_digest_and_the_wanted_manifests() {
     assert_eq!((locked.digest, locked.size, &locked.media_type), (index.digest, index.size, &index.media_type));
     let digests: Vec<_> = locked.platforms.iter().map(|manifest| manifest.digest).collect();
     assert_eq!(digests, [images[0].digest, images[2].digest]);
-    assert_eq!(Lock::parse(&lock.to_text()).unwrap(), lock);
+    assert_eq!(Lock::parse(Path::new(lock::FILE_NAME), lock.to_text()).unwrap(), lock);
 }
 
 #[tokio::test]

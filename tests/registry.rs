@@ -267,7 +267,9 @@ async fn parallel_requests_share_one_token() {
     fixture.server.require(Access::Bearer(None));
     let (registry, app) = (anonymous(), fixture.app());
     let (a, b, c) = tokio::join!(registry.manifest(&app), registry.manifest(&app), registry.manifest(&app));
-    (a.unwrap(), b.unwrap(), c.unwrap());
+    for manifest in [a, b, c] {
+        assert_eq!(manifest.unwrap().digest, fixture.image.digest);
+    }
     let tokens = fixture.server.requests().iter().filter(|request| request.path.starts_with("/token")).count();
     assert_eq!(tokens, 1);
 }

@@ -131,7 +131,7 @@ impl From<crate::problem::Problems> for CliError {
     }
 mod operator {
     use super::{CliError, Kind};
-    use crate::lock::{LockError, ResolveError};
+    use crate::lock::ResolveError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
     impl From<RegistryError> for CliError {
@@ -165,16 +165,6 @@ mod operator {
                 Some(format!("see whether the registry runs: curl -i http://{registry}/v2/"))
             }
             _ => None,
-        }
-    }
-
-    impl From<LockError> for CliError {
-        fn from(error: LockError) -> Self {
-            match error {
-                LockError::Path(error) => error.into(),
-                LockError::Syntax { ref path, .. } => Self::from_error(Kind::Input, &error)
-                    .hint(format!("take it back from version control, or make it anew: rm {}", path.display())),
-            }
         }
     }
 

@@ -10,7 +10,6 @@ mod select;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use file::{LockError, LockSyntaxError};
 pub use resolve::{Change, Check, Moved, Resolved, Update, check, resolve};
 pub use select::ResolveError;
 
