@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use carrack::lock::{self, Change, Check, Lock, Moved, ResolveError, Resolved, Update};
@@ -252,4 +253,92 @@ async fn a_digest_cannot_move_and_is_not_asked_for() {
     let asked = fixture.server.requests().len();
     assert_eq!(fixture.check(&[&name], &lock).await, Check::default());
     assert_eq!(fixture.server.requests().len(), asked);
+}
+
+/// Runs `carrack` in `folder` and returns its exit code and all that it printed.
+fn carrack(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_carrack"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("DOCKER_CONFIG", folder)
+        .output()
+        .unwrap();
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(printed).unwrap())
+}
+
+fn write_profile(folder: &Path, images: &[Reference]) {
+    let images: Vec<_> = images.iter().map(ToString::to_string).collect();
+    let profile = serde_json::json!({
+        "apiVersion": "carrack/v1",
+        "kind": "ClusterProfile",
+        "metadata": { "name": "edge", "version": "1.0.0" },
+        "spec": { "packs": [{ "name": "shop", "layer": "addon", "images": images }] },
+    });
+    std::fs::write(folder.join("carrack.yaml"), profile.to_string()).unwrap();
+}
+
+#[test]
+fn the_command_writes_checks_and_updates() {
+    let fixture = Fixture::new(&[]);
+    let old = fixture.image("app:1", "linux/amd64").digest;
+    fixture.index("shop:1");
+    let references = fixture.references(&["app:1", "shop:1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_profile(folder, &references);
+    let app = references[0].to_string();
+
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml", "--check"]);
+    assert_eq!((code, printed.contains(&format!("missing: {app}"))), (10, true), "{printed}");
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml"]);
+    assert_eq!((code, printed.contains("carrack.lock: 2 images locked, 2 entries changed")), (0, true), "{printed}");
+    let before = std::fs::read(folder.join("carrack.lock")).unwrap();
+    assert_eq!(carrack(folder, &["lock", "carrack.yaml", "--check"]).0, 0);
+
+    let new = fixture.image("app:1", "linux/amd64/v1").digest;
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml", "--check"]);
+    let moved = format!("moved: {app} {old} → {new}");
+    assert_eq!((code, printed.contains(&moved)), (10, true), "{printed}");
+    assert_eq!(carrack(folder, &["lock", "carrack.yaml"]).0, 0);
+    assert_eq!(std::fs::read(folder.join("carrack.lock")).unwrap(), before);
+    let (code, printed) = carrack(folder, &["--json", "lock", "carrack.yaml", "--update", &app]);
+    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((code, &report["moved"][0]["to"]), (0, &serde_json::json!(new)), "{printed}");
+
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml", "--update", "stranger:1"]);
+    assert_eq!((code, printed.contains("does not need docker.io/library/stranger:1")), (2, true), "{printed}");
+}
+
+#[test]
+fn the_command_names_what_it_cannot_resolve() {
+    let fixture = Fixture::new(&[]);
+    fixture.image("arm:1", "linux/arm64");
+    let references = fixture.references(&["arm:1", "arm:2", "none:1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_profile(folder, &references);
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml"]);
+    assert_eq!(code, 20, "{printed}");
+    for part in [
+        "3 images cannot be resolved".to_owned(),
+        format!("{} is not made for linux/amd64; it is made for linux/arm64", references[0]),
+        format!("{}: the repository has no such tag", references[1]),
+        format!("{}: the registry has no repository of this name", references[2]),
+        "carrack images PROFILE --why".to_owned(),
+    ] {
+        assert!(printed.contains(&part), "{part}: {printed}");
+    }
+    assert!(!folder.join("carrack.lock").exists());
+
+    write_profile(folder, &references[..1]);
+    assert_eq!(carrack(folder, &["lock", "carrack.yaml"]).0, 10);
+    std::fs::write(folder.join("carrack.lock"), "kind: [").unwrap();
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml"]);
+    assert_eq!((code, printed.contains("carrack.lock:1:")), (10, true), "{printed}");
+    std::fs::remove_file(folder.join("carrack.lock")).unwrap();
+    write_profile(folder, &references[1..2]);
+    drop(fixture);
+    let (code, printed) = carrack(folder, &["lock", "carrack.yaml"]);
+    assert_eq!((code, printed.contains("refuses the connection")), (20, true), "{printed}");
 }

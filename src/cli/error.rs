@@ -129,6 +129,9 @@ impl From<crate::problem::Problems> for CliError {
             }
         }
     }
+}
+
+#[cfg(feature = "operator")]
 mod operator {
     use super::{CliError, Kind};
     use crate::lock::ResolveError;

@@ -230,7 +230,7 @@ mod tests {
             ("platform: linux/amd64", "platform: linux", "17:15", "not a platform"),
             ("docker.io/library/nginx:1.27", "\"[::1]:5000/app:1\"", "12:3", "twice"),
             ("kind: Lock", "kind: Bundle", "3:7", "`kind` of a lock is Lock"),
-            ("  platforms: []", "  platforms:", "28:3", "`platforms` has no value"),
+            ("  platforms: []", "  platforms:", "27:3", "`platforms` has no value"),
         ] {
             let error = parse(lock().to_text().replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(&format!("carrack.lock:{at}: ")) && error.contains(part), "{to}: {error}");

@@ -5,6 +5,7 @@ mod diff;
 mod images;
 mod init;
 mod inspect;
+mod lock;
 mod schema;
 
 use std::ffi::OsString;
@@ -29,6 +30,7 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Images(images::Args),
+    Lock(lock::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
@@ -50,6 +52,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Init(args) => init::run(args, ui),
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
+        Command::Lock(args) => lock::run(args, ui),
         Command::Schema(args) => schema::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),

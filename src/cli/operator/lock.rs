@@ -1,0 +1,205 @@
+//! `carrack lock`: write down which digest each image means, or check that.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::{CliError, Kind, Ui};
+use crate::images;
+use crate::lock::{self, Change, Check, Lock, Moved, Update};
+use crate::oci::{Digest, Platform, Reference};
+use crate::profile;
+use crate::registry::{Options, Registry};
+
+/// Write down which digest each image of a profile means
+///
+/// Writes carrack.lock beside the profile. What is locked already stays as it is, what is missing is asked for, what
+/// nothing needs any more is dropped.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  carrack lock carrack.yaml\n  carrack lock carrack.yaml --check\n  \
+    carrack lock carrack.yaml --update docker.io/library/nginx:1.27")]
+pub(super) struct Args {
+    /// The profile
+    profile: PathBuf,
+    /// Change nothing; fail where a tag has moved since, or where the lock does not fit the profile
+    #[arg(long, conflicts_with = "update")]
+    check: bool,
+    /// Ask again for these images, or for all where none is named
+    #[arg(long, value_name = "REF", num_args = 0..)]
+    update: Option<Vec<Reference>>,
+    /// Speak plain HTTP to this host; may be repeated (this machine is spoken to that way anyway)
+    #[arg(long, value_name = "HOST")]
+    plain_http: Vec<String>,
+    /// How many images to ask for at a time
+    #[arg(long, short, value_name = "N", default_value = "8")]
+    jobs: NonZeroUsize,
+}
+
+/// What a lock is made for and checked against.
+struct Needs {
+    references: Vec<Reference>,
+    platforms: Vec<Platform>,
+    file: PathBuf,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    file: PathBuf,
+    images: usize,
+    added: Vec<Reference>,
+    moved: Vec<MovedReport>,
+    platforms_changed: Vec<Reference>,
+    dropped: Vec<Reference>,
+}
+
+#[derive(Serialize)]
+struct MovedReport {
+    reference: Reference,
+    from: Digest,
+    to: Digest,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let profile = profile::load(&args.profile)?;
+    let discovery = images::discover(&profile)?;
+    let needs = Needs {
+        references: discovery.images.into_iter().map(|image| image.reference).collect(),
+        file: lock::path_for(&profile.file),
+        platforms: profile.platforms,
+    };
+    let registry = Registry::new(Options { plain_http: args.plain_http.clone() });
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| CliError::new(Kind::Local, format!("cannot start working threads: {error}")))?;
+    let existing = Lock::load(&needs.file)?;
+    if args.check {
+        runtime.block_on(check(&registry, &needs, &existing, args.jobs, ui))
+    } else {
+        let update = update_of(args.update.as_deref(), &needs)?;
+        runtime.block_on(write(&registry, &needs, &existing, &update, args.jobs, ui))
+    }
+}
+
+/// A reference to update must be one that is needed: a mistyped one would otherwise update nothing and say so to nobody.
+fn update_of(named: Option<&[Reference]>, needs: &Needs) -> Result<Update, CliError> {
+    match named {
+        None => Ok(Update::Nothing),
+        Some([]) => Ok(Update::All),
+        Some(named) => match named.iter().find(|reference| !needs.references.contains(reference)) {
+            None => Ok(Update::These(named.iter().cloned().collect::<BTreeSet<_>>())),
+            Some(stranger) => Err(CliError::new(Kind::Usage, format!("the profile does not need {stranger}"))
+                .hint("list what it needs: carrack images PROFILE")),
+        },
+    }
+}
+
+async fn write(
+    registry: &Registry,
+    needs: &Needs,
+    existing: &Lock,
+    update: &Update,
+    jobs: NonZeroUsize,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let resolved = lock::resolve(registry, &needs.references, &needs.platforms, existing, update, jobs).await?;
+    resolved.lock.save(&needs.file)?;
+    if ui.wants_json() {
+        return ui.json(&report(&needs.file, resolved.lock.images.len(), &resolved.changes));
+    }
+    for change in &resolved.changes {
+        ui.status(&match change {
+            Change::Added(reference, digest) => format!("added    {reference} {digest}"),
+            Change::Moved(moved) => format!("moved    {}", describe(moved)),
+            Change::Platforms(reference) => format!("platform {reference}"),
+            Change::Dropped(reference) => format!("dropped  {reference}"),
+        });
+    }
+    let (file, images, changes) = (needs.file.display(), resolved.lock.images.len(), resolved.changes.len());
+    ui.status(&format!("{file}: {images} images locked, {changes} entries changed"));
+    Ok(())
+}
+
+async fn check(
+    registry: &Registry,
+    needs: &Needs,
+    existing: &Lock,
+    jobs: NonZeroUsize,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let found = lock::check(registry, &needs.references, &needs.platforms, existing, jobs).await?;
+    if found != Check::default() {
+        return Err(failed_check(&needs.file, &found));
+    }
+    if ui.wants_json() {
+        return ui.json(&report(&needs.file, existing.images.len(), &[]));
+    }
+    ui.status(&format!("{}: {} images locked, all as they are upstream", needs.file.display(), existing.images.len()));
+    Ok(())
+}
+
+fn failed_check(file: &Path, found: &Check) -> CliError {
+    let Check { moved, differences } = found;
+    let mut error = CliError::new(Kind::Input, format!("{} is not up to date", file.display()));
+    error.causes.extend(moved.iter().map(|moved| format!("moved: {}", describe(moved))));
+    error.causes.extend(differences.missing.iter().map(|reference| format!("missing: {reference}")));
+    error.causes.extend(differences.stale.iter().map(|reference| format!("stale: {reference}")));
+    if !moved.is_empty() {
+        let references: Vec<_> = moved.iter().map(|moved| moved.reference.to_string()).collect();
+        error.hints.push(format!("to take what has moved: carrack lock PROFILE --update {}", references.join(" ")));
+    }
+    if !differences.is_empty() {
+        error.hints.push("to add what is missing and drop what is stale: carrack lock PROFILE".to_owned());
+    }
+    error
+}
+
+fn describe(moved: &Moved) -> String {
+    format!("{} {} → {}", moved.reference, moved.from, moved.to)
+}
+
+fn report(file: &Path, images: usize, changes: &[Change]) -> Report {
+    let (mut added, mut moved, mut platforms_changed, mut dropped) = (vec![], vec![], vec![], vec![]);
+    for change in changes {
+        match change.clone() {
+            Change::Added(reference, _) => added.push(reference),
+            Change::Moved(Moved { reference, from, to }) => moved.push(MovedReport { reference, from, to }),
+            Change::Platforms(reference) => platforms_changed.push(reference),
+            Change::Dropped(reference) => dropped.push(reference),
+        }
+    }
+    Report { version: 1, file: file.to_owned(), images, added, moved, platforms_changed, dropped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::Differences;
+
+    fn reference(text: &str) -> Reference {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_failed_check_names_everything_and_ends_with_10() {
+        let moved = Moved { reference: reference("app:1"), from: Digest::of(b"old"), to: Digest::of(b"new") };
+        let differences = Differences { missing: vec![reference("new:1")], stale: vec![reference("old:1")] };
+        let error = failed_check(Path::new("carrack.lock"), &Check { moved: vec![moved], differences });
+        assert_eq!(error.kind.code(), 10);
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        assert_eq!(error.causes[0], format!("moved: docker.io/library/app:1 {old} → {new}"));
+        assert_eq!(error.causes[1..], ["missing: docker.io/library/new:1", "stale: docker.io/library/old:1"]);
+    }
+
+    #[test]
+    fn only_what_is_needed_can_be_updated() {
+        let needs = Needs { references: vec![reference("app:1")], platforms: vec![], file: PathBuf::new() };
+        assert_eq!(update_of(None, &needs).unwrap(), Update::Nothing);
+        assert_eq!(update_of(Some(&[]), &needs).unwrap(), Update::All);
+        let these = update_of(Some(&[reference("app:1")]), &needs).unwrap();
+        assert_eq!(these, Update::These([reference("app:1")].into()));
+        assert_eq!(update_of(Some(&[reference("apps:1")]), &needs).unwrap_err().kind, Kind::Usage);
+    }
+}
