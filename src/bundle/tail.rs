@@ -43,7 +43,7 @@ impl<'a> TailWriter<'a> {
     ///
     /// # Errors
     /// Where the disk fails.
-    pub fn next(&mut self) -> Result<Option<TailBlob<'_, 'a>>, PathError> {
+    pub fn next_blob(&mut self) -> Result<Option<TailBlob<'_, 'a>>, PathError> {
         let Some(place) = self.blobs.next() else { return Ok(None) };
         let Gap { encoded, data } = &place.gap;
         self.append(encoded, *data)?;

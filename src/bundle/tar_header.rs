@@ -93,7 +93,7 @@ mod tests {
             for at in 0..bytes.len() {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= 1;
-                assert!(parse(&damaged).is_err(), "byte {at} of the header for {size} carries nothing");
+                assert_ne!(parse(&damaged), Ok((path.clone(), size)), "byte {at} carries nothing");
             }
         }
     }

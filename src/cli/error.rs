@@ -134,6 +134,7 @@ impl From<crate::problem::Problems> for CliError {
 #[cfg(feature = "operator")]
 mod operator {
     use super::{CliError, Kind};
+    use crate::fetch::FetchError;
     use crate::lock::ResolveError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
@@ -144,6 +145,27 @@ mod operator {
             match hint {
                 Some(hint) => error.hint(hint),
                 None => error,
+            }
+        }
+    }
+
+    impl From<FetchError> for CliError {
+        fn from(error: FetchError) -> Self {
+            let again = "what was fetched is kept: run the same command again to go on";
+            match error {
+                FetchError::Registry(error) => Self::from(error).hint(again),
+                FetchError::Local(error) => Self::from(error),
+                FetchError::WrongContent { .. } => Self::from_error(Kind::Registry, &error)
+                    .hint("something between here and the registry, or the registry itself, alters content"),
+                FetchError::Manifest { .. } | FetchError::LargeConfig { .. } => {
+                    Self::from_error(Kind::Registry, &error)
+                }
+                FetchError::Lock { .. } => {
+                    Self::from_error(Kind::Input, &error).hint("resolve it anew: carrack lock PROFILE --update REF")
+                }
+                FetchError::FileDigest { .. } => Self::from_error(Kind::Input, &error),
+                FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
+                FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
             }
         }
     }

@@ -175,7 +175,6 @@ impl Selection<'_> {
         result.map_err(|error| RegistryError { reference: self.reference.clone(), ..error })
     }
 
-    #[expect(clippy::result_large_err, reason = "it is made once for each image at the most")]
     fn parse(&self, fetched: &FetchedManifest) -> Result<Manifest, ResolveError> {
         fetched.parse().map_err(|source| ResolveError::Manifest {
             reference: self.reference.clone(),

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::RegistryArgs;
 use crate::cli::{CliError, Kind, Ui};
 use crate::images;
 use crate::lock::{self, Change, Check, Lock, Moved, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::profile;
-use crate::registry::{Options, Registry};
+use crate::registry::Registry;
 
 /// Write down which digest each image of a profile means
 ///
@@ -29,12 +30,8 @@ pub(super) struct Args {
     /// Ask again for these images, or for all where none is named
     #[arg(long, value_name = "REF", num_args = 0..)]
     update: Option<Vec<Reference>>,
-    /// Speak plain HTTP to this host; may be repeated (this machine is spoken to that way anyway)
-    #[arg(long, value_name = "HOST")]
-    plain_http: Vec<String>,
-    /// How many images to ask for at a time
-    #[arg(long, short, value_name = "N", default_value = "8")]
-    jobs: NonZeroUsize,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// What a lock is made for and checked against.
@@ -71,15 +68,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         file: lock::path_for(&profile.file),
         platforms: profile.platforms,
     };
-    let registry = Registry::new(Options { plain_http: args.plain_http.clone() });
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| CliError::new(Kind::Local, format!("cannot start working threads: {error}")))?;
+    let registry = args.registry.client();
+    let runtime = super::runtime()?;
     let existing = Lock::load(&needs.file)?;
     if args.check {
-        runtime.block_on(check(&registry, &needs, &existing, args.jobs, ui))
+        runtime.block_on(check(&registry, &needs, &existing, args.registry.jobs, ui))
     } else {
         let update = update_of(args.update.as_deref(), &needs)?;
-        runtime.block_on(write(&registry, &needs, &existing, &update, args.jobs, ui))
+        runtime.block_on(write(&registry, &needs, &existing, &update, args.registry.jobs, ui))
     }
 }
 

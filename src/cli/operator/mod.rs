@@ -1,7 +1,10 @@
 //! The commands of `carrack`, the connected side.
 
+mod build;
 mod check;
+mod demo;
 mod diff;
+mod generate;
 mod images;
 mod init;
 mod inspect;
@@ -9,11 +12,13 @@ mod lock;
 mod schema;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{CliError, Common, Ui, verify};
+use super::{CliError, Common, Kind, Ui, verify};
+use crate::registry::{Options, Registry};
 
 /// Carry Kubernetes clusters across an air gap
 #[derive(Debug, Parser)]
@@ -31,10 +36,38 @@ enum Command {
     Check(check::Args),
     Images(images::Args),
     Lock(lock::Args),
+    Build(build::BuildArgs),
+    Export(build::ExportArgs),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
+    Demo(demo::Args),
     Schema(schema::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// How registries are reached, for every command that asks one.
+#[derive(Debug, clap::Args)]
+struct RegistryArgs {
+    /// Speak plain HTTP to this host; may be repeated (this machine is spoken to that way anyway)
+    #[arg(long, value_name = "HOST")]
+    plain_http: Vec<String>,
+    /// How many images or blobs to fetch at a time
+    #[arg(long, short, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+}
+
+impl RegistryArgs {
+    fn client(&self) -> Registry {
+        Registry::new(Options { plain_http: self.plain_http.clone() })
+    }
+}
+
+/// What asynchronous steps run on.
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Runtime::new()
+        .map_err(|error| CliError::new(Kind::Local, format!("cannot start working threads: {error}")))
 }
 
 /// Runs `carrack` with the process's arguments.
@@ -53,9 +86,14 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
-        Command::Schema(args) => schema::run(args, ui),
-        Command::Diff(args) => diff::run(args, ui),
+        Command::Build(args) => build::run(args, ui),
+        Command::Export(args) => build::run_export(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
+        Command::Diff(args) => diff::run(args, ui),
+        Command::Demo(args) => demo::run(args, ui),
+        Command::Schema(args) => schema::run(args, ui),
+        Command::Completions(args) => generate::completions(args, ui),
+        Command::Man(args) => generate::man(args, ui),
     }
 }

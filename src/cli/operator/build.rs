@@ -1,0 +1,219 @@
+//! `carrack build`: pull and pack. `carrack export`: the definition alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::RegistryArgs;
+use crate::cli::ui::bytes;
+use crate::cli::{CliError, Kind, Ui};
+use crate::fetch::{self, Images, Transfer, Written};
+use crate::images::{Discovery, discover};
+use crate::lock::{self, Differences, Lock, Update};
+use crate::oci::{Digest, Platform, Reference};
+use crate::profile::{self, Profile};
+use crate::progress::Progress;
+use crate::registry::Registry;
+
+/// Pull every image of a profile and pack one bundle
+///
+/// Uses the digests of carrack.lock, resolves what it lacks and adds that to it. Every blob goes straight from the
+/// registry to its place in BUNDLE.partial, which becomes BUNDLE when it is whole; interrupted, the same command goes on
+/// where it stopped.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  carrack build . -o edge.tar.zst\n  carrack build . -o edge.tar.zst --locked --jobs 8"
+)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Build for this platform only; one of the profile's (may be given several times)
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Vec<Platform>,
+    /// zstd level for host files and layers that are not compressed yet
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+}
+
+/// Write the cluster definition alone, without images
+///
+/// The same bundle as `carrack build` makes, with every image declared absent: for hosts that reach a registry, whose
+/// runtime pulls the images by the digests of the lock.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  carrack export . -o edge-definition.tar.zst")]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The profile, or the folder with its carrack.yaml
+    profile: PathBuf,
+    /// The bundle to write
+    #[arg(long, short, value_name = "BUNDLE")]
+    output: PathBuf,
+    /// Fail unless carrack.lock has every image, and nothing else; never change it
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    version: u32,
+    bundle: &'a Path,
+    identity: Digest,
+    images: usize,
+    blobs: usize,
+    bytes: u64,
+    fetched_bytes: u64,
+    resumed_bytes: u64,
+}
+
+pub(super) fn run(args: &BuildArgs, ui: &Ui) -> Result<(), CliError> {
+    build(&args.common, &args.platform, args.level, Images::Carried, ui)
+}
+
+pub(super) fn run_export(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
+    build(&args.common, &[], 3, Images::Absent, ui)
+}
+
+fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) -> Result<(), CliError> {
+    let start = Instant::now();
+    let mut profile = profile::load(&args.profile)?;
+    let discovery = discover(&profile)?;
+    discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
+    let runtime = super::runtime()?;
+    let registry = args.registry.client();
+    let jobs = args.registry.jobs.get();
+    let mut lock = runtime.block_on(locked(args, &profile, &discovery, &registry, ui))?;
+    narrow(&mut profile, &mut lock, only)?;
+    let planning = fetch::plan(&profile, &discovery, &lock, &registry, images, created()?, jobs);
+    let build = runtime.block_on(planning)?;
+    let progress = Arc::new(Progress::default());
+    let shown = ui.show(if images == Images::Carried { "building" } else { "exporting" }, &progress);
+    let transfer = Transfer {
+        build: &build,
+        registry: &registry,
+        runtime: runtime.handle().clone(),
+        jobs,
+        level,
+        progress: &progress,
+    };
+    let written = transfer.run(&args.output)?;
+    drop(shown);
+    report(args, &build, written, start, ui)
+}
+
+/// The lock of exactly what the profile needs. What was missing is written to carrack.lock, unless `--locked` forbids it.
+async fn locked(
+    args: &Common,
+    profile: &Profile,
+    discovery: &Discovery,
+    registry: &Registry,
+    ui: &Ui,
+) -> Result<Lock, CliError> {
+    let file = lock::path_for(&profile.file);
+    let existing = Lock::load(&file)?;
+    let needed: Vec<Reference> = discovery.images.iter().map(|image| image.reference.clone()).collect();
+    if args.locked {
+        let differences = lock::compare(&existing, &needed, &profile.platforms);
+        if !differences.is_empty() {
+            return Err(not_locked(&file, &differences));
+        }
+    }
+    let jobs = args.registry.jobs;
+    let resolved = lock::resolve(registry, &needed, &profile.platforms, &existing, &Update::Nothing, jobs).await?;
+    if !args.locked && !resolved.changes.is_empty() {
+        resolved.lock.save(&file)?;
+        ui.status(&format!("{}: {} entries changed", file.display(), resolved.changes.len()));
+    }
+    Ok(resolved.lock)
+}
+
+fn not_locked(file: &Path, differences: &Differences) -> CliError {
+    let mut error = CliError::new(Kind::Input, format!("{} does not fit the profile", file.display()));
+    error.causes.extend(differences.missing.iter().map(|reference| format!("missing: {reference}")));
+    error.causes.extend(differences.stale.iter().map(|reference| format!("stale: {reference}")));
+    error.hint("bring it up to date: carrack lock PROFILE")
+}
+
+/// Leaves out the platforms that were not asked for.
+fn narrow(profile: &mut Profile, lock: &mut Lock, only: &[Platform]) -> Result<(), CliError> {
+    if only.is_empty() {
+        return Ok(());
+    }
+    for platform in only {
+        if !profile.platforms.iter().any(|known| platform.satisfies(known)) {
+            let known: Vec<String> = profile.platforms.iter().map(Platform::to_string).collect();
+            let text = format!("{platform} is not among the profile's platforms ({})", known.join(", "));
+            return Err(CliError::new(Kind::Input, text).hint("add it to spec.platforms and run: carrack lock PROFILE"));
+        }
+    }
+    profile.platforms.retain(|platform| only.iter().any(|wanted| platform.satisfies(wanted)));
+    for (reference, image) in &mut lock.images {
+        let wanted = |platform: &Option<Platform>| {
+            platform.as_ref().is_none_or(|platform| only.iter().any(|wanted| platform.satisfies(wanted)))
+        };
+        image.platforms.retain(|manifest| wanted(&manifest.platform));
+        if image.platforms.is_empty() {
+            let only: Vec<String> = only.iter().map(Platform::to_string).collect();
+            let text = format!("{reference} has no image for {}", only.join(" or "));
+            return Err(CliError::new(Kind::Input, text));
+        }
+    }
+    Ok(())
+}
+
+/// When the bundle says it was made: `SOURCE_DATE_EPOCH`, never the clock, so that equal inputs give equal bytes.
+fn created() -> Result<Option<String>, CliError> {
+    let Some(value) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let seconds = value.to_str().and_then(|text| text.parse().ok());
+    let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time = time.ok_or_else(|| {
+        let text = format!("SOURCE_DATE_EPOCH is {}, which is no count of seconds", value.display());
+        CliError::new(Kind::Usage, text)
+    })?;
+    Ok(Some(time.to_string()))
+}
+
+fn report(
+    args: &Common,
+    build: &fetch::PlannedBuild,
+    written: Written,
+    start: Instant,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let blobs = build.plan.blobs();
+    if ui.wants_json() {
+        return ui.json(&Report {
+            version: 1,
+            bundle: &args.output,
+            identity: build.identity,
+            images: build.images,
+            blobs,
+            bytes: written.length,
+            fetched_bytes: written.fetched,
+            resumed_bytes: written.resumed,
+        });
+    }
+    ui.data(&build.identity.to_string());
+    let resumed = match written.resumed {
+        0 => String::new(),
+        resumed => format!(", {} kept from the interrupted build", bytes(resumed)),
+    };
+    ui.status(&format!(
+        "{}: {} images, {blobs} blobs, {} fetched{resumed}, {} written in {:.1} s",
+        args.output.display(),
+        build.images,
+        bytes(written.fetched),
+        bytes(written.length),
+        start.elapsed().as_secs_f64(),
+    ));
+    Ok(())
+}

@@ -1,1 +1,0 @@
-//! Lock and registry to bundle.

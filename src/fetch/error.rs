@@ -1,0 +1,78 @@
+//! What can go wrong while a bundle is being built.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::io::{Mismatch, PathError};
+use crate::oci::{Digest, ManifestError, Reference};
+use crate::registry::RegistryError;
+
+/// Why a bundle was not built. What has been fetched so far stays in `OUT.partial`, and the next build goes on from it.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A registry sent content that is not what a digest names.
+    #[error("{reference}: the registry sent wrong content for a blob")]
+    WrongContent {
+        /// The image that needs the blob.
+        reference: Reference,
+        /// Got and want.
+        source: Mismatch,
+    },
+    /// A manifest cannot be understood.
+    #[error("{reference}: its manifest cannot be used")]
+    Manifest {
+        /// The image.
+        reference: Reference,
+        /// Why.
+        source: ManifestError,
+    },
+    /// An image's configuration is larger than any that a bundle carries.
+    #[error(
+        "{reference}: its configuration has {size} bytes, and at most {} are carried",
+        crate::oci::MAX_MANIFEST_BYTES
+    )]
+    LargeConfig {
+        /// The image.
+        reference: Reference,
+        /// Its size.
+        size: u64,
+    },
+    /// The lock and what the registry has do not agree, although digests do: the lock was edited.
+    #[error("{reference}: the lock does not fit the image: {reason}")]
+    Lock {
+        /// The image.
+        reference: Reference,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A local file does not have the digest that the profile states.
+    #[error("{} hashes to {got}, and the profile says {want}", path.display())]
+    FileDigest {
+        /// The file.
+        path: PathBuf,
+        /// What it hashes to.
+        got: Digest,
+        /// What the profile says.
+        want: Digest,
+    },
+    /// A local file changed between planning and packing.
+    #[error("{} changed while the bundle was being built", path.display())]
+    FileChanged {
+        /// The file.
+        path: PathBuf,
+        /// Got and want.
+        source: Mismatch,
+    },
+    /// A local file or the output failed.
+    #[error(transparent)]
+    Local(#[from] PathError),
+    /// A document of the bundle cannot be written as JSON: a bug.
+    #[error("cannot write the bundle's index")]
+    Json(#[from] serde_json::Error),
+    /// libzstd failed, for want of memory.
+    #[error("cannot encode the bundle's head")]
+    Encode(#[source] io::Error),
+}

@@ -1,0 +1,135 @@
+//! Local files: hashed while planning, so that their place and digest are known before anything is packed.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::{FetchError, Source};
+use crate::bundle::{FileContent, HostFile, ManifestFile};
+use crate::io::AtPath;
+use crate::oci::{Descriptor, Digest, Digester, media_type};
+use crate::profile::{FileSource, Profile};
+
+/// A file up to this size goes to the head, where it costs no seek and no frame of its own.
+const INLINE_BYTES: usize = 256 << 10;
+/// First bytes of formats that compressing again does not make smaller: gzip, zstd, xz, bzip2, lz4.
+const COMPRESSED: [&[u8]; 5] =
+    [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], &[0xfd, b'7', b'z', b'X', b'Z'], b"BZh", &[0x04, 0x22, 0x4d, 0x18]];
+
+type Files = Vec<(HostFile, FileContent)>;
+type Manifests = Vec<(ManifestFile, FileContent)>;
+
+/// Reads every local file of the profile once. Large ones are added to `sources`.
+pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> Result<(Files, Manifests), FetchError> {
+    let (mut files, mut manifests) = (Vec::new(), Vec::new());
+    for pack in &profile.packs {
+        for source in &pack.files {
+            let (blob, content) = describe(&source.source, media_type::HOST_FILE, sources)?;
+            check_digest(source, blob.digest)?;
+            let file = HostFile {
+                blob,
+                pack: pack.name.clone(),
+                path: source.path.clone(),
+                mode: source.mode,
+                owner: source.owner.clone(),
+                platform: source.platform.clone(),
+            };
+            files.push((file, content));
+        }
+        let mut names = HashSet::new();
+        for path in &pack.manifests {
+            let (blob, content) = describe(path, media_type::KUBERNETES_MANIFEST, sources)?;
+            let name = unique_name(path, &mut names);
+            manifests.push((ManifestFile { blob, pack: pack.name.clone(), name }, content));
+        }
+    }
+    Ok((files, manifests))
+}
+
+fn check_digest(source: &FileSource, got: Digest) -> Result<(), FetchError> {
+    match source.sha256 {
+        Some(want) if want != got => Err(FetchError::FileDigest { path: source.source.clone(), got, want }),
+        _ => Ok(()),
+    }
+}
+
+/// Files of the same name in different folders of one pack are told apart by a number.
+fn unique_name(path: &Path, names: &mut HashSet<String>) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut unique = name.clone();
+    let mut number = 2;
+    while !names.insert(unique.clone()) {
+        unique = match name.rsplit_once('.') {
+            Some((stem, extension)) => format!("{stem}-{number}.{extension}"),
+            None => format!("{name}-{number}"),
+        };
+        number += 1;
+    }
+    unique
+}
+
+fn describe(
+    path: &Path,
+    media_type: &str,
+    sources: &mut HashMap<Digest, Source>,
+) -> Result<(Descriptor, FileContent), FetchError> {
+    let mut file = File::open(path).at("open", path)?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file).take(INLINE_BYTES as u64 + 1).read_to_end(&mut start).at("read", path)?;
+    if start.len() <= INLINE_BYTES {
+        return Ok((Descriptor::of(media_type, &start), FileContent::Inline(start)));
+    }
+    let (mut digester, mut size, mut buffer) = (Digester::new(), start.len() as u64, vec![0; 1 << 20]);
+    digester.update(&start);
+    loop {
+        let count = file.read(&mut buffer).at("read", path)?;
+        if count == 0 {
+            break;
+        }
+        digester.update(&buffer[..count]);
+        size += count as u64;
+    }
+    let digest = digester.finish();
+    sources.insert(digest, Source::File(path.to_owned()));
+    let compressed = COMPRESSED.iter().any(|magic| start.starts_with(magic));
+    let content = if compressed { FileContent::Stored } else { FileContent::Tail };
+    Ok((Descriptor::new(media_type, digest, size), content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_one_name_get_numbers() {
+        let mut names = HashSet::new();
+        let names: Vec<String> =
+            ["a/x.yaml", "b/x.yaml", "x-2.yaml"].iter().map(|path| unique_name(Path::new(path), &mut names)).collect();
+        assert_eq!(names, ["x.yaml", "x-2.yaml", "x-2-2.yaml"]);
+    }
+
+    #[test]
+    fn the_first_bytes_and_the_size_decide_where_a_file_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut large = vec![b'a'; INLINE_BYTES + 1];
+        for (name, content, expected) in [
+            ("small", b"x".to_vec(), "Inline"),
+            ("plain", large.clone(), "Tail"),
+            (
+                "gzip",
+                {
+                    large[..2].copy_from_slice(&[0x1f, 0x8b]);
+                    large.clone()
+                },
+                "Stored",
+            ),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, &content).unwrap();
+            let (blob, place) = describe(&path, media_type::HOST_FILE, &mut HashMap::new()).unwrap();
+            assert!(format!("{place:?}").starts_with(expected), "{name}");
+            assert_eq!(blob, Descriptor::of(media_type::HOST_FILE, &content));
+        }
+    }
+}

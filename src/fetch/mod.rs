@@ -1,0 +1,117 @@
+//! Lock and registry to bundle: every byte planned first, then streamed to its place.
+//!
+//! Owns the order of the work: metadata and local files are read, the bundle is planned, blobs are moved. It must not
+//! know how a bundle is encoded nor how a registry is asked.
+
+mod error;
+mod local;
+mod metadata;
+mod transfer;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+pub use error::FetchError;
+pub use transfer::{Transfer, Written};
+
+use crate::bundle::{BundlePlan, ImageParts, Parts, ResolvedPack, ResolvedProfile, compose};
+use crate::images::Discovery;
+use crate::lock::Lock;
+use crate::oci::{Digest, Reference};
+use crate::profile::Profile;
+use crate::registry::Registry;
+
+/// A bundle that is known to the last offset, and where each of its large blobs comes from.
+#[derive(Debug, Clone)]
+pub struct PlannedBuild {
+    /// SHA-256 of the bundle's `index.json`.
+    pub identity: Digest,
+    /// Where every byte goes.
+    pub plan: BundlePlan,
+    /// How many images the bundle names.
+    pub images: usize,
+    sources: HashMap<Digest, Source>,
+}
+
+/// Where a blob's bytes come from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// A repository that has it: the image that needs it, by digest.
+    Registry(Reference),
+    /// A file on this machine.
+    File(PathBuf),
+}
+
+/// Whether a bundle carries its images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    /// All of them.
+    Carried,
+    /// None; the host's runtime pulls them by the digests of the lock.
+    Absent,
+}
+
+/// Reads manifests, configurations and local files, and plans the bundle. Nothing large is fetched. `created` is what
+/// the bundle says of when it was made (RFC 3339). Manifests are fetched `jobs` at once.
+///
+/// # Errors
+/// Where a registry or a local file fails, or content is not what the lock or profile says.
+pub async fn plan(
+    profile: &Profile,
+    discovery: &Discovery,
+    lock: &Lock,
+    registry: &Registry,
+    images: Images,
+    created: Option<String>,
+    jobs: usize,
+) -> Result<PlannedBuild, FetchError> {
+    let mut sources = HashMap::new();
+    let (files, manifests) = local::read(profile, &mut sources)?;
+    let images = metadata::fetch(&lock.images, registry, images, jobs).await?;
+    for image in &images {
+        add_sources(image, &mut sources);
+    }
+    let parts = Parts {
+        profile: resolve(profile, discovery),
+        created,
+        requires_installer: env!("CARGO_PKG_VERSION").to_owned(),
+        files,
+        manifests,
+        images,
+    };
+    let regions = compose(&parts)?;
+    let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
+    Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, images: parts.images.len(), sources })
+}
+
+fn add_sources(image: &ImageParts, sources: &mut HashMap<Digest, Source>) {
+    for manifest in &image.manifests {
+        let source = image.reference.pinned(Digest::of(&manifest.raw));
+        for layer in &manifest.manifest.layers {
+            sources.entry(layer.digest).or_insert_with(|| Source::Registry(source.clone()));
+        }
+    }
+}
+
+/// What the installer needs to know of the profile.
+fn resolve(profile: &Profile, discovery: &Discovery) -> ResolvedProfile {
+    let images_of = |pack: &str| {
+        let needs = |reasons: &[crate::images::Reason]| reasons.iter().any(|reason| reason.pack == pack);
+        let images = discovery.images.iter().filter(|image| needs(&image.reasons));
+        images.map(|image| image.reference.clone()).collect()
+    };
+    let packs = profile.packs.iter().map(|pack| ResolvedPack {
+        name: pack.name.clone(),
+        layer: pack.layer.to_string(),
+        version: pack.version.clone(),
+        distribution: pack.distribution.as_ref().map(ToString::to_string),
+        images: images_of(&pack.name),
+    });
+    ResolvedProfile {
+        name: profile.name.clone(),
+        version: profile.version.to_string(),
+        description: profile.description.clone(),
+        platforms: profile.platforms.clone(),
+        packs: packs.collect(),
+    }
+}

@@ -1,0 +1,126 @@
+//! SIGKILL at random points: a build and an apply that are started again end as if nothing had happened.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use carrack::registry::in_process::Layer;
+
+use super::parts::{Containerd, available};
+use super::project::{Project, sha256, succeed};
+
+const TOOLS: [&str; 7] = ["docker-registry", "skopeo", "containerd", "ctr", "runc", "ip", "busybox"];
+const KILLS: u32 = 20;
+
+/// A layer large enough that most kills come while it is on its way.
+fn large_layer(seed: u64) -> Layer {
+    let mut state = seed;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    })
+    .take(24 << 20)
+    .collect();
+    let plain = Layer::tar(&[("large", 0o644, noise.as_slice())]).unwrap();
+    plain.zstd().unwrap()
+}
+
+fn project() -> Project {
+    // One layer that is stored as it is, and one that goes to the tail because nobody compressed it.
+    let text = "what compresses well ".repeat(300_000);
+    let plain = Layer::tar(&[("plain", 0o644, text.as_bytes())]).unwrap();
+    Project::with_extra_layers(vec![large_layer(1), large_layer(2), plain])
+}
+
+/// Kills `command` after `delay`. Returns whether it had ended by itself before.
+fn kill_after(command: &mut Command, delay: Duration) -> bool {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    thread::sleep(delay);
+    let ended = child.try_wait().unwrap().is_some();
+    let _ = child.kill();
+    child.wait().unwrap();
+    ended
+}
+
+/// Delays spread over `whole`, in an order that looks random and is the same every time.
+fn delays(whole: Duration) -> impl Iterator<Item = Duration> {
+    (0..KILLS).map(move |number| whole * ((number * 7 + 3) % KILLS) / KILLS)
+}
+
+fn verify(bundle: &Path) {
+    succeed(Command::new(env!("CARGO_BIN_EXE_carrack")).arg("verify").arg(bundle));
+}
+
+#[test]
+fn a_killed_build_goes_on() {
+    if !available("a_killed_build_goes_on", &TOOLS) {
+        return;
+    }
+    let project = project();
+    let start = Instant::now();
+    let whole = sha256(&project.build("whole.tar.zst"));
+    let duration = start.elapsed();
+    let bundle = project.path("killed.tar.zst");
+    let mut killed = 0;
+    for delay in delays(duration) {
+        let mut build = project.carrack("build");
+        killed += u32::from(!kill_after(build.arg("-o").arg(&bundle), delay));
+        if bundle.exists() {
+            verify(&bundle);
+        }
+        // Every second time goes on from what the kill before left; a finished one begins anew.
+        if bundle.exists() || delay.as_micros() % 2 == 0 {
+            project.build("killed.tar.zst");
+            assert_eq!(sha256(&bundle), whole, "killed after {delay:?}");
+            fs::remove_file(&bundle).unwrap();
+        }
+    }
+    project.build("killed.tar.zst");
+    assert_eq!(sha256(&bundle), whole);
+    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} came while it ran");
+}
+
+#[test]
+fn a_killed_apply_converges() {
+    if !available("a_killed_apply_converges", &TOOLS) {
+        return;
+    }
+    let project = project();
+    let bundle = project.build("trip.tar.zst");
+    let containerd = Containerd::start(project.folder.path());
+    let apply = |root: &Path| {
+        let mut apply = containerd.installer("apply");
+        apply.arg(&bundle).arg("--root").arg(root).args(["--runtime", "containerd", "--yes"]);
+        apply
+    };
+    let root = project.path("undisturbed");
+    fs::create_dir(&root).unwrap();
+    let start = Instant::now();
+    succeed(&mut apply(&root));
+    let (duration, names, files) = (start.elapsed(), containerd.images(), tree(&root));
+    let forget = || {
+        for name in containerd.images() {
+            containerd.ctr(["images", "rm", "--sync", &name]);
+        }
+    };
+    for (number, delay) in delays(duration).enumerate() {
+        forget();
+        let root = project.path(&format!("killed-{number}"));
+        fs::create_dir(&root).unwrap();
+        kill_after(&mut apply(&root), delay);
+        // At no point may a name stand for something incomplete.
+        let check = containerd.ctr(["images", "check"]);
+        assert!(check.lines().skip(1).all(|line| line.contains(" complete ")), "after {delay:?}:\n{check}");
+        succeed(&mut apply(&root));
+        assert_eq!(containerd.images(), names, "killed after {delay:?}");
+        assert_eq!(tree(&root), files, "killed after {delay:?}");
+    }
+}
+
+/// Every file under `root` but receipts, with its content's digest and mode.
+fn tree(root: &Path) -> String {
+    let script = "find . -type f -not -path '*/receipts/*' -printf '%m %p ' -exec sha256sum {} ';' | sort -k2";
+    succeed(Command::new("sh").args(["-c", script]).current_dir(root))
+}

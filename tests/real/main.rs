@@ -1,0 +1,10 @@
+//! The ring of real parts: a real registry, a real containerd in a network namespace without a route, skopeo and ctr
+//! reading bundles without Carrack, and real kills. Skipped with a word where the parts are absent.
+#![expect(unreachable_pub, reason = "modules of one test program")]
+
+mod cri;
+mod foreign_tools;
+mod kills;
+mod parts;
+mod project;
+mod trip;
