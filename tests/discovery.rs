@@ -185,7 +185,7 @@ fn what_looks_like_an_image_and_is_none_is_a_problem_with_its_place() {
             "wrong.yaml:8:29: Pod b/wrong: spec.containers[2].image: a container's image must be a reference, found the number 12",
             "wrong.yaml:9:26: Pod b/wrong: spec.containers[3].image: a container's image must be a reference, found a mapping",
             "wrong.yaml:13:42: Pod b/wrong: spec.containers[4].env[0].value: \"$(REGISTRY)/x:1\" is not an image reference: the registry is not a host name",
-            "wrong.yaml:19:10: Thing thing: spec.image: \"https://example.org/disk.qcow2\" is not an image reference: the registry's port is not a number up to 65535",
+            "wrong.yaml:19:10: Thing thing: spec.image: \"https://example.org/disk.qcow2\" is a URL, not an image reference",
             "wrong.yaml:20:12: Thing thing: spec.images[0]: \"not an image\" is not an image reference: a repository is lowercase words joined by '/', '.', '_', '__' or '-'",
             "wrong.yaml:22:25: Thing thing: spec.server.image.repository: \"registry.example.org/untagged\" has neither `tag` nor `digest`, so which image it is cannot be told",
             "wrong.yaml:24:1: a Kubernetes object is a mapping, found the text \"just text\"",
@@ -218,7 +218,7 @@ fn image_lists_have_one_reference_a_line() {
         problems,
         [
             "list.txt:2:3: \"Bad/Name:1\" is not an image reference: the repository must be lowercase",
-            "list.txt:3:1: \"http://x\" is not an image reference: the registry's port is not a number up to 65535",
+            "list.txt:3:1: \"http://x\" is a URL, not an image reference",
         ]
     );
 }
