@@ -155,8 +155,16 @@ impl ProblemList {
         self.kept.is_empty()
     }
 
-    /// The problems in the order added; where some were only counted, the last one says how many.
+    /// The problems file by file as they came, in the order of their positions; where some were only counted, the last
+    /// one says how many.
     pub fn into_vec(mut self) -> Vec<Problem> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for problem in &self.kept {
+            if !files.contains(&problem.file) {
+                files.push(problem.file.clone());
+            }
+        }
+        self.kept.sort_by_key(|problem| (files.iter().position(|file| *file == problem.file), problem.position));
         if let Some(file) = self.kept.last().filter(|_| self.left_out > 0).map(|last| last.file.clone()) {
             self.kept.push(Problem::with_file(&file, format!("{} more are not shown", self.left_out)));
         }
@@ -188,8 +196,7 @@ impl Report {
     }
 
     /// The problems in the order of their positions.
-    pub fn into_problems(mut self) -> Vec<Problem> {
-        self.problems.kept.sort_by_key(|problem| problem.position);
+    pub fn into_problems(self) -> Vec<Problem> {
         self.problems.into_vec()
     }
 }

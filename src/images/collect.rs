@@ -84,7 +84,11 @@ impl<'p> Collector<'p> {
                 Some(reference)
             }
             Err(error) => {
-                self.problem(spot, with_cause(&error));
+                let message = match text.split_once("://") {
+                    Some(_) => format!("{text:?} is a URL, not an image reference"),
+                    None => with_cause(&error),
+                };
+                self.problem(spot, message);
                 None
             }
         }

@@ -111,10 +111,9 @@ impl Walk<'_, '_> {
 
     fn container(&mut self, node: &Node, entries: &[Entry]) {
         let image = node.get("image");
-        let text = image.and_then(Node::scalar).filter(|scalar| scalar.kind != Kind::Null);
-        match (image, text) {
-            (Some(image), Some(scalar)) if !scalar.text.is_empty() => {
-                let included = self.named_field("image", &scalar.text, image.at);
+        match (image, image.and_then(image_text)) {
+            (Some(image), Some(text)) => {
+                let included = self.named_field("image", text, image.at);
                 self.pull_policy(node, POLICIES, included.as_ref().map(|reference| (reference, image.at)));
             }
             (Some(image), _) if self.built_in => {

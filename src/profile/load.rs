@@ -16,7 +16,7 @@ use crate::yaml;
 /// [`Problems::Unreadable`] where the profile itself cannot be read, else everything that is wrong with it and with the
 /// files it names.
 pub fn load(path: &Path) -> Result<Profile, Problems> {
-    let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+    let file = if path.is_dir() { shown(path, FILE_NAME) } else { path.to_owned() };
     let source = match read_document(&file)? {
         Ok(source) => source,
         Err(problem) => return Err(Problems::Found(vec![problem])),
@@ -75,4 +75,52 @@ pub(crate) fn read_document(file: &Path) -> Result<Result<Source, Problem>, Path
 pub(super) fn shown(folder: &Path, relative: &str) -> PathBuf {
     let trimmed = relative.trim_start_matches("./");
     if folder == Path::new(".") && !trimmed.is_empty() { PathBuf::from(trimmed) } else { folder.join(trimmed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::images::discover;
+    use proptest::prelude::*;
+
+    /// Lines that make most texts near to a profile, so that more than the parser is reached.
+    const WORDS: &[&str] = &[
+        "apiVersion: carrack/v1\n",
+        "kind: ClusterProfile\n",
+        "metadata: {name: p, version: 1.0.0}\n",
+        "spec:\n",
+        "  platforms: [linux/amd64, linux/arm64]\n",
+        "  packs:\n",
+        "    - name: a\n",
+        "    - {name: b, layer: addon}\n",
+        "      layer: k8s\n",
+        "      distribution: rke2\n",
+        "      images: [nginx:1, 12, null, {}]\n",
+        "      manifests: ['*.yaml', '**', '[', '../*', '/']\n",
+        "      imageLists: [carrack.yaml, .]\n",
+        "      files: [{source: carrack.yaml, path: /x, mode: '0755'}, {source: [], path: {}}, x]\n",
+        "  ignoreImages: [{image: x, reason: y}, {}]\n",
+        "      files:\n",
+        "      - &a {source: *a}\n",
+        "<<: {}\n",
+        "---\n",
+    ];
+
+    fn near_profile() -> impl Strategy<Value = String> {
+        let line = prop_oneof![8 => proptest::sample::select(WORDS).prop_map(str::to_owned), 1 => "\\PC{0,20}\n"];
+        proptest::collection::vec(line, 0..16).prop_map(|lines| lines.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_profile_or_problems(text in prop_oneof!["\\PC{0,80}", near_profile()]) {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(FILE_NAME), &text).unwrap();
+            match load(folder.path()) {
+                // What is found in a profile that reads itself as manifest or list is not of interest here.
+                Ok(profile) => drop(discover(&profile)),
+                Err(problems) => prop_assert!(!problems.found().is_empty()),
+            }
+        }
+    }
 }

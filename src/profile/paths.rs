@@ -63,7 +63,7 @@ impl Folder {
                 return Err(format!("`{pattern}` matches {}, whose name is not UTF-8", relative.display()));
             };
             self.check_file(entry.path(), name)?;
-            found.push(entry.into_path());
+            found.push(self.join(name));
         }
         if found.is_empty() {
             return Err(format!("`{pattern}` matches no file"));

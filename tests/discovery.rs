@@ -1,0 +1,224 @@
+//! Image discovery over fixtures/discovery: which images are found where, and what is said about the rest.
+#![cfg(feature = "operator")]
+
+use std::path::Path;
+
+use carrack::images::{Discovery, Reason, discover};
+use carrack::problem::Problem;
+use carrack::profile;
+
+const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// What is discovered in a fixture, with the problems' texts where there are any. `ignored` is YAML for `ignoreImages`.
+fn discovered(fixture: &str, ignored: &str) -> Result<Discovery, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/discovery").join(fixture);
+    std::fs::copy(from, folder.path().join(fixture)).unwrap();
+    let text = format!(
+        "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec:\n  packs:\n    - name: pack\n      layer: addon\n      manifests: [./{fixture}]\n  ignoreImages: [{ignored}]\n"
+    );
+    let file = folder.path().join("carrack.yaml");
+    std::fs::write(&file, text).unwrap();
+    let short = |problem: &Problem| first_line(problem, folder.path());
+    let profile = profile::load(&file).unwrap();
+    let mut discovery =
+        discover(&profile).map_err(|problems| problems.found().iter().map(short).collect::<Vec<_>>())?;
+    for warning in &mut discovery.warnings {
+        warning.message = short(warning);
+    }
+    Ok(discovery)
+}
+
+fn first_line(problem: &Problem, folder: &Path) -> String {
+    let text = problem.to_string().replace(&format!("{}/", folder.display()), "");
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+fn place(reason: &Reason) -> String {
+    let object = reason.object.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{}:{} {object} {}", reason.pack, reason.line, reason.field)
+}
+
+fn lines<'r>(found: impl IntoIterator<Item = (String, &'r Vec<Reason>)>) -> String {
+    let mut text = String::new();
+    for (reference, reasons) in found {
+        let name = reference.replace("registry.example.org/", "").replace(DIGEST, "DIGEST");
+        for reason in reasons {
+            text += &format!("{name} <- {}\n", place(reason));
+        }
+    }
+    text
+}
+
+fn images(discovery: &Discovery) -> String {
+    lines(discovery.images.iter().map(|image| (image.reference.to_string(), &image.reasons)))
+}
+
+fn candidates(discovery: &Discovery) -> String {
+    lines(discovery.candidates.iter().map(|image| (image.reference.to_string(), &image.reasons)))
+}
+
+fn warnings(discovery: &Discovery) -> Vec<&str> {
+    discovery.warnings.iter().map(|warning| warning.message.as_str()).collect()
+}
+
+#[test]
+fn every_kind_with_containers_is_read() {
+    let found = discovered("workloads.yaml", "").unwrap();
+    assert_eq!(
+        images(&found),
+        "\
+controller:1 <- pack:56 ReplicationController controller spec.template.spec.containers[0].image
+cron:1 <- pack:49 CronJob cron spec.jobTemplate.spec.template.spec.containers[0].image
+daemon:1 <- pack:34 DaemonSet daemon spec.template.spec.containers[0].image
+debug:1 <- pack:11 Pod a/pod spec.ephemeralContainers[0].image
+deployment:1@DIGEST <- pack:24 Deployment deployment spec.template.spec.containers[0].image
+init:1 <- pack:7 Pod a/pod spec.initContainers[0].image
+job:1 <- pack:44 Job job- spec.template.spec.containers[0].image
+model:1 <- pack:14 Pod a/pod spec.volumes[0].image.reference
+pod:1 <- pack:9 Pod a/pod spec.containers[0].image
+replica:1 <- pack:39 ReplicaSet replica spec.template.spec.containers[0].image
+stateful:1 <- pack:29 StatefulSet stateful spec.template.spec.containers[0].image
+template:1 <- pack:61 PodTemplate template template.spec.containers[0].image
+"
+    );
+    assert_eq!((candidates(&found).as_str(), warnings(&found).len()), ("", 0));
+}
+
+#[test]
+fn lists_are_opened_however_deep() {
+    assert_eq!(
+        images(&discovered("lists.yaml", "").unwrap()),
+        "\
+allow:1 <- pack:27 AllowList allow spec.image
+nested:1 <- pack:14 Pod nested items[1].items[0].spec.containers[0].image
+one:1 <- pack:7 Pod one items[0].spec.containers[0].image
+typed:1 <- pack:21 Pod typed items[0].spec.containers[0].image
+"
+    );
+}
+
+#[test]
+fn the_fields_of_operators_are_understood() {
+    let found = discovered("operators.yaml", "").unwrap();
+    assert_eq!(
+        images(&found),
+        "\
+agent:1.10 <- pack:12 Everything cr spec.agent.repository
+csv:1 <- pack:58 ClusterServiceVersion csv spec.install.spec.deployments[0].spec.template.spec.containers[0].image
+database:1 <- pack:42 Deployment operators/operator spec.template.spec.containers[0].env[0].value
+first:1 <- pack:9 Everything cr spec.images[0]
+gpu/driver:550 <- pack:16 Everything cr spec.driver.image
+named:v2 <- pack:19 Everything cr spec.named.image.name
+operator:1 <- pack:40 Deployment operators/operator spec.template.spec.containers[0].image
+pinned@DIGEST <- pack:14 Everything cr spec.pinned.repository
+plain:1 <- pack:8 Everything cr spec.image
+proxy:1 <- pack:43 Deployment operators/operator spec.template.spec.containers[0].env[1].value
+related:1 <- pack:53 ClusterServiceVersion csv spec.relatedImages[0].image
+second:1 <- pack:9 Everything cr spec.images[1]
+server:1 <- pack:11 Everything cr spec.server.image.repository
+sidecar:1 <- pack:28 Everything cr spec.podTemplate.spec.containers[1].image
+toolkit:v1 <- pack:17 Everything cr spec.toolkit.image
+"
+    );
+    let schema = "spec.versions[0].schema.openAPIV3Schema.properties.image.default";
+    assert_eq!(
+        candidates(&found),
+        format!(
+            "default:1 <- pack:73 CustomResourceDefinition everythings.example.org {schema}\n\
+             helper:1 <- pack:20 Everything cr spec.helperImage\n"
+        )
+    );
+}
+
+#[test]
+fn free_text_gives_candidates_and_secrets_give_nothing() {
+    let found = discovered("candidates.yaml", "").unwrap();
+    assert_eq!(images(&found), "issuer:1 <- pack:26 Deployment issuer spec.template.spec.containers[0].image\n");
+    assert_eq!(
+        candidates(&found),
+        "\
+helper:2 <- pack:10 ConfigMap kube-system/config data.helper.yaml
+sidecar:3 <- pack:32 Deployment issuer spec.template.spec.containers[0].env[0].value
+solver:1.16.1 <- pack:29 Deployment issuer spec.template.spec.containers[0].args[0]
+"
+    );
+}
+
+#[test]
+fn ignored_images_are_left_out_and_unused_entries_are_told() {
+    let ignored = "{image: 'registry.example.org/helper:2', reason: r}, {image: 'registry.example.org/issuer:1', reason: r}, {image: 'nowhere:1', reason: r}";
+    let found = discovered("candidates.yaml", ignored).unwrap();
+    assert_eq!(images(&found), "");
+    assert!(!candidates(&found).contains("helper"), "{}", candidates(&found));
+    let [unused] = warnings(&found)[..] else { panic!("{:?}", warnings(&found)) };
+    assert!(unused.starts_with("carrack.yaml:9:"), "{unused}");
+    assert!(unused.ends_with("`ignoreImages` names \"nowhere:1\", which is found nowhere"), "{unused}");
+}
+
+#[test]
+fn what_would_pull_anyway_is_a_warning_with_its_place() {
+    let found = discovered("policies.yaml", "").unwrap();
+    let always = "`Always` asks a registry at every start although the image is there; use IfNotPresent";
+    let latest = "is pulled at every start, as its tag is `latest`; set `imagePullPolicy`";
+    assert_eq!(
+        warnings(&found),
+        [
+            &format!("policies.yaml:6:77: Pod pulls: spec.containers[0].imagePullPolicy: {always}"),
+            &format!("policies.yaml:7:29: Pod pulls: spec.containers[1]: registry.example.org/latest:latest {latest}"),
+            &format!("policies.yaml:8:27: Pod pulls: spec.containers[2]: registry.example.org/none:latest {latest}"),
+            "policies.yaml:12:7: Pod pulls: spec.containers[5]: this container has no image",
+            &format!("policies.yaml:14:79: Pod pulls: spec.volumes[0].image.pullPolicy: {always}"),
+            &format!("policies.yaml:20:73: Thing thing: spec.image.pullPolicy: {always}"),
+        ]
+    );
+}
+
+#[test]
+fn what_looks_like_an_image_and_is_none_is_a_problem_with_its_place() {
+    let problems = discovered("wrong.yaml", "").unwrap_err();
+    assert_eq!(
+        problems,
+        [
+            "wrong.yaml:6:27: Pod b/wrong: spec.containers[0].image: \"registry.example.org/Upper:1\" is not an image reference: the repository must be lowercase",
+            "wrong.yaml:7:28: Pod b/wrong: spec.containers[1].image: a container's image must be a reference, found the text \"\"",
+            "wrong.yaml:8:29: Pod b/wrong: spec.containers[2].image: a container's image must be a reference, found the number 12",
+            "wrong.yaml:9:26: Pod b/wrong: spec.containers[3].image: a container's image must be a reference, found a mapping",
+            "wrong.yaml:13:42: Pod b/wrong: spec.containers[4].env[0].value: \"$(REGISTRY)/x:1\" is not an image reference: the registry is not a host name",
+            "wrong.yaml:19:10: Thing thing: spec.image: \"https://example.org/disk.qcow2\" is a URL, not an image reference",
+            "wrong.yaml:20:12: Thing thing: spec.images[0]: \"not an image\" is not an image reference: a repository is lowercase words joined by '/', '.', '_', '__' or '-'",
+            "wrong.yaml:22:25: Thing thing: spec.server.image.repository: \"registry.example.org/untagged\" has neither `tag` nor `digest`, so which image it is cannot be told",
+            "wrong.yaml:24:1: a Kubernetes object is a mapping, found the text \"just text\"",
+            "wrong.yaml:26:1: not a Kubernetes object: `apiVersion` is missing",
+            "wrong.yaml:30:29: duplicate key \"name\", already given in line 30",
+            "wrong.yaml:32:9: not valid YAML: unclosed bracket '['",
+        ]
+    );
+    let ignored = "{image: 'https://example.org/disk.qcow2', reason: a disk}";
+    assert_eq!(discovered("wrong.yaml", ignored).unwrap_err().len(), problems.len() - 1);
+}
+
+#[test]
+fn image_lists_have_one_reference_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {name: p, version: 1.0.0}\nspec:\n  packs:\n    - {name: k3s, layer: k8s, imageLists: [list.txt], images: [nginx:1]}\n";
+    std::fs::write(folder.path().join("carrack.yaml"), profile).unwrap();
+    let list = folder.path().join("list.txt");
+    std::fs::write(&list, "# k3s\r\ndocker.io/rancher/mirrored-pause:3.6\r\n\r\n  nginx:1  # again\n").unwrap();
+    let profile = profile::load(folder.path()).unwrap();
+    assert_eq!(
+        images(&discover(&profile).unwrap()),
+        "docker.io/library/nginx:1 <- k3s:6  spec.packs[0].images[0]\ndocker.io/library/nginx:1 <- k3s:4  \n\
+         docker.io/rancher/mirrored-pause:3.6 <- k3s:2  \n"
+    );
+    std::fs::write(&list, "good:1\n  Bad/Name:1\nhttp://x\n").unwrap();
+    let problems = discover(&profile).unwrap_err();
+    let problems: Vec<String> = problems.found().iter().map(|problem| first_line(problem, folder.path())).collect();
+    assert_eq!(
+        problems,
+        [
+            "list.txt:2:3: \"Bad/Name:1\" is not an image reference: the repository must be lowercase",
+            "list.txt:3:1: \"http://x\" is a URL, not an image reference",
+        ]
+    );
+}
