@@ -14,10 +14,12 @@ mod error;
 pub mod files;
 mod interrupt;
 pub mod plan;
+pub mod preflight;
 pub mod receipt;
 mod run;
 mod source;
 mod staging;
+pub mod status;
 mod survey;
 mod sweep;
 

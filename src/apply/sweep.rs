@@ -53,6 +53,7 @@ pub(super) struct Swept {
 }
 
 /// What became of one blob.
+#[derive(Clone, Copy)]
 enum Done {
     Imported(u64),
     Present { labelled: bool },

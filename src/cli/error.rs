@@ -60,12 +60,15 @@ pub struct CliError {
     /// Blocks that are shown as they are, between message and causes: one for each mistake in a document. In JSON they
     /// are causes.
     pub details: Vec<String>,
+    /// What `--json` adds to the error as `report`, where a command has a document of its own to show even so: the checks
+    /// of a host that is not ready, the differences of one that has changed.
+    pub report: Option<Box<serde_json::Value>>,
 }
 
 impl CliError {
     /// An error without cause or hint.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), details: Vec::new() }
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new(), details: Vec::new(), report: None }
     }
 
     /// An error with the message and causes of `error`.
@@ -82,13 +85,20 @@ impl CliError {
             }
             next = cause.source();
         }
-        Self { kind, message: error.to_string(), causes, hints: Vec::new(), details: Vec::new() }
+        Self { kind, message: error.to_string(), causes, hints: Vec::new(), details: Vec::new(), report: None }
     }
 
     /// The same with one more hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The same with a document for `--json`.
+    #[must_use]
+    pub fn report(mut self, report: serde_json::Value) -> Self {
+        self.report = Some(Box::new(report));
         self
     }
 }
@@ -224,5 +234,76 @@ mod operator {
             }
             all
         }
+    }
+}
+
+#[cfg(feature = "installer")]
+impl From<crate::host::RootError> for CliError {
+    fn from(error: crate::host::RootError) -> Self {
+        Self::from_error(Kind::NotReady, &error)
+    }
+}
+
+#[cfg(feature = "installer")]
+impl From<crate::apply::ApplyError> for CliError {
+    fn from(error: crate::apply::ApplyError) -> Self {
+        let made = Self::from_error(apply_kind(&error), &error);
+        match apply_hint(&error) {
+            Some(hint) => made.hint(hint),
+            None => made,
+        }
+    }
+}
+
+#[cfg(feature = "installer")]
+fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
+    use crate::apply::ApplyError;
+    use crate::apply::containerd::ContainerdError;
+    use crate::apply::files::FileError;
+    match error {
+        ApplyError::Wanted(_) | ApplyError::Busy(_) => Kind::NotReady,
+        ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
+        ApplyError::File(FileError::Name(_)) => Kind::Integrity,
+        ApplyError::File(_) => Kind::NotReady,
+        ApplyError::Containerd(error) => match error {
+            ContainerdError::Unreachable { .. } | ContainerdError::Busy(_) => Kind::NotReady,
+            ContainerdError::Namespace(_) => Kind::Usage,
+            ContainerdError::DiffId { .. } => Kind::Integrity,
+            ContainerdError::Call { .. } => Kind::RolledBack,
+            ContainerdError::Size { .. } => Kind::NeedsPerson,
+        },
+        ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => Kind::Integrity,
+        ApplyError::Blob { .. } => Kind::Local,
+        ApplyError::Config { .. } | ApplyError::LayerCount { .. } | ApplyError::Name(_) => Kind::Integrity,
+        ApplyError::Interrupted => Kind::Interrupted,
+        ApplyError::RolledBack(_) => Kind::RolledBack,
+        ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
+        ApplyError::NotReleased { source, .. } => apply_kind(source),
+    }
+}
+
+#[cfg(feature = "installer")]
+fn apply_hint(error: &crate::apply::ApplyError) -> Option<String> {
+    use crate::apply::ApplyError;
+    use crate::apply::containerd::ContainerdError;
+    match error {
+        ApplyError::Wanted(_) => {
+            Some("build the bundle for this platform too: carrack build PROFILE --platform OS/ARCH".into())
+        }
+        ApplyError::Containerd(ContainerdError::Unreachable { .. }) => Some(
+            "start containerd, or name its socket: --containerd-address; or leave images alone: --runtime none".into(),
+        ),
+        ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)) => {
+            Some("wait until the other carrack-install has ended".into())
+        }
+        ApplyError::Containerd(ContainerdError::Size { digest, .. }) => {
+            Some(format!("remove it, and what needs it, and apply again: ctr -n k8s.io content rm {digest}"))
+        }
+        ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+            Some("see all that is damaged: carrack-install verify BUNDLE".into())
+        }
+        ApplyError::NotReleased { source, .. } => apply_hint(source),
+        ApplyError::NeedsPerson { .. } => Some("see what differs: carrack-install status".into()),
+        _ => None,
     }
 }

@@ -74,6 +74,11 @@ impl Ui {
         }
     }
 
+    /// Asks something, on standard error; the answer comes on the same line.
+    pub fn prompt(&self, text: &str) {
+        eprint!("{text}");
+    }
+
     /// Says a detail that only `--verbose` wants.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
@@ -92,9 +97,12 @@ impl Ui {
     pub fn error(&self, error: &CliError) {
         if self.json {
             let causes: Vec<&String> = error.details.iter().chain(&error.causes).collect();
-            let document = serde_json::json!({"error": {
+            let mut document = serde_json::json!({"error": {
                 "code": error.kind.code(), "message": error.message, "causes": causes, "hints": error.hints,
             }});
+            if let Some(report) = &error.report {
+                document["error"]["report"] = (**report).clone();
+            }
             self.data(&format!("{document:#}"));
             return;
         }

@@ -77,7 +77,7 @@ impl Client {
         let request = CreateNamespaceRequest { namespace: Some(Namespace { name: name.clone() }) };
         match NamespacesClient::new(self.channel.clone()).create(self.request(request)).await {
             Err(status) if status.code() != Code::AlreadyExists => {
-                Err(ContainerdError::call("create the namespace", name, status))
+                Err(ContainerdError::call("create the namespace", &name, status))
             }
             _ => Ok(()),
         }

@@ -61,7 +61,7 @@ impl Session {
                 Err(status) => match status.code() {
                     Code::AlreadyExists => return Ok(Opened::Present),
                     Code::Unavailable | Code::Aborted if tries < LOCK_TRIES => tokio::time::sleep(LOCK_WAIT).await,
-                    _ => return Err(ContainerdError::call("take", digest, status)),
+                    _ => return Err(ContainerdError::call("take", &digest, status)),
                 },
             }
             tries += 1;
@@ -93,7 +93,7 @@ impl Session {
     pub async fn abort(&self, digest: Digest) -> Result<(), ContainerdError> {
         let request = self.client.request(AbortRequest { r#ref: format!("carrack-{digest}") });
         match self.client.content().abort(request).await {
-            Err(status) if status.code() != Code::NotFound => Err(ContainerdError::call("give up", digest, status)),
+            Err(status) if status.code() != Code::NotFound => Err(ContainerdError::call("give up", &digest, status)),
             _ => Ok(()),
         }
     }
@@ -105,7 +105,7 @@ impl Session {
     pub async fn complete(&self, digest: Digest, size: u64, labels: &Labels) -> Result<bool, ContainerdError> {
         let request = self.client.request(InfoRequest { digest: digest.to_string() });
         let answer = self.client.content().info(request).await;
-        let answer = answer.map_err(|status| ContainerdError::call("find", digest, status))?;
+        let answer = answer.map_err(|status| ContainerdError::call("find", &digest, status))?;
         let info = answer.into_inner().info.unwrap_or_default();
         if info.size.cast_unsigned() != size {
             return Err(ContainerdError::Size { digest, got: info.size.cast_unsigned(), want: size });
@@ -124,7 +124,7 @@ impl Session {
         let info = Some(Info { digest: digest.to_string(), size: 0, labels });
         let request = self.client.request(UpdateRequest { info, update_mask: Some(FieldMask { paths }) });
         let answer = self.client.content().update(request).await;
-        answer.map(|_| ()).map_err(|status| ContainerdError::call("label", digest, status))
+        answer.map(|_| ()).map_err(|status| ContainerdError::call("label", &digest, status))
     }
 }
 
@@ -200,6 +200,6 @@ impl Ingest {
     }
 
     fn failed(&self, status: Status) -> ContainerdError {
-        ContainerdError::call("write", self.digest, status)
+        ContainerdError::call("write", &self.digest, status)
     }
 }

@@ -79,7 +79,7 @@ impl From<Status> for Rpc {
 
 impl ContainerdError {
     /// Names the call that `status` answers.
-    pub(super) fn call(action: &'static str, subject: impl ToString, status: Status) -> Self {
+    pub(super) fn call(action: &'static str, subject: &(impl ToString + ?Sized), status: Status) -> Self {
         Self::Call { action, subject: subject.to_string(), source: status.into() }
     }
 

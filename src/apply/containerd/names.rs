@@ -114,7 +114,7 @@ impl Session {
         let paths = std::iter::once("target".to_owned()).chain(labels).collect();
         let request = UpdateImageRequest { image: Some(image), update_mask: Some(FieldMask { paths }) };
         let answer = self.client.images().update(self.client.request(request)).await;
-        answer.map(|_| ()).map_err(|status| ContainerdError::call("name the image", name, status))
+        answer.map(|_| ()).map_err(|status| ContainerdError::call("name the image", &name, status))
     }
 
     /// Makes names what they were, the last change first.

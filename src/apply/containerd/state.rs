@@ -81,13 +81,25 @@ impl Client {
     }
 
     async fn has_content(&self, digest: Digest, size: u64) -> Result<bool, ContainerdError> {
+        match self.content_size(&digest).await? {
+            Some(got) if got != size => Err(ContainerdError::Size { digest, got, want: size }),
+            found => Ok(found.is_some()),
+        }
+    }
+
+    /// Whether the content is there.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn holds(&self, digest: &Digest) -> Result<bool, ContainerdError> {
+        Ok(self.content_size(digest).await?.is_some())
+    }
+
+    async fn content_size(&self, digest: &Digest) -> Result<Option<u64>, ContainerdError> {
         let request = self.request(InfoRequest { digest: digest.to_string() });
         match self.content().info(request).await {
-            Ok(answer) => match answer.into_inner().info.unwrap_or_default().size.cast_unsigned() {
-                got if got == size => Ok(true),
-                got => Err(ContainerdError::Size { digest, got, want: size }),
-            },
-            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Ok(answer) => Ok(Some(answer.into_inner().info.unwrap_or_default().size.cast_unsigned())),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(ContainerdError::call("find", digest, status)),
         }
     }

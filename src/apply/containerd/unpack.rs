@@ -148,7 +148,7 @@ impl Session {
     ) -> Result<(), ContainerdError> {
         let request = self.client.request(ApplyRequest { diff: Some(descriptor(layer)), mounts });
         let answer = self.client.diff().apply(request).await;
-        let answer = answer.map_err(|status| ContainerdError::call("unpack the layer", layer.digest, status))?;
+        let answer = answer.map_err(|status| ContainerdError::call("unpack the layer", &layer.digest, status))?;
         let got = answer.into_inner().applied.unwrap_or_default().digest;
         if got != want.to_string() {
             return Err(ContainerdError::DiffId { image: image.image.clone(), layer: layer.digest, got, want });

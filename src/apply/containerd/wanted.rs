@@ -48,9 +48,9 @@ pub enum WantedError {
     #[error("{image} is not in the bundle for {platform} (it has {has})")]
     Platform {
         /// The image.
-        image: Reference,
+        image: String,
         /// This machine's platform.
-        platform: Platform,
+        platform: String,
         /// What there is instead.
         has: String,
     },
@@ -129,7 +129,7 @@ fn for_platform(image: &BundledImage, platform: &Platform) -> Result<Vec<Bundled
     let has: Vec<String> =
         image.manifests.iter().filter_map(|m| m.platform.as_ref()).map(Platform::to_string).collect();
     let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-    Err(WantedError::Platform { image: image.reference.clone(), platform: platform.clone(), has })
+    Err(WantedError::Platform { image: image.reference.to_string(), platform: platform.to_string(), has })
 }
 
 /// The CRI plugin answers for a digest only where a name with that digest exists, so there always is one.

@@ -1,5 +1,11 @@
 //! The commands of `carrack-install`, the offline side.
 
+mod apply;
+mod plan;
+mod preflight;
+mod status;
+mod target;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -18,7 +24,13 @@ struct Installer {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Preflight(preflight::Args),
+    Verify(super::verify::Args),
+    Plan(plan::Args),
+    Apply(apply::Args),
+    Status(status::Args),
+}
 
 /// Runs `carrack-install` with the process's arguments.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -30,6 +42,12 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     super::run(arguments, |parsed: &Installer| &parsed.common, execute)
 }
 
-fn execute(parsed: &Installer, _ui: &Ui) -> Result<(), CliError> {
-    match parsed.command {}
+fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
+    match &parsed.command {
+        Command::Preflight(args) => preflight::run(args, ui),
+        Command::Verify(args) => super::verify::run(args, ui),
+        Command::Plan(args) => plan::run(args, ui),
+        Command::Apply(args) => apply::run(args, ui),
+        Command::Status(args) => status::run(args, ui),
+    }
 }

@@ -1,0 +1,97 @@
+//! Whether the host still is what the newest receipt says.
+
+use serde::Serialize;
+
+use super::ApplyError;
+use super::containerd::Client;
+use super::files::{FileError, FileKind, Found, TargetFile};
+use super::receipt::{Receipt, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use crate::host::Root;
+
+/// Something that is not as it was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Difference {
+    /// The file's path or the image's name.
+    pub what: String,
+    /// As it was installed.
+    pub expected: String,
+    /// As it is.
+    pub found: String,
+}
+
+/// Compares the host with a receipt. Nothing is changed.
+///
+/// # Errors
+/// Where the host does not tell what is there.
+pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Difference>, ApplyError> {
+    let mut differences = Vec::new();
+    for file in &receipt.files {
+        differences.extend(file_difference(file, root)?);
+    }
+    if let ReceiptRuntime::Containerd { address, namespace, .. } = &receipt.runtime {
+        let client = Client::connect(address, namespace).await?;
+        for image in &receipt.images {
+            differences.extend(image_differences(image, &client).await?);
+        }
+    }
+    Ok(differences)
+}
+
+fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>, ApplyError> {
+    let place = |source| FileError::Place { pack: file.pack.clone(), source };
+    let owner = file.owner.as_ref().and_then(|owner| {
+        let (uid, gid) = owner.split_once(':')?;
+        Some((uid.parse().ok()?, gid.parse().ok()?))
+    });
+    let wanted = TargetFile {
+        path: file.path.clone(),
+        target: root.resolve(&file.path).map_err(place)?,
+        digest: file.digest,
+        size: file.size,
+        mode: u32::from_str_radix(&file.mode, 8).unwrap_or_default(),
+        owner,
+        pack: file.pack.clone(),
+        kind: FileKind::Host,
+    };
+    let found = match wanted.look() {
+        Err(FileError::InTheWay(_)) => "not a file".to_owned(),
+        Ok(found) if wanted.is(&found) => return Ok(None),
+        Ok(Found::Absent) => "absent".to_owned(),
+        Ok(Found::Link) => "a symbolic link".to_owned(),
+        Ok(Found::Regular { digest: Some(digest), mode, owner: (uid, gid) }) if digest == file.digest => {
+            format!("mode {mode:04o}, owner {uid}:{gid}")
+        }
+        Ok(Found::Regular { .. }) => "other content".to_owned(),
+        Err(error) => return Err(error.into()),
+    };
+    let expected = match &file.owner {
+        Some(owner) => format!("{}, mode {}, owner {owner}", file.digest, file.mode),
+        None => format!("{}, mode {}", file.digest, file.mode),
+    };
+    Ok(Some(Difference { what: file.path.clone(), expected, found }))
+}
+
+async fn image_differences(image: &ReceiptImage, client: &Client) -> Result<Vec<Difference>, ApplyError> {
+    let mut differences = Vec::new();
+    for name in &image.names {
+        let found = match client.named(name).await? {
+            Some(named) if named.target == image.target.to_string() => {
+                if named.managed {
+                    continue;
+                }
+                "without the labels that keep it from being collected".to_owned()
+            }
+            Some(named) => named.target,
+            None => "absent".to_owned(),
+        };
+        differences.push(Difference { what: name.clone(), expected: image.target.to_string(), found });
+    }
+    for manifest in &image.manifests {
+        if !client.holds(manifest).await? {
+            let (what, expected) = (image.reference.to_string(), format!("manifest {manifest}"));
+            differences.push(Difference { what, expected, found: "absent".to_owned() });
+        }
+    }
+    Ok(differences)
+}

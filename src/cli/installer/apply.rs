@@ -1,0 +1,139 @@
+//! `carrack-install apply`: trust, preflight, plan, content, names, files, receipt.
+
+use std::io::{BufRead, IsTerminal};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{plan, preflight, target};
+use crate::apply::{Interrupt, Interrupter, Options, Outcome, apply, survey};
+use crate::cli::ui::bytes;
+use crate::cli::{CliError, Kind, Ui};
+use crate::progress::Progress;
+use crate::trust;
+
+/// Install a bundle: its images, its files, its Kubernetes manifests
+///
+/// Everything is checked before anything changes. Run again, it changes nothing; killed and run again, it goes on; failed,
+/// it puts back what it had changed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+    #[command(flatten)]
+    target: target::Args,
+    /// Blobs read, and images unpacked, at once
+    #[arg(long, short, value_name = "N", default_value = "4")]
+    jobs: NonZeroUsize,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Show what would change, as plan does, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: u32,
+    changed: bool,
+    receipt: Option<PathBuf>,
+    imported: Imported,
+    plan: plan::Report,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Imported {
+    blobs: usize,
+    bytes: u64,
+    present_blobs: usize,
+    unpacked_layers: usize,
+    names: usize,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let bundle = trust::establish(&args.bundle)?;
+    let contents = bundle.contents();
+    let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
+    let runtime = target::runtime()?;
+    let survey = runtime.block_on(async {
+        preflight::require(contents, &target).await?;
+        Ok::<_, CliError>(survey(contents, &source, &target).await?)
+    })?;
+    if args.dry_run {
+        return plan::show(&survey.plan, contents, ui);
+    }
+    let host_plan = survey.plan.clone();
+    if !host_plan.is_empty() {
+        plan::lines(&host_plan).iter().for_each(|line| ui.detail(line));
+        ui.status(&plan::summary(&host_plan));
+        if !args.yes {
+            confirm(ui)?;
+        }
+    }
+    let progress = Arc::new(Progress::default());
+    let shown = ui.show("installing", &progress);
+    let outcome = runtime.block_on(async {
+        let options = Options { jobs: args.jobs.get(), progress: Arc::clone(&progress), interrupt: on_signals()? };
+        Ok::<_, CliError>(apply(survey, contents, &source, &options).await?)
+    })?;
+    drop(shown);
+    report(outcome, plan::Report::new(&host_plan, contents), ui)
+}
+
+fn report(outcome: Outcome, plan: plan::Report, ui: &Ui) -> Result<(), CliError> {
+    let Outcome { receipt, imported: (blobs, size), present, unpacked, named, warnings } = outcome;
+    warnings.iter().for_each(|warning| ui.warn(warning));
+    if ui.wants_json() {
+        let imported = Imported { blobs, bytes: size, present_blobs: present, unpacked_layers: unpacked, names: named };
+        return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, plan, warnings });
+    }
+    let Some(receipt) = receipt else {
+        ui.status("nothing to change: this host is as the bundle wants it");
+        return Ok(());
+    };
+    ui.data(&receipt.display().to_string());
+    ui.status(&format!(
+        "installed: {blobs} blobs ({}) imported, {present} present, {unpacked} layers unpacked, {named} image names set",
+        bytes(size)
+    ));
+    Ok(())
+}
+
+/// Asks where somebody can answer; a script has decided by calling.
+fn confirm(ui: &Ui) -> Result<(), CliError> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    ui.prompt("apply this? [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| CliError::from_error(Kind::Local, &error))?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(CliError::new(Kind::Interrupted, "not applied; nothing on this host has changed")),
+    }
+}
+
+/// Ctrl-C and a service manager's stop end the work where that is safe.
+fn on_signals() -> Result<Interrupt, CliError> {
+    let listen = |kind| signal(kind).map_err(|error| CliError::from_error(Kind::Local, &error));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (interrupter, seen) = Interrupter::new();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        interrupter.interrupt();
+        // Kept, since without it nobody could interrupt any more.
+        std::future::pending::<()>().await;
+    });
+    Ok(seen)
+}

@@ -1,0 +1,177 @@
+//! `carrack-install plan`: what apply would change.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{preflight, target};
+use crate::apply::files::FileKind;
+use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
+use crate::apply::survey;
+use crate::bundle::Contents;
+use crate::cli::ui::bytes;
+use crate::cli::{CliError, Ui};
+use crate::trust;
+
+/// Show what apply would change, file by file and image by image
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+    #[command(flatten)]
+    target: target::Args,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    version: u32,
+    bundle: String,
+    name: String,
+    profile_version: String,
+    changes: bool,
+    files: Vec<FileReport>,
+    images: Vec<ImageReport>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FileReport {
+    path: String,
+    kind: &'static str,
+    action: &'static str,
+    digest: String,
+    size: u64,
+    mode: String,
+    pack: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImageReport {
+    reference: String,
+    action: &'static str,
+    target: String,
+    names: Vec<String>,
+    missing_bytes: u64,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let bundle = trust::establish(&args.bundle)?;
+    let target = args.target.target(Some(bundle.contents()))?;
+    let plan = target::runtime()?.block_on(async {
+        preflight::require(bundle.contents(), &target).await?;
+        Ok::<_, CliError>(survey(bundle.contents(), &target::source(&bundle), &target).await?.plan)
+    })?;
+    show(&plan, bundle.contents(), ui)
+}
+
+/// Prints a plan as the command's result.
+pub(super) fn show(plan: &HostPlan, contents: &Contents, ui: &Ui) -> Result<(), CliError> {
+    if ui.wants_json() {
+        return ui.json(&Report::new(plan, contents));
+    }
+    let lines = lines(plan);
+    if !lines.is_empty() {
+        ui.data(&lines.join("\n"));
+    }
+    ui.status(&summary(plan));
+    Ok(())
+}
+
+/// A line for each change.
+pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
+    let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).map(|file| {
+        let (action, kind) = (file_word(file.action), kind_word(file.file.kind));
+        format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode)
+    });
+    let images = plan.images.iter().filter(|image| image.action != ImageAction::Keep).map(|image| {
+        let action = image_word(image.action);
+        format!("{action:7} image    {} ({} missing)", image.reference, bytes(image.missing_bytes))
+    });
+    files.chain(images).collect()
+}
+
+/// All of it in a line.
+pub(super) fn summary(plan: &HostPlan) -> String {
+    if plan.is_empty() {
+        return format!(
+            "nothing to change: {} files and {} images are as the bundle wants them",
+            plan.files.len(),
+            plan.images.len()
+        );
+    }
+    let files = |action| plan.count(FileKind::Host, action) + plan.count(FileKind::Manifest, action);
+    format!(
+        "{} files to create, {} to replace, {} kept; {} images to add, {} to update, {} kept",
+        files(FileAction::Create),
+        files(FileAction::Replace),
+        files(FileAction::Keep),
+        plan.count_images(ImageAction::Add),
+        plan.count_images(ImageAction::Update),
+        plan.count_images(ImageAction::Keep),
+    )
+}
+
+impl Report {
+    pub(super) fn new(plan: &HostPlan, contents: &Contents) -> Self {
+        Self {
+            version: 1,
+            bundle: contents.identity.to_string(),
+            name: contents.profile.name.clone(),
+            profile_version: contents.profile.version.clone(),
+            changes: !plan.is_empty(),
+            files: plan.files.iter().map(FileReport::new).collect(),
+            images: plan.images.iter().map(ImageReport::new).collect(),
+        }
+    }
+}
+
+impl FileReport {
+    fn new(planned: &PlannedFile) -> Self {
+        Self {
+            path: planned.file.path.clone(),
+            kind: kind_word(planned.file.kind),
+            action: file_word(planned.action),
+            digest: planned.file.digest.to_string(),
+            size: planned.file.size,
+            mode: format!("{:04o}", planned.file.mode),
+            pack: planned.file.pack.clone(),
+        }
+    }
+}
+
+impl ImageReport {
+    fn new(planned: &PlannedImage) -> Self {
+        Self {
+            reference: planned.reference.to_string(),
+            action: image_word(planned.action),
+            target: planned.target.to_string(),
+            names: planned.names.clone(),
+            missing_bytes: planned.missing_bytes,
+        }
+    }
+}
+
+fn kind_word(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Host => "file",
+        FileKind::Manifest => "manifest",
+    }
+}
+
+fn file_word(action: FileAction) -> &'static str {
+    match action {
+        FileAction::Create => "create",
+        FileAction::Replace => "replace",
+        FileAction::Keep => "keep",
+    }
+}
+
+fn image_word(action: ImageAction) -> &'static str {
+    match action {
+        ImageAction::Add => "add",
+        ImageAction::Update => "update",
+        ImageAction::Keep => "keep",
+    }
+}

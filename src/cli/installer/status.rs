@@ -1,0 +1,66 @@
+//! `carrack-install status`: what is installed, and whether it still is.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::target;
+use crate::apply::receipt::{Receipt, newest};
+use crate::apply::status::{Difference, differences};
+use crate::cli::{CliError, Kind, Ui};
+
+/// Show what is installed, by digest, and whether it still is what was installed
+///
+/// Exits with 0 where everything is as it was installed, and with 40 where something differs or nothing is installed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Look below this folder instead of at the running host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    version: u32,
+    intact: bool,
+    receipt: &'a Path,
+    installed: &'a Receipt,
+    differences: &'a [Difference],
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let root = target::root(args.root.as_deref())?;
+    let Some((_, path, receipt)) = newest(&root)? else {
+        let error = CliError::new(Kind::NotReady, format!("nothing is installed in {}", root.folder().display()));
+        return Err(error.hint("install a bundle: carrack-install apply BUNDLE"));
+    };
+    let differences = target::runtime()?.block_on(differences(&receipt, &root))?;
+    let intact = differences.is_empty();
+    let report = Report { version: 1, intact, receipt: &path, installed: &receipt, differences: &differences };
+    if !ui.wants_json() {
+        ui.data(&text(&receipt));
+    } else if intact {
+        ui.json(&report)?;
+    }
+    if intact {
+        return Ok(());
+    }
+    let message = format!("{} of what {} {} installed differs", differences.len(), receipt.name, receipt.version);
+    let mut error = CliError::new(Kind::NotReady, message).hint("install it again: carrack-install apply BUNDLE");
+    error.causes =
+        differences.iter().map(|one| format!("{}: want {}, found {}", one.what, one.expected, one.found)).collect();
+    let details = serde_json::to_value(&report).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
+    Err(error.report(details))
+}
+
+fn text(receipt: &Receipt) -> String {
+    let mut lines = vec![
+        format!("{} {}", receipt.name, receipt.version),
+        format!("bundle   {}", receipt.bundle),
+        format!("applied  {} by carrack-install {}", receipt.applied, receipt.installer),
+    ];
+    lines.extend(receipt.files.iter().map(|file| format!("{:8} {} {}", file.kind, file.digest, file.path)));
+    lines.extend(receipt.images.iter().map(|image| format!("image    {} {}", image.target, image.reference)));
+    lines.join("\n")
+}

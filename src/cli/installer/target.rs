@@ -1,0 +1,83 @@
+//! The flags that say where a bundle is installed, shared by the commands that look at or change the host.
+
+use std::path::{Path, PathBuf};
+
+use crate::apply::{Source, Target, TargetRuntime};
+use crate::bundle::Contents;
+use crate::cli::{CliError, Kind};
+use crate::host::Root;
+use crate::oci::Platform;
+use crate::trust::Trusted;
+
+const DEFAULT_ADDRESS: &str = "/run/containerd/containerd.sock";
+
+/// Where to install.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Install below this folder instead of into the running host; leaves images alone unless --runtime says otherwise
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Where images go
+    #[arg(long, value_name = "RUNTIME", default_value = "auto")]
+    runtime: Runtime,
+    /// containerd's socket
+    #[arg(long, value_name = "SOCKET", default_value = DEFAULT_ADDRESS)]
+    containerd_address: PathBuf,
+    /// containerd's namespace; the kubelet's is k8s.io
+    #[arg(long, value_name = "NAME", default_value = "k8s.io")]
+    namespace: String,
+    /// Leave unpacking layers to the first start of a container
+    #[arg(long)]
+    no_unpack: bool,
+}
+
+/// Where images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Runtime {
+    /// Into containerd; with --root, nowhere
+    Auto,
+    /// Into containerd
+    Containerd,
+    /// Nowhere
+    None,
+}
+
+impl Args {
+    /// Where `contents` are installed.
+    pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
+        let root = root(self.root.as_deref())?;
+        let has_images = contents.is_none_or(|contents| !contents.images.is_empty());
+        let runtime = match self.runtime {
+            Runtime::Auto if !root.is_host() || !has_images => TargetRuntime::None,
+            Runtime::Auto | Runtime::Containerd => TargetRuntime::Containerd {
+                address: self.containerd_address.clone(),
+                namespace: self.namespace.clone(),
+                unpack: !self.no_unpack,
+            },
+            Runtime::None => TargetRuntime::None,
+        };
+        Ok(Target { root, runtime, platform: Platform::of_this_machine() })
+    }
+}
+
+/// The root that `--root` names.
+pub(super) fn root(folder: Option<&Path>) -> Result<Root, CliError> {
+    let folder = folder.unwrap_or(Path::new("/"));
+    Root::new(folder).map_err(|error| CliError::from(error).hint("make the folder first: --root installs into one"))
+}
+
+/// The blobs of a trusted bundle, as apply reads them.
+pub(super) fn source(bundle: &Trusted) -> Source {
+    let blobs = bundle.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
+    let bundle = bundle.clone();
+    Source::new(blobs, move |digest| match bundle.open(digest) {
+        Ok(reader) => Ok(Box::new(reader)),
+        Err(error) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error)),
+    })
+}
+
+/// The runtime that a command's asynchronous work runs on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| CliError::from_error(Kind::Local, &error))
+}
