@@ -161,7 +161,9 @@ fn the_kubelets_interface_finds_and_starts_a_filtered_index() {
     let project = Project::new();
     let pause = add_pause(&project);
     let bundle = project.build("trip.tar.zst");
-    let config = format!("[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{pause}\"\n");
+    let config = format!(
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{pause}\"\n  restrict_oom_score_adj = true\n"
+    );
     let containerd = Containerd::start_with(project.folder.path(), &config);
     let root = project.path("host");
     fs::create_dir(&root).unwrap();

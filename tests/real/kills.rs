@@ -59,8 +59,9 @@ fn a_killed_build_goes_on() {
         return;
     }
     let project = project();
-    let start = Instant::now();
     let whole = sha256(&project.build("whole.tar.zst"));
+    let start = Instant::now();
+    project.build("whole.tar.zst");
     let duration = start.elapsed();
     let bundle = project.path("killed.tar.zst");
     let mut killed = 0;

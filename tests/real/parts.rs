@@ -127,8 +127,9 @@ impl NoNetwork {
 
     /// A command that runs inside.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).arg(program);
+        // Not `ip netns exec`: that mounts another /sys, in which runc finds no control groups.
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.0)).arg("--").arg(program);
         command
     }
 }

@@ -57,8 +57,8 @@ fn images_run_where_there_is_no_network() {
     let again = apply().output().unwrap();
     assert!(again.status.success() && both(&again).contains("nothing"), "{}", both(&again));
     assert_eq!(receipts(), 1);
-    let mut status = containerd.installer("status");
-    succeed(status.arg("--root").arg(&root));
+    let mut status = containerd.network.command(env!("CARGO_BIN_EXE_carrack-install"));
+    succeed(status.arg("status").arg("--root").arg(&root));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
     /// Blobs read, and images unpacked, at once
     #[arg(long, short, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,

@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
 }
 
 #[derive(Serialize)]

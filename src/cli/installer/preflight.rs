@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// The bundle that is to be installed
     bundle: Option<PathBuf>,
     #[command(flatten)]
-    target: target::Args,
+    target: target::TargetArgs,
 }
 
 #[derive(Serialize)]

@@ -13,7 +13,7 @@ const DEFAULT_ADDRESS: &str = "/run/containerd/containerd.sock";
 
 /// Where to install.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct TargetArgs {
     /// Install below this folder instead of into the running host; leaves images alone unless --runtime says otherwise
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -42,7 +42,7 @@ enum Runtime {
     None,
 }
 
-impl Args {
+impl TargetArgs {
     /// Where `contents` are installed.
     pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
         let root = root(self.root.as_deref())?;

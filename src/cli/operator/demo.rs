@@ -75,6 +75,7 @@ pub(super) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
     step(ui, &["carrack", "verify"], &[bundle])?;
     // From here on nothing asks the registry: this is the other side of the air gap.
     drop(registry);
+    std::fs::create_dir(path("host")).at("create", &path("host"))?;
     ui.status("\nThe registry is gone. What follows needs the bundle alone.");
     step(ui, &["carrack-install", "apply"], &[bundle, "--root".as_ref(), root])?;
     step(ui, &["carrack-install", "status"], &["--root".as_ref(), root])?;
