@@ -21,6 +21,8 @@
 //! | whether to believe it | [`trust`] |
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
+//!
+//! What people write is read through [`yaml`], and what is wrong with it is told through [`problem`].
 
 #[cfg(feature = "installer")]
 pub mod apply;

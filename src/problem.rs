@@ -3,11 +3,15 @@
 //! Mistakes are collected, not thrown, so that a document is corrected in one go.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::io::PathError;
+use crate::io::{AtPath, PathError};
 
+/// Largest document in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 /// Characters of an offending line that are shown.
 const SHOWN: usize = 160;
 /// Problems of one report that are kept; a person corrects no more at once, and a hostile document may have millions.
@@ -100,7 +104,7 @@ impl fmt::Display for Problem {
 }
 
 /// Foreign text without the control characters that a terminal would act on.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -127,6 +131,42 @@ impl Problems {
             Self::Found(problems) => problems,
         }
     }
+}
+
+/// Reads a document of at most 16 MiB. The inner error says what is wrong with its content.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_document(file: &Path) -> Result<Result<Source, Problem>, PathError> {
+    let mut bytes = Vec::new();
+    let opened = File::open(file).at("read", file)?;
+    opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).at("read", file)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let message = format!("larger than {} MiB, which no document of this kind is", MAX_BYTES >> 20);
+        return Ok(Err(Problem::with_file(file, message)));
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source::new(file, text)),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+            let column = valid.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+            let at = Position { line: valid.matches('\n').count() + 1, column };
+            let problem = Source::new(file, valid.into_owned()).problem(at, "not text in UTF-8");
+            Err(problem)
+        }
+    })
+}
+
+/// An error and its causes in one line.
+pub fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 /// A list of problems that stays short whatever is fed to it.

@@ -6,6 +6,7 @@ use std::path::Path;
 use carrack::images::{Discovery, Reason, discover};
 use carrack::problem::Problem;
 use carrack::profile;
+use proptest::prelude::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -221,4 +222,76 @@ fn image_lists_have_one_reference_a_line() {
             "list.txt:3:1: \"http://x\" is a URL, not an image reference",
         ]
     );
+}
+
+/// Lines that make most texts near to a profile, so that more than the parser is reached.
+const PROFILE_LINES: &[&str] = &[
+    "apiVersion: carrack/v1\n",
+    "kind: ClusterProfile\n",
+    "metadata: {name: p, version: 1.0.0}\n",
+    "spec:\n",
+    "  platforms: [linux/amd64, linux/arm64]\n",
+    "  packs:\n",
+    "    - name: a\n",
+    "    - {name: b, layer: addon}\n",
+    "      layer: k8s\n",
+    "      distribution: rke2\n",
+    "      images: [nginx:1, 12, null, {}]\n",
+    "      manifests: ['*.yaml', '**', '[', '../*', '/']\n",
+    "      imageLists: [carrack.yaml, .]\n",
+    "      files: [{source: carrack.yaml, path: /x, mode: '0755'}, {source: [], path: {}}, x]\n",
+    "  ignoreImages: [{image: x, reason: y}, {}]\n",
+    "      files:\n",
+    "      - &a {source: *a}\n",
+    "<<: {}\n",
+    "---\n",
+];
+
+/// Lines that make most texts near to a manifest.
+const MANIFEST_LINES: &[&str] = &[
+    "apiVersion: v1\n",
+    "kind: Pod\n",
+    "kind: List\n",
+    "kind: ConfigMap\n",
+    "metadata: {name: p, namespace: [], generateName: 1}\n",
+    "items: [{}, x, {spec: {image: 1}}]\n",
+    "data: {a: 'image: nginx', b: [quay.io/a/b:1]}\n",
+    "spec:\n",
+    "  containers:\n",
+    "    - image: nginx\n",
+    "    - {image: [], env: [{name: A_IMAGE, value: {}}, x]}\n",
+    "    - <<: *a\n",
+    "  volumes: [{image: {reference: {}}}, {image: {reference: a}}, 1]\n",
+    "  image: {repository: a, tag: 1.10, digest: x, registry: []}\n",
+    "  images: [a, [b], {c: d}, null]\n",
+    "  x: &a {image: b, repository: c}\n",
+    "---\n",
+];
+
+fn near(lines: &'static [&'static str]) -> impl Strategy<Value = String> {
+    let line = prop_oneof![8 => proptest::sample::select(lines).prop_map(str::to_owned), 1 => "\\PC{0,20}\n"];
+    proptest::collection::vec(line, 0..16).prop_map(|lines| lines.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_profile_or_problems(text in prop_oneof!["\\PC{0,80}", near(PROFILE_LINES)]) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(profile::FILE_NAME), &text).unwrap();
+        match profile::load(folder.path()) {
+            // What is found in a profile that reads itself as manifest or list is not of interest here.
+            Ok(profile) => drop(discover(&profile)),
+            Err(problems) => prop_assert!(!problems.found().is_empty()),
+        }
+    }
+
+    #[test]
+    fn any_manifest_is_discovered_or_problems(text in near(MANIFEST_LINES)) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("m.yaml"), &text).unwrap();
+        let packs = "{name: a, layer: addon, manifests: [m.yaml]}";
+        let text = format!("apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec: {{packs: [{packs}]}}\n");
+        std::fs::write(folder.path().join(profile::FILE_NAME), text).unwrap();
+        drop(discover(&profile::load(folder.path()).unwrap()));
+    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::{Candidate, Discovery, NeededImage, ObjectName, Reason};
 use crate::oci::Reference;
-use crate::problem::{Position, Problem, ProblemList, Problems, Source};
-use crate::profile::{IgnoredImage, with_cause};
+use crate::problem::{Position, Problem, ProblemList, Problems, Source, with_cause};
+use crate::profile::IgnoredImage;
 
 /// Everything found so far.
 pub(super) struct Collector<'p> {

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::oci::Reference;
-use crate::problem::{Position, Problem, Problems};
-use crate::profile::{Profile, read_document};
+use crate::problem::{Position, Problem, Problems, printable, read_document};
+use crate::profile::Profile;
 
 use collect::Collector;
 
@@ -80,11 +80,11 @@ pub struct ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.kind)?;
+        write!(f, "{} ", printable(&self.kind))?;
         if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
+            write!(f, "{}/", printable(namespace))?;
         }
-        f.write_str(&self.name)
+        f.write_str(&printable(&self.name))
     }
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
         if let Some(object) = &self.object {
             write!(f, ", {object}")?;
         }
-        if self.field.is_empty() { Ok(()) } else { write!(f, ", {}", self.field) }
+        if self.field.is_empty() { Ok(()) } else { write!(f, ", {}", printable(&self.field)) }
     }
 }
 

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use super::{Lock, LockedImage, LockedManifest};
 use crate::io::{AtomicFile, PathError};
 use crate::oci::Reference;
-use crate::problem::{Position, Problems, Report, Source};
-use crate::profile::{API_VERSION, read_document, with_cause};
+use crate::problem::{Position, Problems, Report, Source, read_document, with_cause};
+use crate::profile::API_VERSION;
 use crate::yaml::{self, Fields, Node};
 
 const KIND: &str = "Lock";

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::paths::{self, Folder};
-use super::{API_VERSION, Distribution, FileSource, IgnoredImage, Layer, Pack, Position, Profile};
-use crate::oci::{Digest, Platform, Reference};
-use crate::problem::Report;
+use super::paths::Folder;
+use super::{API_VERSION, Distribution, IgnoredImage, Layer, Pack, Position, Profile};
+use crate::oci::{Platform, Reference};
+use crate::problem::{Report, with_cause};
 use crate::yaml::{Fields, Node};
 
 pub(super) const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
@@ -14,7 +14,6 @@ pub(super) const METADATA: &[&str] = &["name", "version", "description"];
 pub(super) const SPEC: &[&str] = &["platforms", "packs", "ignoreImages"];
 pub(super) const PACK: &[&str] =
     &["name", "layer", "version", "distribution", "files", "imageLists", "images", "manifests"];
-pub(super) const FILE: &[&str] = &["source", "sha256", "platform", "path", "mode", "owner"];
 pub(super) const IGNORED: &[&str] = &["image", "reason"];
 
 const NOT_YET_SPEC: &[(&str, &str)] = &[("variables", "spec.variables"), ("requirements", "spec.requirements")];
@@ -24,19 +23,16 @@ const NOT_YET_PACK: &[(&str, &str)] = &[
     ("config", "packs[].config"),
     ("source", "packs[].source"),
 ];
-const NOT_YET_FILE: &[(&str, &str)] = &[("extract", "files[].extract"), ("symlink", "files[].symlink")];
 const NOT_YET_DISTRIBUTIONS: &[&str] = &["kubeadm", "canonical"];
 
-const DEFAULT_MODE: u32 = 0o644;
-
 /// What is known while a profile is read.
-struct Decoder<'r> {
-    report: &'r mut Report,
-    folder: Folder,
-    platforms: Vec<Platform>,
+pub(super) struct Decoder<'r> {
+    pub(super) report: &'r mut Report,
+    pub(super) folder: Folder,
+    pub(super) platforms: Vec<Platform>,
+    pub(super) host_paths: Vec<(String, Option<Platform>, usize)>,
     layers: HashMap<Layer, (String, usize)>,
     names: HashMap<String, usize>,
-    host_paths: Vec<(String, Option<Platform>, usize)>,
 }
 
 /// The profile of `document`, or nothing where a part without which there is none is wrong. Both ways, `report` has all
@@ -223,83 +219,6 @@ impl Decoder<'_> {
         distribution
     }
 
-    fn file(&mut self, node: &Node) -> Option<FileSource> {
-        let fields = Fields::open(node, "an item of `files`", FILE, NOT_YET_FILE, self.report)?;
-        let source = fields.required_text("source", self.report);
-        let source = source.and_then(|text| self.told(self.folder.file(text), fields.value_at("source")));
-        let sha256 = self.sha256(fields, source.as_deref());
-        let platform = self.platform(fields);
-        let path = self.host_path(fields, platform.as_ref());
-        let mode = self.mode(fields);
-        let owner = fields.optional_text("owner", self.report);
-        if let Some(owner) = owner.filter(|owner| !is_owner(owner)) {
-            let message = format!("`owner` is {owner:?}, expected USER or USER:GROUP, names or numbers");
-            self.report.add(fields.value_at("owner"), message);
-        }
-        let owner = owner.map(str::to_owned);
-        Some(FileSource { source: source?, sha256, platform, path: path?, mode: mode?, owner })
-    }
-
-    fn sha256(&mut self, fields: Fields<'_>, source: Option<&Path>) -> Option<Digest> {
-        let text = fields.optional_text("sha256", self.report)?;
-        let at = fields.value_at("sha256");
-        let Ok(wanted) = Digest::from_hex(text) else {
-            self.report.add(at, format!("`sha256` is {text:?}, expected 64 lowercase hexadecimal digits"));
-            return None;
-        };
-        let source = source?;
-        match paths::digest_of(source) {
-            Ok(found) if found == wanted => {}
-            Ok(found) => {
-                let message = format!("{} hashes to {}, not to what `sha256` says", source.display(), found.hex());
-                self.report.add(at, message);
-            }
-            Err(error) => self.report.add(at, format!("{} cannot be read: {error}", source.display())),
-        }
-        Some(wanted)
-    }
-
-    fn platform(&mut self, fields: Fields<'_>) -> Option<Platform> {
-        let text = fields.optional_text("platform", self.report)?;
-        let at = fields.value_at("platform");
-        let platform: Platform = self.told(text.parse().map_err(|error| format!("{error}")), at)?;
-        if !self.platforms.iter().any(|wanted| platform.satisfies(wanted)) {
-            self.report.add(at, format!("platform {platform} is not one of `spec.platforms`"));
-        }
-        Some(platform)
-    }
-
-    /// The path on the host, which no other file of the same platform may have or lie under.
-    fn host_path(&mut self, fields: Fields<'_>, platform: Option<&Platform>) -> Option<String> {
-        let path = fields.required_text("path", self.report)?;
-        let at = fields.value_at("path");
-        self.told(paths::check_host_path(path), at)?;
-        for (other, other_platform, line) in &self.host_paths {
-            let meet = match (platform, other_platform) {
-                (Some(one), Some(other)) => one.satisfies(other),
-                _ => true,
-            };
-            if let Some(message) = clash(path, other, *line).filter(|_| meet) {
-                self.report.add(at, message);
-            }
-        }
-        self.host_paths.push((path.to_owned(), platform.cloned(), at.line));
-        Some(path.to_owned())
-    }
-
-    fn mode(&mut self, fields: Fields<'_>) -> Option<u32> {
-        let Some(node) = fields.optional("mode", self.report) else { return Some(DEFAULT_MODE) };
-        let text = fields.optional_text("mode", self.report)?;
-        let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
-        match u32::from_str_radix(text, 8) {
-            Ok(mode) if octal => Some(mode),
-            _ => {
-                self.report.add(node.at, format!("`mode` is {text:?}, expected octal digits such as \"0755\""));
-                None
-            }
-        }
-    }
-
     fn image_lists(&mut self, fields: Fields<'_>) -> Vec<PathBuf> {
         let texts = fields.texts("imageLists", self.report);
         texts.into_iter().filter_map(|(text, node)| self.told(self.folder.file(text), node.at)).collect()
@@ -337,33 +256,9 @@ impl Decoder<'_> {
     }
 
     /// The value, or nothing after reporting what is wrong with it.
-    fn told<T>(&mut self, result: Result<T, String>, at: Position) -> Option<T> {
+    pub(super) fn told<T>(&mut self, result: Result<T, String>, at: Position) -> Option<T> {
         result.map_err(|message| self.report.add(at, message)).ok()
     }
-}
-
-/// Why a file at `path` and one at `other` cannot both be on a host.
-fn clash(path: &str, other: &str, line: usize) -> Option<String> {
-    let under = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
-    if path == other {
-        Some(format!("host path {path} is already given in line {line}"))
-    } else if under(path, other) || under(other, path) {
-        Some(format!("host path {path} cannot be there with {other} of line {line}: one would be file and folder"))
-    } else {
-        None
-    }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 fn find<T: Copy>(words: &[(&str, T)], text: &str) -> Option<T> {
@@ -381,12 +276,4 @@ fn check_label(text: &str, what: &str, at: Position, report: &mut Report) {
         let message = format!("{what} is {text:?}, expected up to 63 lowercase letters, digits and inner `-`");
         report.add(at, message);
     }
-}
-
-fn is_owner(text: &str) -> bool {
-    let name = |part: &str| {
-        let first = part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-        first && part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-    };
-    text.split_once(':').map_or_else(|| name(text), |(user, group)| name(user) && name(group))
 }

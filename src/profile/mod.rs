@@ -4,6 +4,7 @@
 //! which images the manifests need.
 
 mod decode;
+mod files;
 mod load;
 mod paths;
 pub mod schema;
@@ -12,9 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::problem::{Position, Problem, Problems};
-pub(crate) use decode::with_cause;
 pub use load::load;
-pub(crate) use load::read_document;
 
 use crate::oci::{Digest, Platform, Reference};
 

@@ -162,7 +162,7 @@ fn without_null(schema: &mut Schema) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decode;
+    use super::super::{decode, files};
     use super::*;
 
     fn properties(schema: &Value) -> Vec<String> {
@@ -180,7 +180,7 @@ mod tests {
             (&definitions["Metadata"], decode::METADATA),
             (&definitions["Spec"], decode::SPEC),
             (&definitions["Pack"], decode::PACK),
-            (&definitions["File"], decode::FILE),
+            (&definitions["File"], files::FILE),
             (&definitions["IgnoredImage"], decode::IGNORED),
         ] {
             let mut known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();

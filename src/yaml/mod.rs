@@ -13,9 +13,6 @@ pub use node::{Entry, Kind, Node, Scalar, Value};
 
 use crate::problem::Position;
 
-/// Largest document text in bytes that callers should read from disk.
-pub const MAX_BYTES: u64 = 16 << 20;
-
 /// What is wrong with the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
