@@ -1,4 +1,5 @@
 //! Image discovery over fixtures/discovery: which images are found where, and what is said about the rest.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![cfg(feature = "operator")]
 
 use std::path::Path;
@@ -121,6 +122,13 @@ server:1 <- pack:11 Everything cr spec.server.image.repository
 sidecar:1 <- pack:28 Everything cr spec.podTemplate.spec.containers[1].image
 toolkit:v1 <- pack:17 Everything cr spec.toolkit.image
 "
+    );
+    assert_eq!(
+        warnings(&found),
+        [
+            "operators.yaml:12:67: Everything cr: spec.agent: a tag is text, found the number 1.10; write it in quotes",
+            "operators.yaml:28:83: Everything cr: spec.podTemplate.spec.containers[1].imagePullPolicy: `Always` asks a registry at every start although the image is there; use IfNotPresent",
+        ]
     );
     let schema = "spec.versions[0].schema.openAPIV3Schema.properties.image.default";
     assert_eq!(

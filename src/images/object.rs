@@ -196,7 +196,7 @@ impl Walk<'_, '_> {
         collector.problem(Spot { source, at, object: Some(object), field: path }, message);
     }
 
-    fn warn(&mut self, at: Position, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, at: Position, message: impl Into<String>) {
         let Self { source, object, collector, path, .. } = self;
         collector.warn(Spot { source, at, object: Some(object), field: path }, message);
     }

@@ -40,6 +40,13 @@ pub(super) fn read(walk: &mut Walk<'_, '_>, key: &str, node: &Node) -> &'static 
     let text = compose(registry, &name, tag, digest);
     let at = node.get(field).map_or(node.at, |value| value.at);
     let complete = tag.is_some() || digest.is_some() || has_tag(&name) || name.contains('@');
+    // Kubernetes would read the tag 1.10 as the number 1.1.
+    let tags = consumed.iter().filter(|field| matches!(**field, "tag" | "version"));
+    for tag in tags.filter_map(|field| node.get(field)) {
+        if tag.scalar().is_some_and(|scalar| scalar.kind == Kind::Float) {
+            walk.warn(tag.at, format!("a tag is text, found {}; write it in quotes", tag.describe()));
+        }
+    }
     if complete {
         let included = walk.named_field(field, &text, at);
         let pulled = included.as_ref().map(|reference| (reference, at));

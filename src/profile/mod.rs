@@ -87,7 +87,8 @@ pub struct FileSource {
     pub owner: Option<String>,
 }
 
-/// What looks like an image but is none, or is not wanted.
+/// What looks like an image in a manifest or list but is none, or is not wanted. It does not concern what a pack names
+/// in `images`.
 #[derive(Debug, Clone)]
 pub struct IgnoredImage {
     /// The text as it stands where it is found.

@@ -1,4 +1,6 @@
 //! A hermetic place to run the binaries in: own home and working folder, no environment of the caller's.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -13,6 +13,7 @@ use crate::profile;
 ///
 /// Changes nothing and needs no network. Exit code 10 means that something is wrong.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  carrack check edge/carrack.yaml")]
 pub(super) struct Args {
     /// The profile, or the folder with its carrack.yaml
     profile: PathBuf,

@@ -11,6 +11,7 @@ use crate::profile::{self, Profile};
 
 /// List the images that a profile needs, one a line
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  carrack images .\n  carrack images . --why")]
 pub(super) struct Args {
     /// The profile, or the folder with its carrack.yaml
     profile: PathBuf,

@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] =
 ///
 /// The profile passes `carrack check` as it is. Files that are there already are never overwritten.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  carrack init edge && carrack check edge")]
 pub(super) struct Args {
     /// Folder to write it into, made where it is missing
     #[arg(default_value = ".")]
