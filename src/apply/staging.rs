@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{Found, TargetFile};
@@ -70,8 +71,18 @@ impl MadeFolders {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Committed {
-    done: Vec<(PathBuf, Option<PathBuf>)>,
+    done: Vec<Done>,
     made: MadeFolders,
+}
+
+/// A file that may have its name.
+#[derive(Debug)]
+struct Done {
+    target: PathBuf,
+    /// Where what it replaced is.
+    backup: Option<PathBuf>,
+    /// Of the new file.
+    inode: (u64, u64),
 }
 
 /// Why the files did not all get their names.
@@ -90,8 +101,11 @@ pub(super) struct CommitError {
 /// The first failure; the files before it have been put back.
 pub(super) fn commit(staged: Vec<StagedFile>, made: MadeFolders) -> Result<Committed, CommitError> {
     let mut committed = Committed { done: Vec::new(), made };
-    for file in staged {
+    let mut staged = staged.into_iter();
+    while let Some(file) = staged.next() {
         if let Err(source) = committed.add(file) {
+            // Before their folders, which are to be empty.
+            drop(staged);
             return Err(CommitError { source, left: committed.undo() });
         }
     }
@@ -107,20 +121,22 @@ impl Committed {
             fs::hard_link(&target, backup).at("keep the old file as", backup)?;
         }
         // Before the commit, since that may fail after the rename.
-        self.done.push((target, backup));
+        self.done.push(Done { target, backup, inode: staged.writer.inode()? });
         staged.writer.commit()
     }
 
     /// Puts everything back. Returns what could not be.
     pub(super) fn undo(self) -> Vec<PathError> {
         let mut left = Vec::new();
-        for (target, backup) in self.done.into_iter().rev() {
+        for Done { target, backup, inode } in self.done.into_iter().rev() {
             let restored = match backup {
                 // Where the new name was never given, both are the old file, and the rename leaves both.
                 Some(backup) => {
                     fs::rename(&backup, &target).at("put back", &target).and_then(|()| remove_if_there(&backup))
                 }
-                None => remove_if_there(&target),
+                // What stands there may be somebody else's, and the reason why the new name could not be given.
+                None if is_inode(&target, inode) => remove_if_there(&target),
+                None => Ok(()),
             };
             let restored = restored.and_then(|()| sync_dir(target.parent().unwrap_or(Path::new("/"))));
             left.extend(restored.err());
@@ -134,7 +150,7 @@ impl Committed {
     /// # Errors
     /// The first old file that cannot be removed.
     pub(super) fn finish(self) -> Result<(), PathError> {
-        self.done.iter().filter_map(|(_, backup)| backup.as_ref()).try_for_each(|backup| remove_if_there(backup))
+        self.done.iter().filter_map(|done| done.backup.as_ref()).try_for_each(|backup| remove_if_there(backup))
     }
 }
 
@@ -151,6 +167,10 @@ fn backup_of(target: &Path) -> PathBuf {
     let mut name = OsString::from(target.file_name().unwrap_or_default());
     name.push(BACKUP);
     target.with_file_name(name)
+}
+
+fn is_inode(path: &Path, (device, inode): (u64, u64)) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
 fn remove_if_there(path: &Path) -> Result<(), PathError> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::{AtPath, PathError};
@@ -53,6 +53,15 @@ impl AtomicFile {
     /// Where the system refuses.
     pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), PathError> {
         fchown(&self.file, Some(uid), Some(gid)).at("set the owner of", &self.temporary)
+    }
+
+    /// Device and inode: by these the file is known under its name, too.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn inode(&self) -> Result<(u64, u64), PathError> {
+        let facts = self.file.metadata().at("look at", &self.temporary)?;
+        Ok((facts.dev(), facts.ino()))
     }
 
     /// Syncs what was written to the disk, without giving it its name yet.

@@ -36,7 +36,9 @@ impl TestBundle {
             packs: vec![pack],
         };
         let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());
-        let contents = Contents { identity: Digest::of(b"identity"), profile, files, manifests, images };
+        let (created, requires_installer) = Default::default();
+        let identity = Digest::of(b"identity");
+        let contents = Contents { identity, created, requires_installer, profile, files, manifests, images };
         Self { contents, blobs: Vec::new() }
     }
 
@@ -114,6 +116,34 @@ impl TestBundle {
             let size = content.len() as u64;
             Ok(Box::new(VerifiedReader::new(Cursor::new(content), *digest, size)))
         })
+    }
+
+    /// Writes the images as an OCI image layout in a tar, as containerd imports it.
+    pub(crate) fn write_layout(&self, path: &std::path::Path) {
+        let mut archive = tar::Builder::new(std::fs::File::create(path).unwrap());
+        let mut add = |name: &str, content: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, content).unwrap();
+        };
+        let manifests: Vec<Descriptor> = self
+            .contents
+            .images
+            .iter()
+            .map(|image| {
+                let mut target = image.target.clone();
+                target.annotations.insert("io.containerd.image.name".to_owned(), image.reference.to_string());
+                target
+            })
+            .collect();
+        let index = serde_json::json!({"schemaVersion": 2, "manifests": manifests});
+        add("oci-layout", carrack::oci::layout::VERSION_CONTENT);
+        add("index.json", index.to_string().as_bytes());
+        for (digest, content) in &self.blobs {
+            add(&carrack::oci::layout::blob_path(digest), content);
+        }
+        archive.finish().unwrap();
     }
 
     /// Flips a bit in the middle of the largest blob.

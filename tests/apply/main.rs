@@ -1,26 +1,37 @@
-//! Applying a bundle, to a stand-in for containerd and to a real one.
+//! Applying a bundle: one suite, against a stand-in for containerd and against a real one; and what only one of them can
+//! show.
 
+mod fake;
+mod files;
 mod image;
 mod real;
+mod suite;
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use carrack::apply::{ApplyError, Interrupter, Options, Outcome, Survey, Target, TargetRuntime, apply, survey};
+use carrack::apply::{
+    ApplyError, Interrupt, Interrupter, Options, Outcome, Survey, Target, TargetRuntime, apply, survey,
+};
 use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
+use tonic::Code;
 
-use image::{Layer, TestBundle};
+use fake::Fake;
+use image::TestBundle;
 use real::Real;
+use suite::{Runtime, bundle};
 
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
     let survey = look(bundle, root, socket).await?;
     let (_interrupter, interrupt) = Interrupter::new();
-    let options = Options { jobs: 4, progress: Arc::new(Progress::default()), interrupt };
-    apply(survey, &bundle.contents, &bundle.source(), &options).await
+    apply(survey, &bundle.contents, &bundle.source(), &options(interrupt)).await
+}
+
+fn options(interrupt: Interrupt) -> Options {
+    Options { jobs: 4, progress: Arc::new(Progress::default()), interrupt }
 }
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
@@ -33,29 +44,112 @@ async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result
     survey(&bundle.contents, &bundle.source(), &target).await
 }
 
-fn bundle() -> TestBundle {
-    let mut bundle = TestBundle::new();
-    let busybox = fs::read("/bin/busybox").unwrap_or_else(|_| b"not a program".to_vec());
-    let base = Layer::new(&[("bin/busybox", &busybox)]);
-    bundle.image("quay.io/lab/one:1", &[base.clone(), Layer::new(&[("greeting", b"hello from one\n")])]);
-    bundle.sparse_image("docker.io/lab/two:2", &[base, Layer::new(&[("greeting", b"hello from two\n")])]);
-    bundle.image("quay.io/lab/noise:1", &[Layer::noise(7, 5 << 20)]);
-    bundle.file("/usr/local/bin/tool", 0o755, b"#!/bin/sh\n");
-    bundle.file("/etc/tool/config", 0o600, b"secret\n");
-    bundle.file("/etc/tool/same", 0o644, b"secret\n");
-    bundle.manifest("shop.yaml", b"kind: Namespace\n");
-    bundle
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_passes_the_suite() {
+    suite::all(async || Runtime::Fake(Fake::start().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_containerd_passes_the_suite() {
+    if Real::is_possible() {
+        suite::all(async || Runtime::Real(Real::start())).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_containerd_runs_what_was_imported() {
-    let Some(real) = Real::start() else { return };
-    let (root, bundle) = (tempfile::tempdir().unwrap(), bundle());
-    let outcome = install(&bundle, root.path(), Some(&real.socket())).await.unwrap();
-    println!("{outcome:?}");
-    println!("{}", real.ctr(&["images", "check"]));
-    println!("{}", real.ctr(&["content", "ls"]));
-    println!("{}", real.ctr(&["images", "ls"]));
-    println!("{}", real.ctr(&["leases", "ls"]));
-    println!("{}", real.ctr(&["snapshots", "tree"]));
+    if !Real::is_possible() {
+        return;
+    }
+    let (real, root, bundle) = (Real::start(), tempfile::tempdir().unwrap(), bundle());
+    install(&bundle, root.path(), Some(&real.socket())).await.unwrap();
+
+    let check = real.ctr(&["images", "check"]);
+    let lines: Vec<&str> = check.lines().skip(1).collect();
+    assert_eq!(lines.len(), 6, "{check}");
+    assert!(lines.iter().all(|line| line.contains(" complete (") && line.trim_end().ends_with("true")), "{check}");
+
+    let by_digest = format!("docker.io/lab/two@{}", bundle.contents.images[1].target.digest);
+    // Into a file, since `ctr run` loses the output of what ends at once.
+    let out = real.folder().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let mount = format!("type=bind,src={},dst=/out,options=rbind:rw", out.display());
+    for (name, id) in [("quay.io/lab/one:1", "one"), (&by_digest, "two")] {
+        let copy = ["/bin/busybox", "cp", "/greeting", &format!("/out/{id}")];
+        let run = ["run", "--rm", "--net-host", "--mount", &mount, name, id];
+        real.ctr(&[&run[..], &copy[..]].concat());
+        assert_eq!(std::fs::read_to_string(out.join(id)).unwrap(), format!("hello from {id}\n"));
+    }
+    let images = real.ctr(&["images", "ls"]);
+    assert_eq!(images.matches("io.cri-containerd.pinned=pinned").count(), 6, "{images}");
+}
+
+/// The same images as `ctr images import` leaves them: every label that it sets is set by us too, with the same value.
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_are_those_of_containerds_own_import() {
+    if !Real::is_possible() {
+        return;
+    }
+    let (real, root, bundle) = (Real::start(), tempfile::tempdir().unwrap(), bundle());
+    let archive = real.folder().join("images.tar");
+    bundle.write_layout(&archive);
+    real.ctr_in("theirs", &["images", "import", "--platform", "linux/amd64", archive.to_str().unwrap()]).unwrap();
+    install(&bundle, root.path(), Some(&real.socket())).await.unwrap();
+    let theirs = suite::labels(&real.ctr_in("theirs", &["content", "ls"]).unwrap());
+    let ours = suite::labels(&real.ctr(&["content", "ls"]));
+    for (digest, labels) in &ours {
+        let mut without_source = labels.clone();
+        without_source.retain(|label| !label.starts_with("containerd.io/distribution.source."));
+        assert_eq!(Some(&without_source), theirs.get(digest), "{digest}");
+    }
+    assert_eq!(ours.len(), 11);
+}
+
+/// Whatever call fails, and whichever time: nothing is left, and the next run succeeds.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failing_call_leaves_nothing_and_the_next_run_succeeds() {
+    let (probe, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+    install(&bundle(), root.path(), Some(&probe.socket())).await.unwrap();
+    let calls = probe.state().calls.clone();
+    for (call, count) in calls {
+        for nth in [0, count / 2, count - 1] {
+            let (fake, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+            fake.state().fault = Some((call, nth, Code::Internal));
+            let result = install(&bundle(), root.path(), Some(&fake.socket())).await;
+            fake.state().fault = None;
+            match (call, result) {
+                // The lease then ends by itself, and the installation is complete.
+                ("delete lease", Ok(outcome)) => {
+                    assert!(outcome.warnings.iter().any(|warning| warning.contains("lease")), "{outcome:?}");
+                    continue;
+                }
+                (_, result) => assert!(result.is_err(), "{call} {nth} was ignored"),
+            }
+            let state = fake.state();
+            assert_eq!(state.images.len(), 0, "{call} {nth}");
+            assert_eq!((state.content.len(), state.snapshots.len()), (0, 0), "{call} {nth}");
+            assert_eq!((state.ingests.len(), state.leases.len()), (0, 0), "{call} {nth}");
+            drop(state);
+            assert_eq!(suite::tree(root.path()), Vec::<String>::new(), "{call} {nth}");
+            install(&bundle(), root.path(), Some(&fake.socket())).await.unwrap();
+            assert_eq!(fake.state().images.len(), 6);
+        }
+    }
+}
+
+/// An ingest that another process still holds is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_ingest_is_asked_for_again() {
+    let (fake, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+    fake.state().fault = Some(("stat", 3, Code::Unavailable));
+    install(&bundle(), root.path(), Some(&fake.socket())).await.unwrap();
+    assert_eq!(fake.state().images.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_socket_is_said_with_its_path() {
+    let root = tempfile::tempdir().unwrap();
+    let error = install(&bundle(), root.path(), Some(&root.path().join("none.sock"))).await.unwrap_err();
+    assert!(error.to_string().contains("none.sock"), "{error}");
+    assert_eq!(suite::tree(root.path()), Vec::<String>::new());
 }

@@ -10,18 +10,20 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    /// Starts one; nothing, with a word, where that is not possible here.
-    pub(crate) fn start() -> Option<Self> {
+    /// Whether one can be started here; says so where not.
+    pub(crate) fn is_possible() -> bool {
         let missing = match () {
-            () if !is_root() => Some("not root"),
-            () if Command::new("containerd").arg("--version").output().is_err() => Some("no containerd"),
-            () => None,
+            () if !is_root() => "not root",
+            () if Command::new("containerd").arg("--version").output().is_err() => "no containerd",
+            () => return true,
         };
-        if let Some(missing) = missing {
-            assert!(std::env::var_os("CARRACK_REQUIRE_REAL").is_none(), "the real containerd is required: {missing}");
-            println!("SKIPPED: the real containerd: {missing}");
-            return None;
-        }
+        assert!(std::env::var_os("CARRACK_REQUIRE_REAL").is_none(), "the real containerd is required: {missing}");
+        println!("SKIPPED: the real containerd: {missing}");
+        false
+    }
+
+    /// Starts one.
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let (root, state, socket) = (at("root"), at("state"), at("c.sock"));
@@ -36,12 +38,13 @@ impl Real {
         command.arg("-c").arg(folder.path().join("config.toml"));
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let real = Self { child, folder };
+        // There is nothing to wait on but the answer itself.
         let ready = (0..600).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(50));
-            real.try_ctr(&["version"]).is_some()
+            real.socket().exists() && real.ctr_in("default", &["version"]).is_some()
         });
         assert!(ready, "{}", std::fs::read_to_string(real.folder.path().join("log")).unwrap());
-        Some(real)
+        real
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -54,11 +57,7 @@ impl Real {
 
     /// What `ctr` prints, in the kubelet's namespace.
     pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
-        self.try_ctr(arguments).unwrap_or_else(|| panic!("ctr {arguments:?} failed"))
-    }
-
-    pub(crate) fn try_ctr(&self, arguments: &[&str]) -> Option<String> {
-        self.ctr_in("k8s.io", arguments)
+        self.ctr_in("k8s.io", arguments).unwrap_or_else(|| panic!("ctr {arguments:?} failed"))
     }
 
     pub(crate) fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> Option<String> {

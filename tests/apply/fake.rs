@@ -1,0 +1,385 @@
+//! A stand-in for containerd: its services in memory, with faults on demand and a garbage collector that is as keen as the
+//! real one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use carrack::oci::Digest;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+#[allow(clippy::all, unreachable_pub, missing_docs)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/server/mod.rs"));
+}
+use generated::containerd::services::content::v1::{self as content, content_server::ContentServer};
+use generated::containerd::services::diff::v1::{self as diff, diff_server::DiffServer};
+use generated::containerd::services::images::v1::{self as images, images_server::ImagesServer};
+use generated::containerd::services::leases::v1::{self as leases, leases_server::LeasesServer};
+use generated::containerd::services::namespaces::v1::{self as namespaces, namespaces_server::NamespacesServer};
+use generated::containerd::services::snapshots::v1::{self as snapshots, snapshots_server::SnapshotsServer};
+use generated::containerd::services::version::v1::{self as version, version_server::VersionServer};
+use generated::containerd::types;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The stand-in. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Fake {
+    state: Arc<Mutex<State>>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) content: BTreeMap<String, (Vec<u8>, HashMap<String, String>)>,
+    pub(crate) ingests: BTreeMap<String, Vec<u8>>,
+    pub(crate) images: BTreeMap<String, images::Image>,
+    /// Resources by lease.
+    pub(crate) leases: BTreeMap<String, BTreeSet<(String, String)>>,
+    labels: BTreeMap<String, HashMap<String, String>>,
+    /// Name to whether it is committed, and its parent.
+    pub(crate) snapshots: BTreeMap<String, (bool, String)>,
+    /// How often each call came.
+    pub(crate) calls: BTreeMap<&'static str, usize>,
+    /// Lets the nth of these calls fail, counted from 0.
+    pub(crate) fault: Option<(&'static str, usize, Code)>,
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let fake = Self { state: Arc::default(), folder };
+        let listener = UnixListener::bind(fake.socket()).unwrap();
+        let server = tonic::transport::Server::builder()
+            .add_service(ContentServer::new(fake.clone()).max_decoding_message_size(16 << 20))
+            .add_service(DiffServer::new(fake.clone()))
+            .add_service(ImagesServer::new(fake.clone()))
+            .add_service(LeasesServer::new(fake.clone()))
+            .add_service(NamespacesServer::new(fake.clone()))
+            .add_service(SnapshotsServer::new(fake.clone()))
+            .add_service(VersionServer::new(fake.clone()));
+        tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+        fake
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("c.sock")
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Counts a call, and lets it fail where that is wanted.
+    fn call<T>(&self, name: &'static str, request: &Request<T>) -> Result<MutexGuard<'_, State>, Status> {
+        let metadata = request.metadata();
+        if metadata.get("containerd-namespace").is_none_or(|value| value != "k8s.io") {
+            return Err(Status::failed_precondition("namespace is required"));
+        }
+        self.count(name)
+    }
+
+    fn count(&self, name: &'static str) -> Result<MutexGuard<'_, State>, Status> {
+        let mut state = self.state();
+        let count = state.calls.entry(name).or_default();
+        *count += 1;
+        let nth = *count - 1;
+        match state.fault {
+            Some((wanted, at, code)) if wanted == name && at == nth => Err(Status::new(code, "a fault on demand")),
+            _ => Ok(state),
+        }
+    }
+}
+
+fn lease_of<T>(request: &Request<T>) -> Option<String> {
+    Some(request.metadata().get("containerd-lease")?.to_str().unwrap().to_owned())
+}
+
+impl State {
+    fn keep(&mut self, lease: Option<&String>, kind: &str, id: &str) {
+        if let Some(resources) = lease.and_then(|lease| self.leases.get_mut(lease)) {
+            resources.insert((kind.to_owned(), id.to_owned()));
+        }
+    }
+
+    /// Removes what neither a name nor a lease leads to.
+    pub(crate) fn collect(&mut self) {
+        let leased = self.leases.values().flatten().cloned();
+        let named = self.images.values().map(|image| ("content".to_owned(), image.target.clone().unwrap().digest));
+        let mut pending: Vec<(String, String)> = leased.chain(named).collect();
+        let mut live = BTreeSet::new();
+        while let Some(one) = pending.pop() {
+            if !live.insert(one.clone()) {
+                continue;
+            }
+            let (kind, id) = one;
+            if kind == "content" {
+                for (key, value) in self.content.get(&id).map(|(_, labels)| labels).into_iter().flatten() {
+                    if key.starts_with("containerd.io/gc.ref.content.") {
+                        pending.push(("content".to_owned(), value.clone()));
+                    } else if let Some(snapshotter) = key.strip_prefix("containerd.io/gc.ref.snapshot.") {
+                        pending.push((format!("snapshots/{snapshotter}"), value.clone()));
+                    }
+                }
+            } else if let Some((_, parent)) = self.snapshots.get(&id) {
+                pending.push((kind, parent.clone()));
+            }
+        }
+        let alive = |kind: &str, id: &String| live.contains(&(kind.to_owned(), id.clone()));
+        self.content.retain(|digest, _| alive("content", digest));
+        self.ingests.retain(|name, _| alive("ingests", name));
+        self.snapshots.retain(|name, _| alive("snapshots/overlayfs", name));
+    }
+}
+
+#[tonic::async_trait]
+impl content::content_server::Content for Fake {
+    type WriteStream = ReceiverStream<Result<content::WriteContentResponse, Status>>;
+
+    async fn info(&self, request: Request<content::InfoRequest>) -> Answer<content::InfoResponse> {
+        let state = self.call("info", &request)?;
+        let digest = request.into_inner().digest;
+        let (bytes, labels) = state.content.get(&digest).ok_or_else(|| Status::not_found(&digest))?;
+        let info = Some(content::Info { digest, size: bytes.len() as i64, labels: labels.clone() });
+        Ok(Response::new(content::InfoResponse { info }))
+    }
+
+    async fn update(&self, request: Request<content::UpdateRequest>) -> Answer<content::UpdateResponse> {
+        let mut state = self.call("update", &request)?;
+        let request = request.into_inner();
+        let (info, paths) = (request.info.unwrap(), request.update_mask.unwrap().paths);
+        let (_, labels) = state.content.get_mut(&info.digest).ok_or_else(|| Status::not_found(&info.digest))?;
+        for path in paths {
+            let key = path.strip_prefix("labels.").ok_or_else(|| Status::invalid_argument(&path))?;
+            labels.insert(key.to_owned(), info.labels[key].clone());
+        }
+        Ok(Response::new(content::UpdateResponse { info: Some(info) }))
+    }
+
+    async fn write(&self, request: Request<Streaming<content::WriteContentRequest>>) -> Answer<Self::WriteStream> {
+        drop(self.call("open", &request)?);
+        let lease = lease_of(&request);
+        let (answers, stream) = tokio::sync::mpsc::channel(4);
+        let (fake, mut messages) = (self.clone(), request.into_inner());
+        tokio::spawn(async move {
+            while let Ok(Some(message)) = messages.message().await {
+                let answer = fake.written(lease.as_ref(), message);
+                let ended = answer.as_ref().map_or(true, |answer| answer.action() == content::WriteAction::Commit);
+                if answers.send(answer).await.is_err() || ended {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn abort(&self, request: Request<content::AbortRequest>) -> Answer<()> {
+        let mut state = self.call("abort", &request)?;
+        state.ingests.remove(&request.into_inner().r#ref);
+        Ok(Response::new(()))
+    }
+}
+
+impl Fake {
+    fn written(
+        &self,
+        lease: Option<&String>,
+        message: content::WriteContentRequest,
+    ) -> Result<content::WriteContentResponse, Status> {
+        let action = message.action();
+        let mut state = self.count(match action {
+            content::WriteAction::Stat => "stat",
+            content::WriteAction::Write => "write",
+            content::WriteAction::Commit => "commit",
+        })?;
+        if state.content.contains_key(&message.expected) {
+            state.keep(lease, "content", &message.expected);
+            return Err(Status::already_exists(message.expected));
+        }
+        state.keep(lease, "ingests", &message.r#ref);
+        let ingest = state.ingests.entry(message.r#ref.clone()).or_default();
+        if action != content::WriteAction::Stat {
+            if message.offset == 0 {
+                ingest.clear();
+            }
+            if message.offset as usize != ingest.len() {
+                return Err(Status::out_of_range("not at the end"));
+            }
+            ingest.extend_from_slice(&message.data);
+        }
+        let offset = ingest.len() as i64;
+        if action == content::WriteAction::Commit {
+            let bytes = state.ingests.remove(&message.r#ref).unwrap();
+            if bytes.len() as i64 != message.total || Digest::of(&bytes).to_string() != message.expected {
+                state.ingests.insert(message.r#ref, bytes);
+                return Err(Status::failed_precondition("unexpected commit digest or size"));
+            }
+            state.keep(lease, "content", &message.expected);
+            state.content.insert(message.expected, (bytes, message.labels));
+        }
+        Ok(content::WriteContentResponse { action: action.into(), offset, total: message.total, digest: String::new() })
+    }
+}
+
+#[tonic::async_trait]
+impl images::images_server::Images for Fake {
+    async fn get(&self, request: Request<images::GetImageRequest>) -> Answer<images::GetImageResponse> {
+        let state = self.call("get", &request)?;
+        let name = request.into_inner().name;
+        let image = state.images.get(&name).cloned().ok_or_else(|| Status::not_found(name))?;
+        Ok(Response::new(images::GetImageResponse { image: Some(image) }))
+    }
+
+    async fn create(&self, request: Request<images::CreateImageRequest>) -> Answer<images::CreateImageResponse> {
+        let mut state = self.call("create", &request)?;
+        let image = request.into_inner().image.unwrap();
+        let target = &image.target.as_ref().unwrap().digest;
+        assert!(state.content.contains_key(target), "{} is named before its content is there", image.name);
+        if state.images.contains_key(&image.name) {
+            return Err(Status::already_exists(image.name));
+        }
+        state.images.insert(image.name.clone(), image.clone());
+        Ok(Response::new(images::CreateImageResponse { image: Some(image) }))
+    }
+
+    async fn update(&self, request: Request<images::UpdateImageRequest>) -> Answer<images::UpdateImageResponse> {
+        let mut state = self.call("update image", &request)?;
+        let image = request.into_inner().image.unwrap();
+        let found = state.images.get_mut(&image.name).ok_or_else(|| Status::not_found(&image.name))?;
+        found.target.clone_from(&image.target);
+        found.labels.extend(image.labels);
+        Ok(Response::new(images::UpdateImageResponse { image: Some(found.clone()) }))
+    }
+
+    async fn delete(&self, request: Request<images::DeleteImageRequest>) -> Answer<()> {
+        let mut state = self.call("delete", &request)?;
+        let name = request.into_inner().name;
+        state.images.remove(&name).map(|_| Response::new(())).ok_or_else(|| Status::not_found(name))
+    }
+}
+
+#[tonic::async_trait]
+impl leases::leases_server::Leases for Fake {
+    async fn create(&self, request: Request<leases::CreateRequest>) -> Answer<leases::CreateResponse> {
+        let mut state = self.call("create lease", &request)?;
+        let leases::CreateRequest { id, labels } = request.into_inner();
+        assert!(labels.contains_key("containerd.io/gc.expire"), "a lease without end");
+        state.leases.insert(id.clone(), BTreeSet::new());
+        state.labels.insert(id.clone(), labels.clone());
+        Ok(Response::new(leases::CreateResponse { lease: Some(leases::Lease { id, labels }) }))
+    }
+
+    async fn delete(&self, request: Request<leases::DeleteRequest>) -> Answer<()> {
+        let mut state = self.call("delete lease", &request)?;
+        let leases::DeleteRequest { id, sync } = request.into_inner();
+        state.leases.remove(&id).ok_or_else(|| Status::not_found(id))?;
+        if sync {
+            state.collect();
+        }
+        Ok(Response::new(()))
+    }
+
+    async fn list(&self, request: Request<leases::ListRequest>) -> Answer<leases::ListResponse> {
+        let state = self.call("list leases", &request)?;
+        let ours = |labels: &HashMap<String, String>| labels.contains_key("dev.carrack/import");
+        let found = state.leases.keys().filter(|id| state.labels.get(*id).is_some_and(ours));
+        let leases = found.map(|id| leases::Lease { id: id.clone(), labels: state.labels[id].clone() }).collect();
+        Ok(Response::new(leases::ListResponse { leases }))
+    }
+
+    async fn add_resource(&self, request: Request<leases::AddResourceRequest>) -> Answer<()> {
+        let mut state = self.call("add resource", &request)?;
+        let leases::AddResourceRequest { id, resource } = request.into_inner();
+        let resource = resource.unwrap();
+        state.keep(Some(&id), &resource.r#type, &resource.id);
+        Ok(Response::new(()))
+    }
+}
+
+#[tonic::async_trait]
+impl namespaces::namespaces_server::Namespaces for Fake {
+    async fn create(
+        &self,
+        request: Request<namespaces::CreateNamespaceRequest>,
+    ) -> Answer<namespaces::CreateNamespaceResponse> {
+        drop(self.call("create namespace", &request)?);
+        Ok(Response::new(namespaces::CreateNamespaceResponse { namespace: request.into_inner().namespace }))
+    }
+}
+
+#[tonic::async_trait]
+impl snapshots::snapshots_server::Snapshots for Fake {
+    async fn prepare(
+        &self,
+        request: Request<snapshots::PrepareSnapshotRequest>,
+    ) -> Answer<snapshots::PrepareSnapshotResponse> {
+        let mut state = self.call("prepare", &request)?;
+        let lease = lease_of(&request);
+        let snapshots::PrepareSnapshotRequest { key, parent, .. } = request.into_inner();
+        let below = parent.is_empty() || state.snapshots.get(&parent).is_some_and(|(committed, _)| *committed);
+        if !below {
+            return Err(Status::not_found(parent));
+        }
+        if state.snapshots.contains_key(&key) {
+            return Err(Status::already_exists(key));
+        }
+        state.keep(lease.as_ref(), "snapshots/overlayfs", &key);
+        state.snapshots.insert(key, (false, parent));
+        Ok(Response::new(snapshots::PrepareSnapshotResponse { mounts: vec![types::Mount::default()] }))
+    }
+
+    async fn commit(&self, request: Request<snapshots::CommitSnapshotRequest>) -> Answer<()> {
+        let mut state = self.call("commit snapshot", &request)?;
+        let lease = lease_of(&request);
+        let snapshots::CommitSnapshotRequest { name, key, .. } = request.into_inner();
+        if state.snapshots.contains_key(&name) {
+            return Err(Status::already_exists(name));
+        }
+        let (_, parent) = state.snapshots.remove(&key).ok_or_else(|| Status::not_found(key))?;
+        state.keep(lease.as_ref(), "snapshots/overlayfs", &name);
+        state.snapshots.insert(name, (true, parent));
+        Ok(Response::new(()))
+    }
+
+    async fn remove(&self, request: Request<snapshots::RemoveSnapshotRequest>) -> Answer<()> {
+        let mut state = self.call("remove snapshot", &request)?;
+        let key = request.into_inner().key;
+        state.snapshots.remove(&key).map(|_| Response::new(())).ok_or_else(|| Status::not_found(key))
+    }
+
+    async fn stat(&self, request: Request<snapshots::StatSnapshotRequest>) -> Answer<snapshots::StatSnapshotResponse> {
+        let state = self.call("stat snapshot", &request)?;
+        let key = request.into_inner().key;
+        if !state.snapshots.contains_key(&key) {
+            return Err(Status::not_found(key));
+        }
+        Ok(Response::new(snapshots::StatSnapshotResponse { info: None }))
+    }
+}
+
+#[tonic::async_trait]
+impl diff::diff_server::Diff for Fake {
+    async fn apply(&self, request: Request<diff::ApplyRequest>) -> Answer<diff::ApplyResponse> {
+        let state = self.call("apply", &request)?;
+        let layer = request.into_inner().diff.unwrap();
+        let (bytes, _) = state.content.get(&layer.digest).ok_or_else(|| Status::not_found(&layer.digest))?;
+        let mut plain = Vec::new();
+        let read = flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain);
+        read.map_err(|error| Status::internal(error.to_string()))?;
+        let applied =
+            Some(types::Descriptor { digest: Digest::of(&plain).to_string(), ..types::Descriptor::default() });
+        Ok(Response::new(diff::ApplyResponse { applied }))
+    }
+}
+
+#[tonic::async_trait]
+impl version::version_server::Version for Fake {
+    async fn version(&self, request: Request<()>) -> Answer<version::VersionResponse> {
+        drop(self.call("version", &request)?);
+        Ok(Response::new(version::VersionResponse { version: "2.0.0".to_owned() }))
+    }
+}

@@ -1,0 +1,82 @@
+//! Installing files into a folder, without a runtime.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use carrack::apply::ApplyError;
+use carrack::apply::files::FileError;
+use carrack::apply::receipt::newest;
+use carrack::apply::status::differences;
+use carrack::host::Root;
+
+use crate::image::TestBundle;
+use crate::suite::{bundle, tree};
+use crate::{install, look};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_checked_even_where_they_are_left_alone() {
+    let (mut bundle, root) = (bundle(), tempfile::tempdir().unwrap());
+    bundle.damage();
+    let error = install(&bundle, root.path(), None).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Blob { .. }), "{error:?}");
+    assert_eq!(tree(root.path()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_differs_is_told_and_installed_again() {
+    let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+    install(&bundle, folder.path(), None).await.unwrap();
+    let root = Root::new(folder.path()).unwrap();
+    let (_, _, receipt) = newest(&root).unwrap().unwrap();
+    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+
+    fs::write(folder.path().join("etc/tool/config"), "other\n").unwrap();
+    fs::remove_file(folder.path().join("etc/tool/same")).unwrap();
+    symlink("/etc/tool/config", folder.path().join("etc/tool/same")).unwrap();
+    let found: Vec<String> = differences(&receipt, &root).await.unwrap().into_iter().map(|one| one.what).collect();
+    assert_eq!(found, ["/etc/tool/config", "/etc/tool/same"]);
+
+    install(&bundle, folder.path(), None).await.unwrap();
+    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    assert_eq!(fs::read(folder.path().join("etc/tool/same")).unwrap(), b"secret\n");
+    assert_eq!(newest(&root).unwrap().unwrap().0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_of_a_killed_run_are_removed() {
+    let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+    install(&bundle, folder.path(), None).await.unwrap();
+    let clean = tree(folder.path());
+    fs::write(folder.path().join("etc/tool/config.carrack-old"), "old").unwrap();
+    fs::write(folder.path().join("etc/tool/config.carrack-new"), "new").unwrap();
+    let outcome = install(&bundle, folder.path(), None).await.unwrap();
+    assert_eq!((outcome.receipt, tree(folder.path())), (None, clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_cannot_write_outside_of_the_root() {
+    for path in ["/out/file", "/../file", "relative", "/"] {
+        let (mut bundle, folder) = (TestBundle::new(), tempfile::tempdir().unwrap());
+        symlink("../../../../../../tmp", folder.path().join("out")).unwrap();
+        bundle.file(path, 0o644, b"content");
+        let error = look(&bundle, folder.path(), None).await.unwrap_err();
+        assert!(matches!(error, ApplyError::File(FileError::Place { .. })), "{path}: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_names_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bundle = TestBundle::new();
+    bundle.contents.profile.version = "../../x".into();
+    assert!(matches!(look(&bundle, folder.path(), None).await.unwrap_err(), ApplyError::Name(_)));
+    let mut bundle = TestBundle::new();
+    bundle.manifest("../x.yaml", b"");
+    let error = look(&bundle, folder.path(), None).await.unwrap_err();
+    assert!(matches!(error, ApplyError::File(FileError::Name(_))), "{error:?}");
+    let mut bundle = TestBundle::new();
+    bundle.file("/etc/a", 0o644, b"1");
+    bundle.file("/etc/./a", 0o644, b"2");
+    let error = look(&bundle, folder.path(), None).await.unwrap_err();
+    assert!(matches!(error, ApplyError::File(FileError::Twice { .. })), "{error:?}");
+}
