@@ -2,6 +2,7 @@
 //! reading bundles without Carrack, and real kills. Skipped with a word where the parts are absent.
 #![expect(unreachable_pub, reason = "modules of one test program")]
 #![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod cri;
 mod foreign_tools;
