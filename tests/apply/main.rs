@@ -25,7 +25,12 @@ use suite::{Runtime, bundle};
 
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
-    let survey = look(bundle, root, socket).await?;
+    install_to(bundle, root, runtime(socket)).await
+}
+
+async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let survey = survey(&bundle.contents, &bundle.source(), &target).await?;
     let (_interrupter, interrupt) = Interrupter::new();
     apply(survey, &bundle.contents, &bundle.source(), &options(interrupt)).await
 }
@@ -35,13 +40,16 @@ fn options(interrupt: Interrupt) -> Options {
 }
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
-    let runtime = socket.map_or(TargetRuntime::None, |socket| TargetRuntime::Containerd {
+    let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
+    survey(&bundle.contents, &bundle.source(), &Target { root, runtime, platform: Platform::of_this_machine() }).await
+}
+
+fn runtime(socket: Option<&Path>) -> TargetRuntime {
+    socket.map_or(TargetRuntime::None, |socket| TargetRuntime::Containerd {
         address: socket.to_owned(),
         namespace: "k8s.io".to_owned(),
         unpack: true,
-    });
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
-    survey(&bundle.contents, &bundle.source(), &target).await
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
