@@ -50,6 +50,12 @@ pub enum ApplyError {
         /// Layers in the manifest.
         layers: usize,
     },
+    /// The bundle was made for a later installer.
+    #[error("the bundle needs carrack-install {needs} or later, this is {}", env!("CARGO_PKG_VERSION"))]
+    Installer {
+        /// The oldest that may apply it.
+        needs: String,
+    },
     /// The bundle's name or version cannot be part of a file name.
     #[error("{0:?} cannot be part of a receipt's name")]
     Name(String),

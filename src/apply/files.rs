@@ -174,7 +174,8 @@ impl TargetFile {
     }
 }
 
-fn hash(path: &Path) -> Result<Digest, PathError> {
+/// The digest of a file's content.
+pub(super) fn hash(path: &Path) -> Result<Digest, PathError> {
     let mut file = File::open(path).at("read", path)?;
     let (mut digester, mut buffer) = (Digester::new(), vec![0; 256 << 10]);
     loop {

@@ -12,10 +12,12 @@
 pub mod containerd;
 mod error;
 pub mod files;
+mod image_folder;
 mod interrupt;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
+mod record;
 mod run;
 mod source;
 mod staging;

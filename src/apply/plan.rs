@@ -82,6 +82,17 @@ impl HostPlan {
         Self { files: files.collect(), images: images.unwrap_or_default() }
     }
 
+    /// Adds images that go into an archive together.
+    pub(super) fn add_archive(&mut self, wanted: &Wanted, present: bool) {
+        let state = RuntimeState::default();
+        let planned = wanted.images.iter().map(|image| PlannedImage {
+            names: image.reference.runtime_names(),
+            action: if present { ImageAction::Keep } else { ImageAction::Add },
+            ..planned_image(image, wanted, &state, &[])
+        });
+        self.images.extend(planned);
+    }
+
     /// Whether the host is already as the bundle wants it.
     pub fn is_empty(&self) -> bool {
         self.files.iter().all(|file| file.action == FileAction::Keep)

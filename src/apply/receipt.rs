@@ -51,6 +51,15 @@ pub struct Receipt {
 pub enum ReceiptRuntime {
     /// Images were left alone.
     None,
+    /// Into an archive that a Kubernetes distribution imports when it starts.
+    ImageFolder {
+        /// The archive's path within the root.
+        path: String,
+        /// Of the archive.
+        digest: Digest,
+        /// Its length in bytes.
+        size: u64,
+    },
     /// Into a containerd.
     Containerd {
         /// Its version.

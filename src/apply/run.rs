@@ -7,18 +7,20 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::containerd::{Changed, NameUndo, SNAPSHOTTER, Session};
+use super::containerd::{Changed, NameUndo, Session};
 use super::files::FileKind;
-use super::plan::{FileAction, HostPlan};
-use super::receipt::{self, RECEIPT_VERSION, Receipt, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use super::image_folder::{CommittedArchive, FolderArchive, WrittenArchive};
+use super::plan::FileAction;
+use super::receipt::{self, Receipt};
+use super::record::receipt_of;
 use super::source::Source;
 use super::staging::{self, MadeFolders, StagedFile};
-use super::survey::{RuntimeSurvey, Survey, TargetRuntime};
+use super::survey::Survey;
 use super::sweep::{Sweep, Swept};
 use super::{ApplyError, Interrupt};
 use crate::bundle::Contents;
 use crate::host::Root;
-use crate::io::AtPath;
+use crate::io::{AtPath, PathError};
 use crate::progress::Progress;
 
 /// How to apply.
@@ -95,21 +97,38 @@ struct Job<'a> {
     session: Option<&'a Arc<Session>>,
 }
 
+/// Everything that is ready to change the host, and has not changed it.
+struct Ready<'a> {
+    files: Vec<StagedFile>,
+    made: MadeFolders,
+    archive: Option<WrittenArchive<'a>>,
+}
+
+impl Ready<'_> {
+    fn discard(self) {
+        drop(self.files);
+        self.made.remove();
+        if let Some(archive) = self.archive {
+            archive.discard();
+        }
+    }
+}
+
 impl Job<'_> {
     async fn run(&self, mut warnings: Vec<String>) -> Result<Outcome, ApplyError> {
         let changing = self.survey.plan.files.iter().filter(|file| file.action != FileAction::Keep);
         let (staged, made) = staging::stage(changing.map(|file| (&file.file, &file.found)))?;
-        let (mut swept, unpacked) = match self.content(staged).await {
+        let (mut swept, unpacked, archive) = match self.content(staged).await {
             Ok(done) => done,
             Err(error) => {
                 made.remove();
                 return Err(error);
             }
         };
-        let receipt = self.receipt(&swept, unpacked, &warnings);
-        let files = std::mem::take(&mut swept.files);
+        let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, &warnings);
+        let ready = Ready { files: std::mem::take(&mut swept.files), made, archive };
         let mut undo = Vec::new();
-        let (receipt, named) = match self.change(files, made, &receipt, &mut undo).await {
+        let (receipt, named) = match self.change(ready, receipt, &mut undo).await {
             Ok((receipt, named, warning)) => {
                 warnings.extend(warning);
                 (receipt, named)
@@ -120,52 +139,78 @@ impl Job<'_> {
         Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, warnings })
     }
 
-    /// Everything that leaves the host as it is: content, staged files, snapshots.
-    async fn content(&self, staged: Vec<StagedFile>) -> Result<(Swept, usize), ApplyError> {
+    /// Everything that leaves the host as it is: content, staged files, snapshots, an archive without its name.
+    async fn content(&self, staged: Vec<StagedFile>) -> Result<(Swept, usize, Option<WrittenArchive<'_>>), ApplyError> {
         let Options { jobs, progress, interrupt } = self.options;
-        let runtime = self.survey.runtime.as_ref();
+        let (runtime, archive) = (self.survey.runtime.as_ref(), self.survey.archive.as_ref());
         let import = self.session.zip(runtime).map(|(session, runtime)| (session.clone(), runtime.wanted.clone()));
         let kept = self.survey.plan.files.iter().filter(|file| file.action == FileAction::Keep);
-        let skip = kept.map(|file| file.file.digest).collect();
+        let in_archive = archive.into_iter().flat_map(FolderArchive::reads).map(|(digest, _)| digest);
+        let skip = kept.map(|file| file.file.digest).chain(in_archive).collect();
         let sweep = Sweep::new(self.source.clone(), import, staged, skip, Arc::clone(progress));
         let swept = sweep.run(*jobs, interrupt).await?;
-        let (Some(session), Some(runtime)) = (self.session, runtime) else { return Ok((swept, 0)) };
+        let written = match archive.filter(|archive| archive.present.is_none()) {
+            Some(archive) => {
+                progress.add_total(archive.reads().map(|(_, size)| size).sum());
+                let write = || archive.write(self.source, progress, || interrupt.is_set());
+                Some(tokio::task::block_in_place(write)?)
+            }
+            None => None,
+        };
+        let (Some(session), Some(runtime)) = (self.session, runtime) else { return Ok((swept, 0, written)) };
         let unpacked = tokio::select! {
             unpacked = session.unpack(runtime.unpacks.clone(), *jobs) => unpacked?,
             () = interrupt.wait() => return Err(ApplyError::Interrupted),
         };
-        Ok((swept, unpacked))
+        Ok((swept, unpacked, written))
     }
 
     /// Everything that changes the host. It is short, and an interrupt that comes now is seen after it. With an error come
     /// the files that could not be put back.
     async fn change(
         &self,
-        files: Vec<StagedFile>,
-        made: MadeFolders,
-        receipt: &Receipt,
+        ready: Ready<'_>,
+        mut receipt: Receipt,
         undo: &mut Vec<NameUndo>,
     ) -> Result<(PathBuf, usize, Option<String>), (ApplyError, Vec<String>)> {
-        if self.options.interrupt.is_set() {
-            drop(files);
-            made.remove();
-            return Err((ApplyError::Interrupted, Vec::new()));
-        }
-        let named = match self.name(undo).await {
+        let named = if self.options.interrupt.is_set() { Err(ApplyError::Interrupted) } else { self.name(undo).await };
+        let named = match named {
             Ok(named) => named,
             Err(error) => {
-                drop(files);
-                made.remove();
+                ready.discard();
                 return Err((error, Vec::new()));
             }
         };
-        let committed = match staging::commit(files, made) {
-            Ok(committed) => committed,
-            Err(error) => return Err((error.source.into(), error.left.iter().map(described).collect())),
+        let described_all = |left: &[PathError]| left.iter().map(described).collect::<Vec<_>>();
+        let Ready { files, made, archive } = ready;
+        let files = match staging::commit(files, made) {
+            Ok(files) => files,
+            Err(error) => {
+                archive.into_iter().for_each(WrittenArchive::discard);
+                return Err((error.source.into(), described_all(&error.left)));
+            }
         };
-        match receipt::write(&self.survey.target.root, receipt) {
-            Ok(path) => Ok((path, named, committed.finish().err().map(|error| described(&error)))),
-            Err(error) => Err((error, committed.undo().iter().map(described).collect())),
+        let archive = match archive.map(WrittenArchive::commit).transpose() {
+            Ok(committed) => committed.map(|(record, archive)| {
+                receipt.runtime = record;
+                archive
+            }),
+            Err(error) => {
+                let mut left = error.left;
+                left.extend(files.undo());
+                return Err((error.source.into(), described_all(&left)));
+            }
+        };
+        match receipt::write(&self.survey.target.root, &receipt) {
+            Ok(path) => {
+                let forgotten = files.finish().and(archive.map_or(Ok(()), CommittedArchive::finish));
+                Ok((path, named, forgotten.err().map(|error| described(&error))))
+            }
+            Err(error) => {
+                let mut left = archive.map(CommittedArchive::undo).unwrap_or_default();
+                left.extend(files.undo());
+                Err((error, described_all(&left)))
+            }
         }
     }
 
@@ -193,67 +238,6 @@ impl Job<'_> {
             (false, _) => ApplyError::NeedsPerson { source, left },
         }
     }
-
-    fn receipt(&self, swept: &Swept, unpacked: usize, warnings: &[String]) -> Receipt {
-        let profile = &self.contents.profile;
-        let mut verified = vec!["the bundle's index, manifests and framing".to_owned()];
-        verified.push("every blob that was read, by length and SHA-256".to_owned());
-        if self.session.is_some() {
-            verified.push(format!("{} blobs that containerd had, by digest and length", swept.present));
-            verified.push(format!("{unpacked} layers, by the digest of what they unpacked to"));
-        }
-        Receipt {
-            receipt_version: RECEIPT_VERSION,
-            bundle: self.contents.identity,
-            name: profile.name.clone(),
-            version: profile.version.clone(),
-            applied: receipt::now(),
-            installer: env!("CARGO_PKG_VERSION").to_owned(),
-            runtime: receipt_runtime(self.survey),
-            verified,
-            files: receipt_files(&self.survey.plan),
-            images: self.survey.runtime.as_ref().map(receipt_images).unwrap_or_default(),
-            warnings: warnings.to_vec(),
-        }
-    }
-}
-
-fn receipt_runtime(survey: &Survey) -> ReceiptRuntime {
-    match (&survey.target.runtime, &survey.runtime) {
-        (TargetRuntime::Containerd { address, namespace, unpack }, Some(runtime)) => ReceiptRuntime::Containerd {
-            version: runtime.version.clone(),
-            address: address.clone(),
-            namespace: namespace.clone(),
-            snapshotter: unpack.then(|| SNAPSHOTTER.to_owned()),
-        },
-        _ => ReceiptRuntime::None,
-    }
-}
-
-fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
-    let file = |planned: &super::plan::PlannedFile| ReceiptFile {
-        path: planned.file.path.clone(),
-        digest: planned.file.digest,
-        size: planned.file.size,
-        mode: format!("{:04o}", planned.file.mode),
-        owner: planned.file.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
-        pack: planned.file.pack.clone(),
-        kind: match planned.file.kind {
-            FileKind::Host => "file".to_owned(),
-            FileKind::Manifest => "manifest".to_owned(),
-        },
-    };
-    plan.files.iter().map(file).collect()
-}
-
-fn receipt_images(runtime: &RuntimeSurvey) -> Vec<ReceiptImage> {
-    let image = |image: &super::containerd::WantedImage| ReceiptImage {
-        reference: image.reference.clone(),
-        names: image.names.clone(),
-        target: image.target.digest,
-        manifests: image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect(),
-    };
-    runtime.wanted.images.iter().map(image).collect()
 }
 
 fn warnings(survey: &Survey) -> Vec<String> {

@@ -48,14 +48,36 @@ pub(super) fn stage<'a>(
 }
 
 fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<StagedFile, PathError> {
-    let missing = file.target.ancestors().skip(1).take_while(|folder| !folder.exists());
-    let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    made.0.extend(missing.into_iter().rev());
+    made.0.extend(missing_folders(&file.target));
     let writer = AtomicFile::create(&file.target, file.mode)?;
     if let Some((uid, gid)) = file.owner {
         writer.set_owner(uid, gid)?;
     }
     Ok(StagedFile { file: file.clone(), writer, replaces })
+}
+
+/// Folders above `target` that are not there, the highest first.
+fn missing_folders(target: &Path) -> Vec<PathBuf> {
+    let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
+    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    missing.reverse();
+    missing
+}
+
+/// Makes the folders above `target` that are not there.
+///
+/// # Errors
+/// Where one cannot be made.
+pub(super) fn make_folders(target: &Path) -> Result<MadeFolders, PathError> {
+    let mut made = MadeFolders::default();
+    for folder in missing_folders(target) {
+        if let Err(error) = fs::create_dir(&folder).at("create the folder", &folder) {
+            made.remove();
+            return Err(error);
+        }
+        made.0.push(folder);
+    }
+    Ok(made)
 }
 
 impl MadeFolders {
@@ -79,8 +101,8 @@ pub(super) struct Committed {
 #[derive(Debug)]
 struct Done {
     target: PathBuf,
-    /// Where what it replaced is.
-    backup: Option<PathBuf>,
+    /// What it replaced.
+    backup: Option<Backup>,
     /// Of the new file.
     inode: (u64, u64),
 }
@@ -115,11 +137,7 @@ pub(super) fn commit(staged: Vec<StagedFile>, made: MadeFolders) -> Result<Commi
 impl Committed {
     fn add(&mut self, staged: StagedFile) -> Result<(), PathError> {
         let target = staged.file.target;
-        let backup = staged.replaces.then(|| backup_of(&target));
-        if let Some(backup) = &backup {
-            remove_if_there(backup)?;
-            fs::hard_link(&target, backup).at("keep the old file as", backup)?;
-        }
+        let backup = if staged.replaces { Backup::of(&target)? } else { None };
         // Before the commit, since that may fail after the rename.
         self.done.push(Done { target, backup, inode: staged.writer.inode()? });
         staged.writer.commit()
@@ -130,10 +148,7 @@ impl Committed {
         let mut left = Vec::new();
         for Done { target, backup, inode } in self.done.into_iter().rev() {
             let restored = match backup {
-                // Where the new name was never given, both are the old file, and the rename leaves both.
-                Some(backup) => {
-                    fs::rename(&backup, &target).at("put back", &target).and_then(|()| remove_if_there(&backup))
-                }
+                Some(backup) => backup.restore(),
                 // What stands there may be somebody else's, and the reason why the new name could not be given.
                 None if is_inode(&target, inode) => remove_if_there(&target),
                 None => Ok(()),
@@ -150,7 +165,7 @@ impl Committed {
     /// # Errors
     /// The first old file that cannot be removed.
     pub(super) fn finish(self) -> Result<(), PathError> {
-        self.done.iter().filter_map(|done| done.backup.as_ref()).try_for_each(|backup| remove_if_there(backup))
+        self.done.into_iter().filter_map(|done| done.backup).try_for_each(Backup::forget)
     }
 }
 
@@ -163,6 +178,47 @@ pub(super) fn clean(file: &TargetFile) -> Result<(), PathError> {
     remove_if_there(&backup_of(&file.target))
 }
 
+/// What a file replaces, kept beside it.
+#[derive(Debug)]
+pub(super) struct Backup {
+    target: PathBuf,
+    backup: PathBuf,
+}
+
+impl Backup {
+    /// Keeps what is at `target` now, where something is.
+    ///
+    /// # Errors
+    /// Where it cannot be kept.
+    pub(super) fn of(target: &Path) -> Result<Option<Self>, PathError> {
+        if fs::symlink_metadata(target).is_err() {
+            return Ok(None);
+        }
+        let backup = backup_of(target);
+        remove_if_there(&backup)?;
+        fs::hard_link(target, &backup).at("keep the old file as", &backup)?;
+        Ok(Some(Self { target: target.to_owned(), backup }))
+    }
+
+    /// Puts it back.
+    ///
+    /// # Errors
+    /// Where it cannot be put back.
+    pub(super) fn restore(self) -> Result<(), PathError> {
+        // Where the new name was never given, both are the old file, and the rename leaves both.
+        fs::rename(&self.backup, &self.target).at("put back", &self.target)?;
+        remove_if_there(&self.backup)
+    }
+
+    /// Gives it up.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub(super) fn forget(self) -> Result<(), PathError> {
+        remove_if_there(&self.backup)
+    }
+}
+
 fn backup_of(target: &Path) -> PathBuf {
     let mut name = OsString::from(target.file_name().unwrap_or_default());
     name.push(BACKUP);
@@ -173,7 +229,7 @@ fn is_inode(path: &Path, (device, inode): (u64, u64)) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), PathError> {
+pub(super) fn remove_if_there(path: &Path) -> Result<(), PathError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
         _ => Ok(()),

@@ -35,6 +35,18 @@ pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Differenc
             differences.extend(image_differences(image, &client).await?);
         }
     }
+    if let ReceiptRuntime::ImageFolder { path, digest, size } = &receipt.runtime {
+        let archive = ReceiptFile {
+            path: path.clone(),
+            digest: *digest,
+            size: *size,
+            mode: format!("{:04o}", super::image_folder::MODE),
+            owner: None,
+            pack: "(images)".to_owned(),
+            kind: "archive".to_owned(),
+        };
+        differences.extend(file_difference(&archive, root)?);
+    }
     Ok(differences)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::ApplyError;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::files::{Found, TargetFile, targets};
+use super::image_folder::FolderArchive;
 use super::plan::HostPlan;
 use super::source::Source;
 use crate::bundle::{BundledManifest, Contents};
@@ -29,6 +30,8 @@ pub struct Target {
 pub enum TargetRuntime {
     /// Nowhere: images are checked and left in the bundle.
     None,
+    /// Into an archive in this folder of the root, from which a Kubernetes distribution imports when it starts.
+    ImageFolder(String),
     /// Into a containerd.
     Containerd {
         /// Its socket.
@@ -45,6 +48,7 @@ pub enum TargetRuntime {
 pub struct Survey {
     pub(super) target: Target,
     pub(super) runtime: Option<RuntimeSurvey>,
+    pub(super) archive: Option<FolderArchive>,
     /// What apply would change.
     pub plan: HostPlan,
 }
@@ -63,22 +67,41 @@ pub(super) struct RuntimeSurvey {
 /// Where something is in the way of what the bundle wants, or does not answer.
 pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
     super::receipt::check_name(&contents.profile.name, &contents.profile.version)?;
+    check_installer(contents)?;
     let files = targets(contents, &target.root, &target.platform)?;
     let files = tokio::task::spawn_blocking(move || look(files)).await;
     let files = files.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
-        return Ok(Survey { target: target.clone(), runtime: None, plan: HostPlan::new(files, None) });
+    let (address, namespace, unpack) = match &target.runtime {
+        TargetRuntime::None => {
+            let plan = HostPlan::new(files, None);
+            return Ok(Survey { target: target.clone(), runtime: None, archive: None, plan });
+        }
+        TargetRuntime::ImageFolder(folder) => {
+            let archive = FolderArchive::new(contents, source, &target.root, &target.platform, folder)?;
+            let mut plan = HostPlan::new(files, None);
+            plan.add_archive(&archive.wanted, archive.present.is_some());
+            return Ok(Survey { target: target.clone(), runtime: None, archive: Some(archive), plan });
+        }
+        TargetRuntime::Containerd { address, namespace, unpack } => (address, namespace, *unpack),
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
     let version = client.version().await?;
     let (unpacks, tops) =
-        if *unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
+        if unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
     let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { target: target.clone(), runtime, plan })
+    Ok(Survey { target: target.clone(), runtime, archive: None, plan })
+}
+
+fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
+    let this = semver::Version::parse(env!("CARGO_PKG_VERSION")).ok();
+    match (&contents.requires_installer, this) {
+        (Some(needs), Some(this)) if *needs > this => Err(ApplyError::Installer { needs: needs.to_string() }),
+        _ => Ok(()),
+    }
 }
 
 fn look(files: Vec<TargetFile>) -> Result<Vec<(TargetFile, Found)>, ApplyError> {

@@ -274,7 +274,8 @@ fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
         },
         ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => Kind::Integrity,
         ApplyError::Blob { .. } => Kind::Local,
-        ApplyError::Config { .. } | ApplyError::LayerCount { .. } | ApplyError::Name(_) => Kind::Integrity,
+        ApplyError::Config { .. } | ApplyError::LayerCount { .. } => Kind::Integrity,
+        ApplyError::Name(_) | ApplyError::Installer { .. } => Kind::Integrity,
         ApplyError::Interrupted => Kind::Interrupted,
         ApplyError::RolledBack(_) => Kind::RolledBack,
         ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
@@ -302,6 +303,7 @@ fn apply_hint(error: &crate::apply::ApplyError) -> Option<String> {
         ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
             Some("see all that is damaged: carrack-install verify BUNDLE".into())
         }
+        ApplyError::Installer { .. } => Some("use the carrack-install that came with the bundle".into()),
         ApplyError::NotReleased { source, .. } => apply_hint(source),
         ApplyError::NeedsPerson { .. } => Some("see what differs: carrack-install status".into()),
         _ => None,

@@ -74,6 +74,13 @@ impl Fake {
         self.state.lock().unwrap()
     }
 
+    pub(crate) fn assert_empty(&self, when: &str) {
+        let state = self.state();
+        assert_eq!(state.images.len(), 0, "{when}");
+        assert_eq!((state.content.len(), state.snapshots.len()), (0, 0), "{when}");
+        assert_eq!((state.ingests.len(), state.leases.len()), (0, 0), "{when}");
+    }
+
     /// Counts a call, and lets it fail where that is wanted.
     fn call<T>(&self, name: &'static str, request: &Request<T>) -> Result<MutexGuard<'_, State>, Status> {
         let metadata = request.metadata();

@@ -3,15 +3,16 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use carrack::apply::ApplyError;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
+use carrack::apply::{ApplyError, TargetRuntime};
 use carrack::host::Root;
+use carrack::oci::{Digest, ImageIndex};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
-use crate::{install, look};
+use crate::{install, install_to, look};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_checked_even_where_they_are_left_alone() {
@@ -79,4 +80,61 @@ async fn hostile_names_are_refused() {
     bundle.file("/etc/./a", 0o644, b"2");
     let error = look(&bundle, folder.path(), None).await.unwrap_err();
     assert!(matches!(error, ApplyError::File(FileError::Twice { .. })), "{error:?}");
+}
+
+/// The archive for k3s: whole, of one platform, and the same file on a second run.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_folder_gets_an_archive() {
+    const FOLDER: &str = "/var/lib/rancher/k3s/agent/images";
+    let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+    let runtime = TargetRuntime::ImageFolder(FOLDER.to_owned());
+    let first = install_to(&bundle, folder.path(), runtime.clone()).await.unwrap();
+    assert!(first.receipt.is_some());
+    let installed = tree(folder.path());
+    let archive = "var/lib/rancher/k3s/agent/images/edge-1.0.0.tar.zst";
+    assert!(installed.contains(&format!("{archive} 644")), "{installed:?}");
+    assert!(!installed.iter().any(|path| path.contains(".partial")), "{installed:?}");
+
+    let plain = zstd::decode_all(fs::File::open(folder.path().join(archive)).unwrap()).unwrap();
+    let mut names = Vec::new();
+    for entry in tar::Archive::new(plain.as_slice()).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        if let Some(hex) = name.strip_prefix("blobs/sha256/") {
+            assert_eq!(Digest::of(&content).hex(), hex);
+        }
+        if name == "index.json" {
+            let index: ImageIndex = serde_json::from_slice(&content).unwrap();
+            names = index
+                .manifests
+                .iter()
+                .map(|one| one.annotation("io.containerd.image.name").unwrap().to_owned())
+                .collect();
+            assert!(index.manifests.iter().all(|one| !one.media_type.contains("index")), "{index:?}");
+        }
+    }
+    assert_eq!(names, ["quay.io/lab/one:1", "docker.io/lab/two:2", "quay.io/lab/noise:1"]);
+
+    let again = install_to(&bundle, folder.path(), runtime.clone()).await.unwrap();
+    assert_eq!((again.receipt, tree(folder.path())), (None, installed));
+    let root = Root::new(folder.path()).unwrap();
+    let (_, _, receipt) = newest(&root).unwrap().unwrap();
+    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    fs::write(folder.path().join(archive), "other").unwrap();
+    assert_eq!(differences(&receipt, &root).await.unwrap()[0].what, format!("{FOLDER}/edge-1.0.0.tar.zst"));
+    install_to(&bundle, folder.path(), runtime).await.unwrap();
+    let (_, _, receipt) = newest(&root).unwrap().unwrap();
+    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_bundle_leaves_no_archive() {
+    let (mut bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+    bundle.damage();
+    let runtime = TargetRuntime::ImageFolder("/images".to_owned());
+    let error = install_to(&bundle, folder.path(), runtime).await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Blob { needed_by, .. } if needed_by == &["quay.io/lab/noise:1"]), "{error:?}");
+    assert_eq!(tree(folder.path()), Vec::<String>::new());
 }

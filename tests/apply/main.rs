@@ -1,5 +1,6 @@
 //! Applying a bundle: one suite, against a stand-in for containerd and against a real one; and what only one of them can
 //! show.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot set itself up has failed")]
 
 mod fake;
 mod files;
@@ -25,7 +26,12 @@ use suite::{Runtime, bundle};
 
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
-    let survey = look(bundle, root, socket).await?;
+    install_to(bundle, root, runtime(socket)).await
+}
+
+async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let survey = survey(&bundle.contents, &bundle.source(), &target).await?;
     let (_interrupter, interrupt) = Interrupter::new();
     apply(survey, &bundle.contents, &bundle.source(), &options(interrupt)).await
 }
@@ -35,13 +41,16 @@ fn options(interrupt: Interrupt) -> Options {
 }
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
-    let runtime = socket.map_or(TargetRuntime::None, |socket| TargetRuntime::Containerd {
+    let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
+    survey(&bundle.contents, &bundle.source(), &Target { root, runtime, platform: Platform::of_this_machine() }).await
+}
+
+fn runtime(socket: Option<&Path>) -> TargetRuntime {
+    socket.map_or(TargetRuntime::None, |socket| TargetRuntime::Containerd {
         address: socket.to_owned(),
         namespace: "k8s.io".to_owned(),
         unpack: true,
-    });
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
-    survey(&bundle.contents, &bundle.source(), &target).await
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,11 +134,7 @@ async fn every_failing_call_leaves_nothing_and_the_next_run_succeeds() {
                 }
                 (_, result) => assert!(result.is_err(), "{call} {nth} was ignored"),
             }
-            let state = fake.state();
-            assert_eq!(state.images.len(), 0, "{call} {nth}");
-            assert_eq!((state.content.len(), state.snapshots.len()), (0, 0), "{call} {nth}");
-            assert_eq!((state.ingests.len(), state.leases.len()), (0, 0), "{call} {nth}");
-            drop(state);
+            fake.assert_empty(&format!("{call} {nth}"));
             assert_eq!(suite::tree(root.path()), Vec::<String>::new(), "{call} {nth}");
             install(&bundle(), root.path(), Some(&fake.socket())).await.unwrap();
             assert_eq!(fake.state().images.len(), 6);

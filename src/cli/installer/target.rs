@@ -11,6 +11,11 @@ use crate::trust::Trusted;
 
 const DEFAULT_ADDRESS: &str = "/run/containerd/containerd.sock";
 
+/// Where k3s and RKE2 put the socket of the containerd that they run.
+const K3S_ADDRESS: &str = "/run/k3s/containerd/containerd.sock";
+const K3S_IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
+const RKE2_IMAGES: &str = "/var/lib/rancher/rke2/agent/images";
+
 /// Where to install.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArgs {
@@ -34,10 +39,14 @@ pub(super) struct TargetArgs {
 /// Where images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Runtime {
-    /// Into containerd; with --root, nowhere
+    /// Into containerd, or into the image folder of k3s or RKE2 where the bundle's profile is for one; with --root, nowhere
     Auto,
     /// Into containerd
     Containerd,
+    /// Into the folder from which k3s imports when it starts
+    K3s,
+    /// Into the folder from which RKE2 imports when it starts
+    Rke2,
     /// Nowhere
     None,
 }
@@ -47,17 +56,28 @@ impl TargetArgs {
     pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
         let root = root(self.root.as_deref())?;
         let has_images = contents.is_none_or(|contents| !contents.images.is_empty());
-        let runtime = match self.runtime {
-            Runtime::Auto if !root.is_host() || !has_images => TargetRuntime::None,
-            Runtime::Auto | Runtime::Containerd => TargetRuntime::Containerd {
-                address: self.containerd_address.clone(),
-                namespace: self.namespace.clone(),
-                unpack: !self.no_unpack,
-            },
-            Runtime::None => TargetRuntime::None,
+        let containerd = |address: &Path| TargetRuntime::Containerd {
+            address: address.to_owned(),
+            namespace: self.namespace.clone(),
+            unpack: !self.no_unpack,
+        };
+        let k3s_runs = self.containerd_address == Path::new(DEFAULT_ADDRESS) && Path::new(K3S_ADDRESS).exists();
+        let runtime = match (self.runtime, distribution(contents)) {
+            (Runtime::Auto, _) if !root.is_host() || !has_images => TargetRuntime::None,
+            // A node that runs already has a containerd of its own, which need not be started again.
+            (Runtime::Auto, Some("k3s" | "rke2")) if k3s_runs => containerd(Path::new(K3S_ADDRESS)),
+            (Runtime::Auto, Some("k3s")) | (Runtime::K3s, _) => TargetRuntime::ImageFolder(K3S_IMAGES.to_owned()),
+            (Runtime::Auto, Some("rke2")) | (Runtime::Rke2, _) => TargetRuntime::ImageFolder(RKE2_IMAGES.to_owned()),
+            (Runtime::Auto | Runtime::Containerd, _) => containerd(&self.containerd_address),
+            (Runtime::None, _) => TargetRuntime::None,
         };
         Ok(Target { root, runtime, platform: Platform::of_this_machine() })
     }
+}
+
+/// The Kubernetes distribution that the bundle's profile is for.
+fn distribution(contents: Option<&Contents>) -> Option<&str> {
+    contents?.profile.packs.iter().find_map(|pack| pack.distribution.as_deref())
 }
 
 /// The root that `--root` names.
