@@ -100,6 +100,6 @@ pub enum ApplyError {
 fn needed(by: &[String]) -> String {
     match by {
         [] => String::new(),
-        images => format!(", which {} needs", images.join(", ")),
+        images => format!(", needed by {}", images.join(", ")),
     }
 }

@@ -32,7 +32,8 @@ pub(super) const MODE: u32 = 0o644;
 pub(super) struct FolderArchive {
     /// Its path within the root.
     path: String,
-    target: PathBuf,
+    /// Its path on this host.
+    pub(super) target: PathBuf,
     plan: BundlePlan,
     pub(super) wanted: Wanted,
     /// What the newest receipt says of it, where it still is so.

@@ -34,6 +34,7 @@ pub struct Check {
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
+const IMAGES_NEEDED: &str = "all of them for this platform";
 
 /// Checks the host for `contents`, or for any bundle where there is none.
 ///
@@ -68,6 +69,15 @@ pub async fn preflight(contents: Option<&Contents>, target: &Target) -> Result<V
             // An unpacked layer is never much smaller than its blob, and often three times as large; a check that
             // refuses a host must ask for what is certain only.
             space.need(Path::new(CONTAINERD_ROOT), if *unpack { missing * 2 } else { missing })?;
+        }
+    }
+    if let (TargetRuntime::ImageFolder(folder), Some(contents)) = (&target.runtime, contents) {
+        match Wanted::of(contents, &target.platform) {
+            Ok(wanted) => {
+                let bytes = wanted.blobs.values().map(|blob| blob.size).sum();
+                space.need(&target.root.folder().join(folder.trim_start_matches('/')), bytes)?;
+            }
+            Err(error) => checks.push(failed("images", IMAGES_NEEDED, &error)),
         }
     }
     checks.extend(space.checks());
@@ -133,18 +143,17 @@ async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
 
 /// Bytes of content that containerd lacks.
 async fn images(contents: &Contents, target: &Target, client: &Client, checks: &mut Vec<Check>) -> u64 {
-    const NEEDED: &str = "all of them for this platform";
     let wanted = match Wanted::of(contents, &target.platform) {
         Ok(wanted) => wanted,
         Err(error) => {
-            checks.push(failed("images", NEEDED, &error));
+            checks.push(failed("images", IMAGES_NEEDED, &error));
             return 0;
         }
     };
     let state = match client.state(&wanted, &[]).await {
         Ok(state) => state,
         Err(error) => {
-            checks.push(failed("images", NEEDED, &error));
+            checks.push(failed("images", IMAGES_NEEDED, &error));
             RuntimeState::default()
         }
     };

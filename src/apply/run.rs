@@ -47,6 +47,8 @@ pub struct Outcome {
     pub unpacked: usize,
     /// Names that were created or changed.
     pub named: usize,
+    /// The archive that was written into an image folder.
+    pub archive: Option<PathBuf>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -69,7 +71,15 @@ pub async fn apply(
     let warnings = warnings(&survey);
     let applied_before = receipt::newest(root)?.is_some_and(|(_, _, receipt)| receipt.bundle == contents.identity);
     if survey.plan.is_empty() && applied_before {
-        return Ok(Outcome { receipt: None, imported: (0, 0), present: 0, unpacked: 0, named: 0, warnings });
+        return Ok(Outcome {
+            receipt: None,
+            imported: (0, 0),
+            present: 0,
+            unpacked: 0,
+            named: 0,
+            archive: None,
+            warnings,
+        });
     }
     let session = match &survey.runtime {
         Some(runtime) => Some(Arc::new(Session::begin(&runtime.client).await?)),
@@ -136,7 +146,9 @@ impl Job<'_> {
             Err((source, left)) => return Err(self.taken_back(source, left, undo).await),
         };
         let Swept { imported, present, .. } = swept;
-        Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, warnings })
+        let archive = self.survey.archive.as_ref().filter(|archive| archive.present.is_none());
+        let archive = archive.map(|archive| archive.target.clone());
+        Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, archive, warnings })
     }
 
     /// Everything that leaves the host as it is: content, staged files, snapshots, an archive without its name.

@@ -207,6 +207,9 @@ impl Fake {
             state.keep(lease, "content", &message.expected);
             return Err(Status::already_exists(message.expected));
         }
+        if lease.is_some_and(|lease| !state.leases.contains_key(lease)) {
+            return Err(Status::not_found("the lease has ended"));
+        }
         state.keep(lease, "ingests", &message.r#ref);
         let ingest = state.ingests.entry(message.r#ref.clone()).or_default();
         if action != content::WriteAction::Stat {

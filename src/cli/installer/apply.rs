@@ -43,6 +43,8 @@ struct Report {
     changed: bool,
     receipt: Option<PathBuf>,
     imported: Imported,
+    /// What was written into an image folder.
+    archive: Option<PathBuf>,
     plan: plan::Report,
     warnings: Vec<String>,
 }
@@ -88,17 +90,20 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 }
 
 fn report(outcome: Outcome, plan: plan::Report, ui: &Ui) -> Result<(), CliError> {
-    let Outcome { receipt, imported: (blobs, size), present, unpacked, named, warnings } = outcome;
+    let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings } = outcome;
     warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
         let imported = Imported { blobs, bytes: size, present_blobs: present, unpacked_layers: unpacked, names: named };
-        return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, plan, warnings });
+        return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, archive, plan, warnings });
     }
     let Some(receipt) = receipt else {
         ui.status("nothing to change: this host is as the bundle wants it");
         return Ok(());
     };
     ui.data(&receipt.display().to_string());
+    if let Some(archive) = archive {
+        ui.status(&format!("images are in {}, and are imported when the distribution starts", archive.display()));
+    }
     ui.status(&format!(
         "installed: {blobs} blobs ({}) imported, {present} present, {unpacked} layers unpacked, {named} image names set",
         bytes(size)
