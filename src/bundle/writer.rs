@@ -16,8 +16,9 @@ use super::tail::TailWriter;
 use crate::io::{AtPath, Mismatch, PathError, sync_dir};
 use crate::oci::Digester;
 
-/// Data bytes that are written at once, and what an interruption costs of each blob that was under way, at most.
-pub const CHUNK_DATA: u64 = 1 << 20;
+/// Data bytes that are written at once. An interruption costs less than two of them of each blob that was under way: what
+/// had not been written, and the last that had, which may be torn.
+pub const CHUNK_DATA: u64 = 512 << 10;
 
 /// A bundle under construction.
 pub struct PartialBundle {

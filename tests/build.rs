@@ -1,0 +1,242 @@
+//! `carrack build` and `carrack export` against a registry that counts and misbehaves on demand.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod common;
+
+use std::fs;
+
+use carrack::bundle::Bundle;
+use carrack::oci::{Descriptor, Digest};
+use carrack::registry::in_process::{Fault, Image, InProcessRegistry, Layer};
+use carrack::trust;
+use common::{Ran, Sandbox};
+
+const AMD64: &str = "linux/amd64";
+
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed;
+    let step = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(step).take(count).collect()
+}
+
+fn layer(seed: u64, size: usize) -> Layer {
+    Layer::tar(&[(&format!("layer-{seed}"), 0o644, &noise(seed, size))]).unwrap().zstd().unwrap()
+}
+
+fn image(layers: Vec<Layer>) -> Image {
+    Image { platform: AMD64.parse().unwrap(), layers, command: vec!["/app".to_owned()] }
+}
+
+struct Setup {
+    sandbox: Sandbox,
+    registry: InProcessRegistry,
+    layers: Vec<Layer>,
+}
+
+/// Two images that share a layer.
+fn setup() -> Setup {
+    let (sandbox, registry) = (Sandbox::new(), InProcessRegistry::start().unwrap());
+    let layers = vec![layer(1, 3_000_000), layer(2, 200_000), layer(3, 300_000)];
+    registry.put_image("app/a", Some("1"), &image(vec![layers[0].clone(), layers[1].clone()]));
+    registry.put_image("app/b", Some("1"), &image(vec![layers[0].clone(), layers[2].clone()]));
+    let this = Setup { sandbox, registry, layers };
+    this.profile(&["app/a:1", "app/b:1"]);
+    this
+}
+
+impl Setup {
+    fn profile(&self, images: &[&str]) {
+        let list: Vec<String> = images.iter().map(|image| format!("\"{}/{image}\"", self.registry.host())).collect();
+        let text = format!(
+            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: app, version: 1.0.0}}\nspec:\n  packs:\n    \
+             - {{name: app, layer: addon, images: [{}]}}\n",
+            list.join(", ")
+        );
+        self.sandbox.write("carrack.yaml", text);
+    }
+
+    fn build(&self, more: &[&str]) -> Ran {
+        self.sandbox.carrack(&[&["build", ".", "-o", "app.tar.zst"], more].concat())
+    }
+
+    fn bundle(&self) -> Bundle {
+        Bundle::open(&self.sandbox.work().join("app.tar.zst")).unwrap()
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&fs::read(self.sandbox.work().join("app.tar.zst")).unwrap())
+    }
+}
+
+fn succeed(ran: Ran) -> Ran {
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran
+}
+
+#[test]
+fn every_blob_is_fetched_once_however_many_images_share_it() {
+    let setup = setup();
+    succeed(setup.build(&["--jobs", "8"]));
+    for layer in &setup.layers {
+        let served = setup.registry.served(&Digest::of(&layer.content));
+        assert_eq!((served.gets, served.bytes), (1, layer.content.len() as u64));
+    }
+    assert!(trust::establish(setup.bundle().file()).unwrap().verify(1, &Default::default()).is_empty());
+}
+
+#[test]
+fn the_lock_decides_and_not_the_tag() {
+    let setup = setup();
+    let host = setup.registry.host();
+    succeed(setup.sandbox.carrack(&["lock", "."]));
+    let moved: Descriptor = setup.registry.put_image("app/a", Some("1"), &image(vec![layer(9, 1000)]));
+    succeed(setup.build(&["--locked"]));
+    let packed = setup.bundle().contents().images[0].target.digest;
+    assert_ne!(packed, moved.digest);
+    let check = setup.sandbox.carrack(&["lock", ".", "--check"]);
+    assert_eq!(check.code, 10);
+    for said in [format!("{host}/app/a:1"), packed.to_string(), moved.digest.to_string()] {
+        assert!(check.stderr.contains(&said), "{said} is not in {}", check.stderr);
+    }
+    assert!(!check.stderr.contains("app/b:1"), "{}", check.stderr);
+}
+
+#[test]
+fn locked_names_what_is_missing_and_what_is_stale() {
+    let setup = setup();
+    let ran = setup.build(&["--locked"]);
+    assert_eq!(ran.code, 10);
+    assert!(ran.stderr.contains(&format!("missing: {}/app/a:1", setup.registry.host())), "{}", ran.stderr);
+    succeed(setup.build(&[]));
+    succeed(setup.build(&["--locked"]));
+    setup.profile(&["app/a:1"]);
+    let ran = setup.build(&["--locked"]);
+    assert_eq!(ran.code, 10);
+    assert!(ran.stderr.contains(&format!("stale: {}/app/b:1", setup.registry.host())), "{}", ran.stderr);
+    assert!(ran.stderr.contains("carrack lock"), "a hint: {}", ran.stderr);
+}
+
+#[test]
+fn a_build_adds_what_the_lock_lacks_and_leaves_the_rest() {
+    let setup = setup();
+    setup.profile(&["app/a:1"]);
+    succeed(setup.build(&[]));
+    let before = fs::read_to_string(setup.sandbox.work().join("carrack.lock")).unwrap();
+    setup.registry.put_image("app/a", Some("1"), &image(vec![layer(9, 1000)]));
+    setup.profile(&["app/a:1", "app/b:1"]);
+    succeed(setup.build(&[]));
+    let after = fs::read_to_string(setup.sandbox.work().join("carrack.lock")).unwrap();
+    assert!(after.starts_with(&before) && after.len() > before.len(), "{after}");
+}
+
+#[test]
+fn a_failed_build_goes_on_where_it_stopped() {
+    let setup = setup();
+    succeed(setup.build(&[]));
+    let whole = setup.digest();
+    let work = setup.sandbox.work();
+    fs::remove_file(work.join("app.tar.zst")).unwrap();
+    let large = Digest::of(&setup.layers[0].content);
+    // The connection breaks after 2.5 MB, and from then on the registry is out of order for longer than anyone retries.
+    setup.registry.inject(format!("blobs/{large}"), Fault::DropAfter(2_500_000));
+    (0..20).for_each(|_| setup.registry.inject(format!("blobs/{large}"), Fault::Status(404, None)));
+    let failed = setup.build(&["--locked"]);
+    assert_eq!(failed.code, 20, "{}", failed.stderr);
+    assert!(failed.stderr.contains(&large.to_string()), "{}", failed.stderr);
+    assert!(!work.join("app.tar.zst").exists() && work.join("app.tar.zst.partial").exists());
+    let before = setup.registry.served(&large).bytes;
+    // What is left of the faults is used up by asking.
+    while setup.build(&["--locked"]).code != 0 {}
+    let refetched = setup.registry.served(&large).bytes - before;
+    let missing = setup.layers[0].content.len() as u64 - 2_500_000;
+    assert!(refetched <= missing + (1 << 20), "{refetched} bytes for {missing} missing");
+    assert_eq!(setup.digest(), whole);
+    assert!(!work.join("app.tar.zst.partial").exists());
+}
+
+#[test]
+fn a_damaged_partial_file_is_not_believed() {
+    let setup = setup();
+    succeed(setup.build(&[]));
+    let (path, whole) = (setup.sandbox.work().join("app.tar.zst"), setup.digest());
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path.with_extension("zst.partial"), &bytes).unwrap();
+    fs::remove_file(&path).unwrap();
+    succeed(setup.build(&["--locked"]));
+    assert_eq!(setup.digest(), whole);
+}
+
+#[test]
+fn two_builds_of_one_output_do_not_mix() {
+    let setup = setup();
+    succeed(setup.build(&[]));
+    let partial = setup.sandbox.work().join("app.tar.zst.partial");
+    let other = fs::File::create(&partial).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let ran = setup.build(&[]);
+    assert_eq!(ran.code, 25);
+    assert!(ran.stderr.contains("another build"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_export_declares_its_images_absent() {
+    let setup = setup();
+    succeed(setup.sandbox.carrack(&["export", ".", "-o", "definition.tar.zst"]));
+    let bundle = trust::establish(&setup.sandbox.work().join("definition.tar.zst")).unwrap();
+    let images = &bundle.contents().images;
+    assert_eq!(images.len(), 2);
+    assert!(images.iter().all(|image| image.is_absent()));
+    assert!(setup.layers.iter().all(|layer| setup.registry.served(&Digest::of(&layer.content)).gets == 0));
+    let inspected = succeed(setup.sandbox.carrack(&["inspect", "definition.tar.zst"]));
+    assert!(inspected.stdout.contains("absent"), "{}", inspected.stdout);
+}
+
+#[test]
+fn a_platform_of_the_profile_can_be_built_alone() {
+    let setup = setup();
+    let arm = Image { platform: "linux/arm64".parse().unwrap(), ..image(vec![layer(4, 1000)]) };
+    let amd = setup.registry.put_image("app/multi", None, &image(vec![layer(5, 1000)]));
+    let arm = setup.registry.put_image("app/multi", None, &arm);
+    let index = setup.registry.put_index("app/multi", Some("1"), vec![amd.clone(), arm.clone()]);
+    setup.profile(&["app/multi:1"]);
+    let file = setup.sandbox.work().join("carrack.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("spec:\n", "spec:\n  platforms: [linux/amd64, linux/arm64]\n")).unwrap();
+    for (flags, expected) in [
+        (vec![], vec![amd.digest, arm.digest]),
+        (vec!["--platform", "linux/amd64"], vec![amd.digest]),
+        (vec!["--platform", "linux/arm64"], vec![arm.digest]),
+    ] {
+        succeed(setup.build(&flags));
+        let bundle = setup.bundle();
+        let image = &bundle.contents().images[0];
+        assert_eq!(image.target.digest, index.digest);
+        let manifests: Vec<Digest> = image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect();
+        assert_eq!(manifests, expected, "{flags:?}");
+    }
+    let ran = setup.build(&["--platform", "linux/s390x"]);
+    assert_eq!(ran.code, 10);
+    assert!(ran.stderr.contains("linux/s390x"), "{}", ran.stderr);
+}
+
+#[test]
+fn two_bundles_are_compared() {
+    let setup = setup();
+    succeed(setup.build(&[]));
+    fs::rename(setup.sandbox.work().join("app.tar.zst"), setup.sandbox.work().join("old.tar.zst")).unwrap();
+    let same = setup.sandbox.carrack(&["diff", "old.tar.zst", "old.tar.zst"]);
+    assert!(same.stdout.is_empty() && same.stderr.contains("the same bundle"), "{same:?}");
+    setup.registry.put_image("app/b", Some("1"), &image(vec![setup.layers[0].clone(), layer(7, 1000)]));
+    succeed(setup.sandbox.carrack(&["lock", ".", "--update"]));
+    setup.registry.put_image("app/c", Some("1"), &image(vec![layer(8, 1000)]));
+    setup.profile(&["app/b:1", "app/c:1"]);
+    succeed(setup.build(&[]));
+    let diff = succeed(setup.sandbox.carrack(&["diff", "old.tar.zst", "app.tar.zst"]));
+    let signs: Vec<&str> = diff.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(signs, ["-", "~", "+"], "{}", diff.stdout);
+}
