@@ -56,6 +56,9 @@ pub enum ApplyError {
         /// The oldest that may apply it.
         needs: String,
     },
+    /// An archive of images cannot be laid out.
+    #[error("the archive of images cannot be laid out")]
+    Compose(#[source] io::Error),
     /// The bundle's name or version cannot be part of a file name.
     #[error("{0:?} cannot be part of a receipt's name")]
     Name(String),

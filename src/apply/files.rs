@@ -153,18 +153,7 @@ impl TargetFile {
     /// # Errors
     /// Where something stands there that is not replaced, or cannot be read.
     pub fn look(&self) -> Result<Found, FileError> {
-        let found = match fs::symlink_metadata(&self.target) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(Found::Absent),
-            other => other.at("look at", &self.target)?,
-        };
-        if found.is_symlink() {
-            return Ok(Found::Link);
-        }
-        if !found.is_file() {
-            return Err(FileError::InTheWay(self.target.clone()));
-        }
-        let digest = if found.len() == self.size { Some(hash(&self.target)?) } else { None };
-        Ok(Found::Regular { digest, mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })
+        look_at(&self.target, self.size)
     }
 
     /// Whether what was found is the file as it must be.
@@ -174,14 +163,37 @@ impl TargetFile {
     }
 }
 
-/// The digest of a file's content.
-pub(super) fn hash(path: &Path) -> Result<Digest, PathError> {
+/// What is at `path` now; hashed only where it has `size` bytes.
+///
+/// # Errors
+/// Where something stands there that is not replaced, or cannot be read.
+pub(super) fn look_at(path: &Path, size: u64) -> Result<Found, FileError> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(Found::Absent),
+        other => other.at("look at", path)?,
+    };
+    if found.is_symlink() {
+        return Ok(Found::Link);
+    }
+    if !found.is_file() {
+        return Err(FileError::InTheWay(path.to_owned()));
+    }
+    let digest = if found.len() == size { hash(path, || true)? } else { None };
+    Ok(Found::Regular { digest, mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })
+}
+
+/// The digest of a file's content; none where `go_on` became false on the way.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn hash(path: &Path, go_on: impl Fn() -> bool) -> Result<Option<Digest>, PathError> {
     let mut file = File::open(path).at("read", path)?;
     let (mut digester, mut buffer) = (Digester::new(), vec![0; 256 << 10]);
-    loop {
+    while go_on() {
         match file.read(&mut buffer).at("read", path)? {
-            0 => return Ok(digester.finish()),
+            0 => return Ok(Some(digester.finish())),
             count => digester.update(&buffer[..count]),
         }
     }
+    Ok(None)
 }

@@ -9,8 +9,10 @@
 //! Up to the names nothing on the host has changed: a damaged bundle, a full disk or an interrupt leaves no trace. It must
 //! not know where a bundle's bytes lie or why they are trusted.
 
+mod archive;
 pub mod containerd;
 mod error;
+mod feed;
 pub mod files;
 mod image_folder;
 mod interrupt;
@@ -27,6 +29,7 @@ mod sweep;
 
 pub use self::{
     error::ApplyError,
+    image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},

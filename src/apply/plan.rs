@@ -1,9 +1,13 @@
 //! The host plan: what apply would change, from what the bundle wants and what the host has. Pure.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
+use super::ImageFolder;
 use super::containerd::{RuntimeState, Wanted, WantedImage};
 use super::files::{FileKind, Found, TargetFile};
+use super::image_folder;
+use super::receipt::ReceiptArchive;
 use crate::oci::{Digest, Reference};
 
 /// What apply would do to the host.
@@ -13,6 +17,29 @@ pub struct HostPlan {
     pub files: Vec<PlannedFile>,
     /// Images, in the bundle's order. Empty where images are left alone.
     pub images: Vec<PlannedImage>,
+    /// The archive that holds the images, where they go into a distribution's folder.
+    pub archive: Option<PlannedArchive>,
+    /// Archives of other versions of the profile, within the root, which the distribution imports as well.
+    pub older_archives: Vec<String>,
+}
+
+/// What would become of an archive of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedArchive {
+    /// The folder that it goes into.
+    pub folder: ImageFolder,
+    /// Its path within the root.
+    pub path: String,
+    /// Its path on the running host.
+    pub target: PathBuf,
+    /// Bytes of the images in it. The file has a little more, or less where layers are compressed on the way.
+    pub size: u64,
+    /// What is there now.
+    pub found: Found,
+    /// What is there, where that is the archive as it must be.
+    pub kept: Option<ReceiptArchive>,
+    /// What would be done.
+    pub action: FileAction,
 }
 
 /// What would become of a file.
@@ -67,36 +94,41 @@ impl HostPlan {
     /// Compares what is wanted with what was found. `runtime` is what the runtime holds, and the top snapshots that each
     /// image needs, in the order of `wanted.images`; nothing where images are left alone.
     pub fn new(files: Vec<(TargetFile, Found)>, runtime: Option<(&Wanted, &RuntimeState, &[Vec<Digest>])>) -> Self {
-        let files = files.into_iter().map(|(file, found)| {
-            let action = match &found {
-                found if file.is(found) => FileAction::Keep,
-                Found::Absent => FileAction::Create,
-                Found::Regular { .. } | Found::Link => FileAction::Replace,
-            };
-            PlannedFile { file, found, action }
-        });
         let images = runtime.map(|(wanted, state, tops)| {
             let pairs = wanted.images.iter().zip(tops);
             pairs.map(|(image, tops)| planned_image(image, wanted, state, tops)).collect()
         });
-        Self { files: files.collect(), images: images.unwrap_or_default() }
+        let images = images.unwrap_or_default();
+        Self { files: planned_files(files), images, archive: None, older_archives: Vec::new() }
     }
 
-    /// Adds images that go into an archive together.
-    pub(super) fn add_archive(&mut self, wanted: &Wanted, present: bool) {
-        let state = RuntimeState::default();
-        let planned = wanted.images.iter().map(|image| PlannedImage {
-            names: image.reference.runtime_names(),
-            action: if present { ImageAction::Keep } else { ImageAction::Add },
-            ..planned_image(image, wanted, &state, &[])
+    /// The same where the images of `wanted` go into an archive.
+    pub fn with_archive(
+        files: Vec<(TargetFile, Found)>,
+        wanted: &Wanted,
+        archive: Option<PlannedArchive>,
+        older_archives: Vec<String>,
+    ) -> Self {
+        let images =
+            archive.iter().flat_map(|archive| wanted.images.iter().map(|image| archived_image(image, archive.action)));
+        Self { files: planned_files(files), images: images.collect(), archive, older_archives }
+    }
+
+    /// What a person should know before and after.
+    pub fn warnings(&self) -> Vec<String> {
+        let older = self.older_archives.iter().map(|path| {
+            format!(
+                "{path} of another version is still there and imported too; remove it when its images are not needed"
+            )
         });
-        self.images.extend(planned);
+        older.collect()
     }
 
     /// Whether the host is already as the bundle wants it.
     pub fn is_empty(&self) -> bool {
         self.files.iter().all(|file| file.action == FileAction::Keep)
             && self.images.iter().all(|image| image.action == ImageAction::Keep)
+            && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
     }
 
     /// How many files of a kind an action is done to.
@@ -112,6 +144,34 @@ impl HostPlan {
     /// Bytes of files that will be written.
     pub fn file_bytes(&self) -> u64 {
         self.files.iter().filter(|file| file.action != FileAction::Keep).map(|file| file.file.size).sum()
+    }
+}
+
+fn planned_files(files: Vec<(TargetFile, Found)>) -> Vec<PlannedFile> {
+    let planned = files.into_iter().map(|(file, found)| {
+        let action = match &found {
+            found if file.is(found) => FileAction::Keep,
+            Found::Absent => FileAction::Create,
+            Found::Regular { .. } | Found::Link => FileAction::Replace,
+        };
+        PlannedFile { file, found, action }
+    });
+    planned.collect()
+}
+
+/// An archive is written anew or kept as a whole.
+fn archived_image(image: &WantedImage, archive: FileAction) -> PlannedImage {
+    let (action, missing_bytes) = match archive {
+        FileAction::Keep => (ImageAction::Keep, 0),
+        FileAction::Create => (ImageAction::Add, image_folder::blobs(std::slice::from_ref(image)).values().sum()),
+        FileAction::Replace => (ImageAction::Update, image_folder::blobs(std::slice::from_ref(image)).values().sum()),
+    };
+    PlannedImage {
+        reference: image.reference.clone(),
+        target: image.target.digest,
+        names: image.names.clone(),
+        missing_bytes,
+        action,
     }
 }
 

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::{TargetFile, targets};
+use super::image_folder::{self, ImageFolder};
+use super::plan::FileAction;
 use super::receipt;
 use super::survey::{Target, TargetRuntime};
 use crate::bundle::Contents;
@@ -34,6 +36,7 @@ pub struct Check {
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
+
 const IMAGES_NEEDED: &str = "all of them for this platform";
 
 /// Checks the host for `contents`, or for any bundle where there is none.
@@ -71,17 +74,30 @@ pub async fn preflight(contents: Option<&Contents>, target: &Target) -> Result<V
             space.need(Path::new(CONTAINERD_ROOT), if *unpack { missing * 2 } else { missing })?;
         }
     }
-    if let (TargetRuntime::ImageFolder(folder), Some(contents)) = (&target.runtime, contents) {
-        match Wanted::of(contents, &target.platform) {
-            Ok(wanted) => {
-                let bytes = wanted.blobs.values().map(|blob| blob.size).sum();
-                space.need(&target.root.folder().join(folder.trim_start_matches('/')), bytes)?;
-            }
-            Err(error) => checks.push(failed("images", IMAGES_NEEDED, &error)),
-        }
+    if let (TargetRuntime::Folder(folder), Some(contents)) = (&target.runtime, contents) {
+        archive(contents, &files, *folder, target, &mut checks, &mut space)?;
     }
     checks.extend(space.checks());
     Ok(checks)
+}
+
+/// An old archive is there until the new one has its name, so its space does not count.
+fn archive(
+    contents: &Contents,
+    files: &[TargetFile],
+    folder: ImageFolder,
+    target: &Target,
+    checks: &mut Vec<Check>,
+    space: &mut Space,
+) -> Result<(), PathError> {
+    let planned = image_folder::wanted(contents, &target.platform)
+        .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
+    match planned {
+        Ok((Some(planned), _)) if planned.action != FileAction::Keep => space.need(&planned.target, planned.size)?,
+        Ok(_) => {}
+        Err(error) => checks.push(failed("images", IMAGES_NEEDED, &error)),
+    }
+    Ok(())
 }
 
 fn check(name: impl Into<String>, needed: impl Into<String>, found: impl Into<String>, ok: bool) -> Check {
@@ -107,8 +123,13 @@ fn platform(contents: &Contents, here: &Platform) -> Check {
 fn writable(files: &[TargetFile], target: &Target) -> Check {
     let folders = files.iter().filter_map(|file| file.target.parent());
     let receipts = receipt::folder(&target.root).unwrap_or_else(|_| target.root.folder().to_owned());
+    let images = match target.runtime {
+        TargetRuntime::Folder(folder) => folder.resolve(&target.root).ok(),
+        _ => None,
+    };
     let mut refused: Vec<String> = folders
         .chain([receipts.as_path()])
+        .chain(images.as_deref())
         .filter(|folder| !disk::is_writable(folder))
         .map(|folder| folder.display().to_string())
         .collect();

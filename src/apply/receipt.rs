@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
+use super::files::Found;
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -51,15 +52,6 @@ pub struct Receipt {
 pub enum ReceiptRuntime {
     /// Images were left alone.
     None,
-    /// Into an archive that a Kubernetes distribution imports when it starts.
-    ImageFolder {
-        /// The archive's path within the root.
-        path: String,
-        /// Of the archive.
-        digest: Digest,
-        /// Its length in bytes.
-        size: u64,
-    },
     /// Into a containerd.
     Containerd {
         /// Its version.
@@ -72,6 +64,50 @@ pub enum ReceiptRuntime {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         snapshotter: Option<String>,
     },
+    /// Into the folder that k3s imports from when it starts.
+    K3s(ReceiptFolder),
+    /// Into the folder that RKE2 imports from when it starts.
+    Rke2(ReceiptFolder),
+}
+
+/// A folder that a Kubernetes distribution imports images from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptFolder {
+    /// The folder, within the root.
+    pub folder: String,
+    /// The archive with the images; absent where the bundle has no images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ReceiptArchive>,
+}
+
+/// An archive of images as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptArchive {
+    /// Its path within the root.
+    pub path: String,
+    /// Of the file.
+    pub digest: Digest,
+    /// Length of the file in bytes.
+    pub size: u64,
+}
+
+impl Receipt {
+    /// The archive of images, where one was written.
+    pub fn archive(&self) -> Option<&ReceiptArchive> {
+        match &self.runtime {
+            ReceiptRuntime::K3s(folder) | ReceiptRuntime::Rke2(folder) => folder.archive.as_ref(),
+            ReceiptRuntime::None | ReceiptRuntime::Containerd { .. } => None,
+        }
+    }
+}
+
+impl ReceiptArchive {
+    /// Whether what was found is this archive. Mode and owner do not matter to who imports it.
+    pub(super) fn is(&self, found: &Found) -> bool {
+        matches!(found, Found::Regular { digest, .. } if *digest == Some(self.digest))
+    }
 }
 
 /// A file as it was installed.
@@ -121,10 +157,23 @@ pub(super) fn now() -> String {
 /// [`ApplyError::Receipt`], or a folder or file that cannot be read.
 pub fn newest(root: &Root) -> Result<Option<(u32, PathBuf, Receipt)>, ApplyError> {
     let Some((number, path)) = numbered(root)?.into_iter().max() else { return Ok(None) };
-    let text = fs::read(&path).at("read", &path)?;
-    let receipt: Receipt =
-        serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.clone(), source })?;
+    let receipt = read(&path)?;
     Ok(Some((number, path, receipt)))
+}
+
+/// All receipts below `root`, the newest first.
+///
+/// # Errors
+/// As [`newest`].
+pub(super) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
+    let mut numbered = numbered(root)?;
+    numbered.sort_unstable();
+    numbered.iter().rev().map(|(_, path)| read(path)).collect()
+}
+
+fn read(path: &Path) -> Result<Receipt, ApplyError> {
+    let text = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
 }
 
 /// Writes a receipt under the next number, and returns its path on this host.

@@ -1,21 +1,24 @@
 //! What a receipt records of an apply.
 
-use super::containerd::{SNAPSHOTTER, WantedImage};
+use super::containerd::SNAPSHOTTER;
 use super::files::FileKind;
+use super::image_folder::{ImageFolder, receipt_images};
 use super::plan::{HostPlan, PlannedFile};
-use super::receipt::{self, RECEIPT_VERSION, Receipt, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use super::receipt::{self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptRuntime};
 use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
 use crate::bundle::Contents;
 
-/// What a receipt says once everything has worked.
+/// What a receipt says once everything has worked. `written` is the archive of images that waits for its name.
 pub(super) fn receipt_of(
     survey: &Survey,
     contents: &Contents,
     swept: &Swept,
     unpacked: usize,
+    written: Option<&ReceiptArchive>,
     warnings: &[String],
 ) -> Receipt {
+    let wanted = survey.runtime.as_ref().map(|runtime| &runtime.wanted).or(survey.archived.as_ref());
     let profile = &contents.profile;
     let mut verified = vec!["the bundle's index, manifests and framing".to_owned()];
     verified.push("every blob that was read, by length and SHA-256".to_owned());
@@ -30,15 +33,15 @@ pub(super) fn receipt_of(
         version: profile.version.clone(),
         applied: receipt::now(),
         installer: env!("CARGO_PKG_VERSION").to_owned(),
-        runtime: receipt_runtime(survey),
+        runtime: receipt_runtime(survey, written),
         verified,
         files: receipt_files(&survey.plan),
-        images: receipt_images(survey),
+        images: wanted.map(|wanted| receipt_images(wanted)).unwrap_or_default(),
         warnings: warnings.to_vec(),
     }
 }
 
-fn receipt_runtime(survey: &Survey) -> ReceiptRuntime {
+fn receipt_runtime(survey: &Survey, written: Option<&ReceiptArchive>) -> ReceiptRuntime {
     match (&survey.target.runtime, &survey.runtime) {
         (TargetRuntime::Containerd { address, namespace, unpack }, Some(runtime)) => ReceiptRuntime::Containerd {
             version: runtime.version.clone(),
@@ -46,8 +49,16 @@ fn receipt_runtime(survey: &Survey) -> ReceiptRuntime {
             namespace: namespace.clone(),
             snapshotter: unpack.then(|| SNAPSHOTTER.to_owned()),
         },
-        // One that is about to be written is recorded when its digest is known.
-        _ => survey.archive.as_ref().and_then(|archive| archive.present.clone()).unwrap_or(ReceiptRuntime::None),
+        (TargetRuntime::Folder(folder), _) => {
+            let kept = survey.plan.archive.as_ref().and_then(|planned| planned.kept.as_ref());
+            let archive = written.or(kept).cloned();
+            let filled = ReceiptFolder { folder: folder.path().to_owned(), archive };
+            match folder {
+                ImageFolder::K3s => ReceiptRuntime::K3s(filled),
+                ImageFolder::Rke2 => ReceiptRuntime::Rke2(filled),
+            }
+        }
+        _ => ReceiptRuntime::None,
     }
 }
 
@@ -65,20 +76,4 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         },
     };
     plan.files.iter().map(file).collect()
-}
-
-fn receipt_images(survey: &Survey) -> Vec<ReceiptImage> {
-    let runtime = survey.runtime.iter().flat_map(|runtime| &runtime.wanted.images).map(|image| (image, &image.names));
-    let runtime = runtime.map(|(image, names)| receipt_image(image, names.clone()));
-    let archive = survey.archive.iter().flat_map(|archive| &archive.wanted.images);
-    runtime.chain(archive.map(|image| receipt_image(image, image.reference.runtime_names()))).collect()
-}
-
-fn receipt_image(image: &WantedImage, names: Vec<String>) -> ReceiptImage {
-    ReceiptImage {
-        reference: image.reference.clone(),
-        names,
-        target: image.target.digest,
-        manifests: image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect(),
-    }
 }

@@ -1,5 +1,6 @@
 //! Applying: content first, changes together, the receipt last.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,20 +8,22 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::archive::{self, Archive};
 use super::containerd::{Changed, NameUndo, Session};
 use super::files::FileKind;
-use super::image_folder::{CommittedArchive, FolderArchive, WrittenArchive};
+use super::image_folder;
 use super::plan::FileAction;
-use super::receipt::{self, Receipt};
+use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::receipt_of;
 use super::source::Source;
-use super::staging::{self, MadeFolders, StagedFile};
-use super::survey::Survey;
+use super::staging::{self, MadeFolders, StagedArchive, StagedFile};
+use super::survey::{Survey, blocking};
 use super::sweep::{Sweep, Swept};
 use super::{ApplyError, Interrupt};
 use crate::bundle::Contents;
 use crate::host::Root;
-use crate::io::{AtPath, PathError};
+use crate::io::AtPath;
+use crate::oci::Digest;
 use crate::progress::Progress;
 
 /// How to apply.
@@ -47,8 +50,8 @@ pub struct Outcome {
     pub unpacked: usize,
     /// Names that were created or changed.
     pub named: usize,
-    /// The archive that was written into an image folder.
-    pub archive: Option<PathBuf>,
+    /// The archive of images that was written; none where images went elsewhere or it was there already.
+    pub archive: Option<ReceiptArchive>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -66,7 +69,11 @@ pub async fn apply(
     let root = &survey.target.root;
     let _lock = lock(root)?;
     for file in &survey.plan.files {
-        staging::clean(&file.file)?;
+        staging::clean(&file.file.target)?;
+    }
+    if let Some(planned) = &survey.plan.archive {
+        staging::clean(&planned.target)?;
+        archive::clean(&planned.target)?;
     }
     let warnings = warnings(&survey);
     let applied_before = receipt::newest(root)?.is_some_and(|(_, _, receipt)| receipt.bundle == contents.identity);
@@ -107,38 +114,30 @@ struct Job<'a> {
     session: Option<&'a Arc<Session>>,
 }
 
-/// Everything that is ready to change the host, and has not changed it.
-struct Ready<'a> {
-    files: Vec<StagedFile>,
-    made: MadeFolders,
-    archive: Option<WrittenArchive<'a>>,
-}
-
-impl Ready<'_> {
-    fn discard(self) {
-        drop(self.files);
-        self.made.remove();
-        if let Some(archive) = self.archive {
-            archive.discard();
-        }
-    }
-}
-
 impl Job<'_> {
     async fn run(&self, mut warnings: Vec<String>) -> Result<Outcome, ApplyError> {
         let changing = self.survey.plan.files.iter().filter(|file| file.action != FileAction::Keep);
-        let (staged, made) = staging::stage(changing.map(|file| (&file.file, &file.found)))?;
-        let (mut swept, unpacked, archive) = match self.content(staged).await {
-            Ok(done) => done,
+        let (staged, mut made) = staging::stage(changing.map(|file| (&file.file, &file.found)))?;
+        let archive = match self.begin_archive(&mut made) {
+            Ok(archive) => archive,
             Err(error) => {
+                drop(staged);
                 made.remove();
                 return Err(error);
             }
         };
-        let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, &warnings);
-        let ready = Ready { files: std::mem::take(&mut swept.files), made, archive };
+        let (mut swept, unpacked, written) = match self.content(staged, archive.as_ref()).await {
+            Ok(done) => done,
+            Err(error) => {
+                archive.iter().for_each(|archive| archive.discard());
+                made.remove();
+                return Err(error);
+            }
+        };
+        let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, written.as_ref(), &warnings);
+        let changes = Changes { files: std::mem::take(&mut swept.files), archive: self.staged_archive(archive), made };
         let mut undo = Vec::new();
-        let (receipt, named) = match self.change(ready, receipt, &mut undo).await {
+        let (receipt, named) = match self.change(changes, &receipt, &mut undo).await {
             Ok((receipt, named, warning)) => {
                 warnings.extend(warning);
                 (receipt, named)
@@ -146,83 +145,86 @@ impl Job<'_> {
             Err((source, left)) => return Err(self.taken_back(source, left, undo).await),
         };
         let Swept { imported, present, .. } = swept;
-        let archive = self.survey.archive.as_ref().filter(|archive| archive.present.is_none());
-        let archive = archive.map(|archive| archive.target.clone());
-        Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, archive, warnings })
+        Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, archive: written, warnings })
+    }
+
+    /// The archive that is to be written, beside its place.
+    fn begin_archive(&self, made: &mut MadeFolders) -> Result<Option<Arc<Archive>>, ApplyError> {
+        let planned = self.survey.plan.archive.as_ref().filter(|planned| planned.action != FileAction::Keep);
+        let (Some(planned), Some(wanted)) = (planned, &self.survey.archived) else { return Ok(None) };
+        made.make_for(&planned.target)?;
+        Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.source)?)))
+    }
+
+    fn staged_archive(&self, archive: Option<Arc<Archive>>) -> Option<StagedArchive> {
+        let planned = self.survey.plan.archive.as_ref()?;
+        let replaces = planned.action == FileAction::Replace;
+        Some(StagedArchive { target: planned.target.clone(), archive: archive?, replaces })
+    }
+
+    /// Content that is as it must be or in memory, and need not be read.
+    fn skip(&self, archive: Option<&Arc<Archive>>) -> BTreeSet<Digest> {
+        let kept = self.survey.plan.files.iter().filter(|file| file.action == FileAction::Keep);
+        let mut skip: BTreeSet<Digest> = kept.map(|file| file.file.digest).collect();
+        match (archive, &self.survey.archived) {
+            (Some(archive), _) => skip.extend(archive.in_memory()),
+            (None, Some(kept)) => skip.extend(image_folder::blobs(&kept.images).into_keys()),
+            (None, None) => {}
+        }
+        skip
     }
 
     /// Everything that leaves the host as it is: content, staged files, snapshots, an archive without its name.
-    async fn content(&self, staged: Vec<StagedFile>) -> Result<(Swept, usize, Option<WrittenArchive<'_>>), ApplyError> {
+    async fn content(
+        &self,
+        staged: Vec<StagedFile>,
+        archive: Option<&Arc<Archive>>,
+    ) -> Result<(Swept, usize, Option<ReceiptArchive>), ApplyError> {
         let Options { jobs, progress, interrupt } = self.options;
-        let (runtime, archive) = (self.survey.runtime.as_ref(), self.survey.archive.as_ref());
+        let runtime = self.survey.runtime.as_ref();
         let import = self.session.zip(runtime).map(|(session, runtime)| (session.clone(), runtime.wanted.clone()));
-        let kept = self.survey.plan.files.iter().filter(|file| file.action == FileAction::Keep);
-        let in_archive = archive.into_iter().flat_map(FolderArchive::reads).map(|(digest, _)| digest);
-        let skip = kept.map(|file| file.file.digest).chain(in_archive).collect();
-        let sweep = Sweep::new(self.source.clone(), import, staged, skip, Arc::clone(progress));
+        let filled = archive.cloned().zip(self.survey.archived.clone());
+        let sweep = Sweep::new(self.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
         let swept = sweep.run(*jobs, interrupt).await?;
-        let written = match archive.filter(|archive| archive.present.is_none()) {
-            Some(archive) => {
-                progress.add_total(archive.reads().map(|(_, size)| size).sum());
-                let write = || archive.write(self.source, progress, || interrupt.is_set());
-                Some(tokio::task::block_in_place(write)?)
-            }
-            None => None,
-        };
-        let (Some(session), Some(runtime)) = (self.session, runtime) else { return Ok((swept, 0, written)) };
+        if let Some(archive) = archive {
+            let (archive, interrupt) = (Arc::clone(archive), interrupt.clone());
+            let written = blocking(move || archive.finish(&interrupt)).await?;
+            return Ok((swept, 0, Some(written)));
+        }
+        let (Some(session), Some(runtime)) = (self.session, runtime) else { return Ok((swept, 0, None)) };
         let unpacked = tokio::select! {
             unpacked = session.unpack(runtime.unpacks.clone(), *jobs) => unpacked?,
             () = interrupt.wait() => return Err(ApplyError::Interrupted),
         };
-        Ok((swept, unpacked, written))
+        Ok((swept, unpacked, None))
     }
 
     /// Everything that changes the host. It is short, and an interrupt that comes now is seen after it. With an error come
     /// the files that could not be put back.
     async fn change(
         &self,
-        ready: Ready<'_>,
-        mut receipt: Receipt,
+        changes: Changes,
+        receipt: &Receipt,
         undo: &mut Vec<NameUndo>,
     ) -> Result<(PathBuf, usize, Option<String>), (ApplyError, Vec<String>)> {
-        let named = if self.options.interrupt.is_set() { Err(ApplyError::Interrupted) } else { self.name(undo).await };
-        let named = match named {
+        if self.options.interrupt.is_set() {
+            changes.discard();
+            return Err((ApplyError::Interrupted, Vec::new()));
+        }
+        let named = match self.name(undo).await {
             Ok(named) => named,
             Err(error) => {
-                ready.discard();
+                changes.discard();
                 return Err((error, Vec::new()));
             }
         };
-        let described_all = |left: &[PathError]| left.iter().map(described).collect::<Vec<_>>();
-        let Ready { files, made, archive } = ready;
-        let files = match staging::commit(files, made) {
-            Ok(files) => files,
-            Err(error) => {
-                archive.into_iter().for_each(WrittenArchive::discard);
-                return Err((error.source.into(), described_all(&error.left)));
-            }
+        let committed = match staging::commit(changes.files, changes.archive, changes.made) {
+            Ok(committed) => committed,
+            Err(error) => return Err((error.source.into(), error.left.iter().map(described).collect())),
         };
-        let archive = match archive.map(WrittenArchive::commit).transpose() {
-            Ok(committed) => committed.map(|(record, archive)| {
-                receipt.runtime = record;
-                archive
-            }),
-            Err(error) => {
-                let mut left = error.left;
-                left.extend(files.undo());
-                return Err((error.source.into(), described_all(&left)));
-            }
-        };
-        match receipt::write(&self.survey.target.root, &receipt) {
-            Ok(path) => {
-                let forgotten = files.finish().and(archive.map_or(Ok(()), CommittedArchive::finish));
-                Ok((path, named, forgotten.err().map(|error| described(&error))))
-            }
-            Err(error) => {
-                let mut left = archive.map(CommittedArchive::undo).unwrap_or_default();
-                left.extend(files.undo());
-                Err((error, described_all(&left)))
-            }
+        match receipt::write(&self.survey.target.root, receipt) {
+            Ok(path) => Ok((path, named, committed.finish().err().map(|error| described(&error)))),
+            Err(error) => Err((error, committed.undo().iter().map(described).collect())),
         }
     }
 
@@ -252,8 +254,24 @@ impl Job<'_> {
     }
 }
 
+/// What waits for its name.
+struct Changes {
+    files: Vec<StagedFile>,
+    archive: Option<StagedArchive>,
+    made: MadeFolders,
+}
+
+impl Changes {
+    /// Removes all of it.
+    fn discard(self) {
+        drop(self.files);
+        self.archive.iter().for_each(|staged| staged.archive.discard());
+        self.made.remove();
+    }
+}
+
 fn warnings(survey: &Survey) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
     {

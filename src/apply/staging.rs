@@ -5,7 +5,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::archive::Archive;
 use super::files::{Found, TargetFile};
 use crate::io::{AtPath, AtomicFile, PathError, remove_leftovers, sync_dir};
 
@@ -48,7 +50,7 @@ pub(super) fn stage<'a>(
 }
 
 fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<StagedFile, PathError> {
-    made.0.extend(missing_folders(&file.target));
+    made.note_missing(&file.target);
     let writer = AtomicFile::create(&file.target, file.mode)?;
     if let Some((uid, gid)) = file.owner {
         writer.set_owner(uid, gid)?;
@@ -56,31 +58,23 @@ fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<St
     Ok(StagedFile { file: file.clone(), writer, replaces })
 }
 
-/// Folders above `target` that are not there, the highest first.
-fn missing_folders(target: &Path) -> Vec<PathBuf> {
-    let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
-    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    missing.reverse();
-    missing
-}
-
-/// Makes the folders above `target` that are not there.
-///
-/// # Errors
-/// Where one cannot be made.
-pub(super) fn make_folders(target: &Path) -> Result<MadeFolders, PathError> {
-    let mut made = MadeFolders::default();
-    for folder in missing_folders(target) {
-        if let Err(error) = fs::create_dir(&folder).at("create the folder", &folder) {
-            made.remove();
-            return Err(error);
-        }
-        made.0.push(folder);
-    }
-    Ok(made)
-}
-
 impl MadeFolders {
+    /// Makes the folders on the way to `target`.
+    ///
+    /// # Errors
+    /// Where one cannot be made.
+    pub(super) fn make_for(&mut self, target: &Path) -> Result<(), PathError> {
+        self.note_missing(target);
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).at("create the folder", parent)
+    }
+
+    fn note_missing(&mut self, target: &Path) {
+        let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
+        let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        self.0.extend(missing.into_iter().rev());
+    }
+
     /// Removes the folders again, as far as they are empty: what somebody else has put there stays.
     pub(super) fn remove(self) {
         for folder in self.0.into_iter().rev() {
@@ -101,8 +95,8 @@ pub(super) struct Committed {
 #[derive(Debug)]
 struct Done {
     target: PathBuf,
-    /// What it replaced.
-    backup: Option<Backup>,
+    /// Where what it replaced is.
+    backup: Option<PathBuf>,
     /// Of the new file.
     inode: (u64, u64),
 }
@@ -117,30 +111,68 @@ pub(super) struct CommitError {
     pub left: Vec<PathError>,
 }
 
+/// An archive that is complete and waits for its name.
+#[derive(Debug)]
+pub(super) struct StagedArchive {
+    /// Where it goes.
+    pub target: PathBuf,
+    /// What it is.
+    pub archive: Arc<Archive>,
+    /// Whether something is there.
+    pub replaces: bool,
+}
+
 /// Gives all files their names. What they replace is kept beside them until [`Committed::finish`].
 ///
 /// # Errors
 /// The first failure; the files before it have been put back.
-pub(super) fn commit(staged: Vec<StagedFile>, made: MadeFolders) -> Result<Committed, CommitError> {
+pub(super) fn commit(
+    staged: Vec<StagedFile>,
+    archive: Option<StagedArchive>,
+    made: MadeFolders,
+) -> Result<Committed, CommitError> {
     let mut committed = Committed { done: Vec::new(), made };
     let mut staged = staged.into_iter();
     while let Some(file) = staged.next() {
         if let Err(source) = committed.add(file) {
             // Before their folders, which are to be empty.
             drop(staged);
+            archive.iter().for_each(|staged| staged.archive.discard());
             return Err(CommitError { source, left: committed.undo() });
         }
+    }
+    // Last, because a distribution that runs may import it the moment it appears.
+    if let Some(StagedArchive { target, archive, replaces }) = archive
+        && let Err(source) =
+            archive.inode().and_then(|inode| committed.replace(target, replaces, inode, || archive.name()))
+    {
+        archive.discard();
+        return Err(CommitError { source, left: committed.undo() });
     }
     Ok(committed)
 }
 
 impl Committed {
     fn add(&mut self, staged: StagedFile) -> Result<(), PathError> {
-        let target = staged.file.target;
-        let backup = if staged.replaces { Backup::of(&target)? } else { None };
+        let inode = staged.writer.inode()?;
+        self.replace(staged.file.target, staged.replaces, inode, || staged.writer.commit())
+    }
+
+    fn replace(
+        &mut self,
+        target: PathBuf,
+        replaces: bool,
+        inode: (u64, u64),
+        name: impl FnOnce() -> Result<(), PathError>,
+    ) -> Result<(), PathError> {
+        let backup = replaces.then(|| backup_of(&target));
+        if let Some(backup) = &backup {
+            remove_if_there(backup)?;
+            fs::hard_link(&target, backup).at("keep the old file as", backup)?;
+        }
         // Before the commit, since that may fail after the rename.
-        self.done.push(Done { target, backup, inode: staged.writer.inode()? });
-        staged.writer.commit()
+        self.done.push(Done { target, backup, inode });
+        name()
     }
 
     /// Puts everything back. Returns what could not be.
@@ -148,7 +180,10 @@ impl Committed {
         let mut left = Vec::new();
         for Done { target, backup, inode } in self.done.into_iter().rev() {
             let restored = match backup {
-                Some(backup) => backup.restore(),
+                // Where the new name was never given, both are the old file, and the rename leaves both.
+                Some(backup) => {
+                    fs::rename(&backup, &target).at("put back", &target).and_then(|()| remove_if_there(&backup))
+                }
                 // What stands there may be somebody else's, and the reason why the new name could not be given.
                 None if is_inode(&target, inode) => remove_if_there(&target),
                 None => Ok(()),
@@ -165,7 +200,7 @@ impl Committed {
     /// # Errors
     /// The first old file that cannot be removed.
     pub(super) fn finish(self) -> Result<(), PathError> {
-        self.done.into_iter().filter_map(|done| done.backup).try_for_each(Backup::forget)
+        self.done.iter().filter_map(|done| done.backup.as_ref()).try_for_each(|backup| remove_if_there(backup))
     }
 }
 
@@ -173,50 +208,9 @@ impl Committed {
 ///
 /// # Errors
 /// Where it is there and cannot be removed.
-pub(super) fn clean(file: &TargetFile) -> Result<(), PathError> {
-    remove_leftovers(&file.target)?;
-    remove_if_there(&backup_of(&file.target))
-}
-
-/// What a file replaces, kept beside it.
-#[derive(Debug)]
-pub(super) struct Backup {
-    target: PathBuf,
-    backup: PathBuf,
-}
-
-impl Backup {
-    /// Keeps what is at `target` now, where something is.
-    ///
-    /// # Errors
-    /// Where it cannot be kept.
-    pub(super) fn of(target: &Path) -> Result<Option<Self>, PathError> {
-        if fs::symlink_metadata(target).is_err() {
-            return Ok(None);
-        }
-        let backup = backup_of(target);
-        remove_if_there(&backup)?;
-        fs::hard_link(target, &backup).at("keep the old file as", &backup)?;
-        Ok(Some(Self { target: target.to_owned(), backup }))
-    }
-
-    /// Puts it back.
-    ///
-    /// # Errors
-    /// Where it cannot be put back.
-    pub(super) fn restore(self) -> Result<(), PathError> {
-        // Where the new name was never given, both are the old file, and the rename leaves both.
-        fs::rename(&self.backup, &self.target).at("put back", &self.target)?;
-        remove_if_there(&self.backup)
-    }
-
-    /// Gives it up.
-    ///
-    /// # Errors
-    /// Where it cannot be removed.
-    pub(super) fn forget(self) -> Result<(), PathError> {
-        remove_if_there(&self.backup)
-    }
+pub(super) fn clean(target: &Path) -> Result<(), PathError> {
+    remove_leftovers(target)?;
+    remove_if_there(&backup_of(target))
 }
 
 fn backup_of(target: &Path) -> PathBuf {
@@ -229,7 +223,7 @@ fn is_inode(path: &Path, (device, inode): (u64, u64)) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
 }
 
-pub(super) fn remove_if_there(path: &Path) -> Result<(), PathError> {
+fn remove_if_there(path: &Path) -> Result<(), PathError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
         _ => Ok(()),

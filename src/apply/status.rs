@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::ApplyError;
 use super::containerd::Client;
-use super::files::{FileError, FileKind, Found, TargetFile};
-use super::receipt::{Receipt, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use super::files::{FileError, FileKind, Found, TargetFile, look_at};
+use super::image_folder;
+use super::receipt::{Receipt, ReceiptArchive, ReceiptFile, ReceiptImage, ReceiptRuntime};
 use crate::host::Root;
 
 /// Something that is not as it was installed.
@@ -29,23 +30,14 @@ pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Differenc
     for file in &receipt.files {
         differences.extend(file_difference(file, root)?);
     }
+    if let Some(archive) = receipt.archive() {
+        differences.extend(archive_difference(archive, root)?);
+    }
     if let ReceiptRuntime::Containerd { address, namespace, .. } = &receipt.runtime {
         let client = Client::connect(address, namespace).await?;
         for image in &receipt.images {
             differences.extend(image_differences(image, &client).await?);
         }
-    }
-    if let ReceiptRuntime::ImageFolder { path, digest, size } = &receipt.runtime {
-        let archive = ReceiptFile {
-            path: path.clone(),
-            digest: *digest,
-            size: *size,
-            mode: format!("{:04o}", super::image_folder::MODE),
-            owner: None,
-            pack: "(images)".to_owned(),
-            kind: "archive".to_owned(),
-        };
-        differences.extend(file_difference(&archive, root)?);
     }
     Ok(differences)
 }
@@ -82,6 +74,19 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
         None => format!("{}, mode {}", file.digest, file.mode),
     };
     Ok(Some(Difference { what: file.path.clone(), expected, found }))
+}
+
+fn archive_difference(archive: &ReceiptArchive, root: &Root) -> Result<Option<Difference>, ApplyError> {
+    let found = match look_at(&image_folder::resolve(&archive.path, root)?, archive.size) {
+        Err(FileError::InTheWay(_)) => "not a file",
+        Err(error) => return Err(error.into()),
+        Ok(found) if archive.is(&found) => return Ok(None),
+        Ok(Found::Absent) => "absent",
+        Ok(Found::Link) => "a symbolic link",
+        Ok(Found::Regular { .. }) => "other content",
+    };
+    let (what, expected) = (archive.path.clone(), archive.digest.to_string());
+    Ok(Some(Difference { what, expected, found: found.to_owned() }))
 }
 
 async fn image_differences(image: &ReceiptImage, client: &Client) -> Result<Vec<Difference>, ApplyError> {

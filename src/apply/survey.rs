@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ApplyError;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::files::{Found, TargetFile, targets};
-use super::image_folder::FolderArchive;
+use super::image_folder::{self, ImageFolder};
 use super::plan::HostPlan;
 use super::source::Source;
 use crate::bundle::{BundledManifest, Contents};
@@ -30,8 +30,6 @@ pub struct Target {
 pub enum TargetRuntime {
     /// Nowhere: images are checked and left in the bundle.
     None,
-    /// Into an archive in this folder of the root, from which a Kubernetes distribution imports when it starts.
-    ImageFolder(String),
     /// Into a containerd.
     Containerd {
         /// Its socket.
@@ -41,6 +39,8 @@ pub enum TargetRuntime {
         /// Whether layers are unpacked, so that the first start of a container need not.
         unpack: bool,
     },
+    /// Into the folder that a Kubernetes distribution imports from when it starts.
+    Folder(ImageFolder),
 }
 
 /// What a bundle wants, and what the host has of it.
@@ -48,7 +48,8 @@ pub enum TargetRuntime {
 pub struct Survey {
     pub(super) target: Target,
     pub(super) runtime: Option<RuntimeSurvey>,
-    pub(super) archive: Option<FolderArchive>,
+    /// What goes into an archive.
+    pub(super) archived: Option<Arc<Wanted>>,
     /// What apply would change.
     pub plan: HostPlan,
 }
@@ -69,31 +70,24 @@ pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Re
     super::receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
     let files = targets(contents, &target.root, &target.platform)?;
-    let files = tokio::task::spawn_blocking(move || look(files)).await;
-    let files = files.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-    let (address, namespace, unpack) = match &target.runtime {
-        TargetRuntime::None => {
-            let plan = HostPlan::new(files, None);
-            return Ok(Survey { target: target.clone(), runtime: None, archive: None, plan });
-        }
-        TargetRuntime::ImageFolder(folder) => {
-            let archive = FolderArchive::new(contents, source, &target.root, &target.platform, folder)?;
-            let mut plan = HostPlan::new(files, None);
-            plan.add_archive(&archive.wanted, archive.present.is_some());
-            return Ok(Survey { target: target.clone(), runtime: None, archive: Some(archive), plan });
-        }
-        TargetRuntime::Containerd { address, namespace, unpack } => (address, namespace, *unpack),
+    if let TargetRuntime::Folder(folder) = target.runtime {
+        return survey_folder(contents, files, folder, target).await;
+    }
+    let files = blocking(move || look(files)).await?;
+    let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
+        let plan = HostPlan::new(files, None);
+        return Ok(Survey { target: target.clone(), runtime: None, archived: None, plan });
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
     let version = client.version().await?;
     let (unpacks, tops) =
-        if unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
+        if *unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
     let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { target: target.clone(), runtime, archive: None, plan })
+    Ok(Survey { target: target.clone(), runtime, archived: None, plan })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
@@ -102,6 +96,27 @@ fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
         (Some(needs), Some(this)) if *needs > this => Err(ApplyError::Installer { needs: needs.to_string() }),
         _ => Ok(()),
     }
+}
+
+async fn survey_folder(
+    contents: &Contents,
+    files: Vec<TargetFile>,
+    folder: ImageFolder,
+    target: &Target,
+) -> Result<Survey, ApplyError> {
+    let wanted = Arc::new(image_folder::wanted(contents, &target.platform)?);
+    let (contents, images, root) = (contents.clone(), Arc::clone(&wanted), target.root.clone());
+    let plan = blocking(move || {
+        let (archive, older) = image_folder::look(&contents, &images, &files, folder, &root)?;
+        Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive, older))
+    });
+    Ok(Survey { target: target.clone(), runtime: None, archived: Some(wanted), plan: plan.await? })
+}
+
+/// Runs what reads files on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn look(files: Vec<TargetFile>) -> Result<Vec<(TargetFile, Found)>, ApplyError> {

@@ -1,27 +1,26 @@
 //! One pass over a bundle, in file order: every blob is read at most once, on its way to containerd, into the files that
-//! want it, both, or nowhere but through the check.
+//! want it, into an archive of images, or nowhere but through the check.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tonic::Code;
 
+use super::archive::{Archive, PutError};
 use super::containerd::{ContainerdError, Ingest, Opened, Session, Wanted, WantedBlob};
+use super::feed::{Feed, PassError};
 use super::source::{BlobReader, Source};
 use super::staging::StagedFile;
 use super::{ApplyError, Interrupt};
-use crate::io::{AtPath, PathError};
 use crate::oci::Digest;
 use crate::progress::Progress;
 
-/// How much is read, hashed and sent at once. Far below containerd's limit of 16 MiB for a message.
-const CHUNK: usize = 1 << 20;
 /// How long a pass that is given up waits for its tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Sweep {
     source: Source,
     import: Option<(Arc<Session>, Arc<Wanted>)>,
+    archive: Option<(Arc<Archive>, Arc<Wanted>)>,
     /// Files that wait for their content.
     waiting: Mutex<HashMap<Digest, Vec<StagedFile>>>,
     /// Files that have it.
@@ -73,6 +73,7 @@ impl Sweep {
     pub(super) fn new(
         source: Source,
         import: Option<(Arc<Session>, Arc<Wanted>)>,
+        archive: Option<(Arc<Archive>, Arc<Wanted>)>,
         staged: Vec<StagedFile>,
         skip: BTreeSet<Digest>,
         progress: Arc<Progress>,
@@ -82,7 +83,7 @@ impl Sweep {
             waiting.entry(file.file.digest).or_default().push(file);
         }
         let (waiting, complete) = (Mutex::new(waiting), Mutex::default());
-        Self { source, import, waiting, complete, skip, progress, stop: AtomicBool::new(false) }
+        Self { source, import, archive, waiting, complete, skip, progress, stop: AtomicBool::new(false) }
     }
 
     /// Reads everything, `jobs` blobs at once. After a failure no file of it is left.
@@ -115,16 +116,20 @@ impl Sweep {
         tasks: &mut JoinSet<Result<Done, ApplyError>>,
         swept: &mut Swept,
     ) -> Result<(), ApplyError> {
-        let room = Arc::new(Semaphore::new(jobs));
+        let (room, tail) = (Arc::new(Semaphore::new(jobs)), Arc::new(Semaphore::new(1)));
         for &(digest, size) in self.source.blobs() {
             // Places are given in file order, so the medium is read forward.
             let place = Arc::clone(&room).acquire_owned().await;
+            let turn = match self.archive_wanting(&digest).filter(|archive| archive.wants_in_turn(&digest)) {
+                Some(_) => Some(Arc::clone(&tail).acquire_owned().await),
+                None => None,
+            };
             while let Some(done) = tasks.try_join_next() {
                 swept.count(joined(done)?);
             }
             let sweep = Arc::clone(self);
             tasks.spawn(async move {
-                let _place = place;
+                let _places = (place, turn);
                 sweep.blob(digest, size).await
             });
         }
@@ -139,7 +144,8 @@ impl Sweep {
         let there: BTreeSet<Digest> = self.source.blobs().iter().map(|(digest, _)| *digest).collect();
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = self.import.iter().flat_map(|(_, wanted)| wanted.blobs.keys());
-        match wanted.chain(waiting.keys()).find(|digest| !there.contains(digest)) {
+        let archived = self.archive.iter().flat_map(|(archive, _)| archive.needs());
+        match wanted.chain(archived).chain(waiting.keys()).find(|digest| !there.contains(digest)) {
             None => Ok(()),
             Some(digest) => {
                 let source = io::Error::new(io::ErrorKind::InvalidData, "the bundle does not have it");
@@ -152,7 +158,7 @@ impl Sweep {
         let files = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest).unwrap_or_default();
         let wanted = self.import.as_ref().and_then(|(session, wanted)| Some((session, wanted.blobs.get(&digest)?)));
         let Some((session, blob)) = wanted else {
-            if files.is_empty() && self.skip.contains(&digest) {
+            if files.is_empty() && self.skip.contains(&digest) && self.archive_wanting(&digest).is_none() {
                 self.progress.advance(size);
             } else {
                 self.pass(digest, None, files, None, 0).await?;
@@ -238,7 +244,14 @@ impl Sweep {
                 Some(raw) => Box::new(Cursor::new(raw)),
                 None => sweep.source.open(&digest).map_err(PassError::Read)?,
             };
-            sweep.pump(reader, &mut files, chunks.as_ref(), from)?;
+            let mut feed = Feed::new(reader, &mut files, &sweep.progress, &sweep.stop);
+            match sweep.archive_wanting(&digest) {
+                None => sweep.pump(&mut feed, chunks.as_ref(), from)?,
+                Some(archive) => archive.put(&digest, &mut feed).map_err(|error| match error {
+                    PutError::Read(error) => feed.failure.take().unwrap_or(PassError::Read(error)),
+                    PutError::Write(error) => PassError::Write(error),
+                })?,
+            }
             for file in &files {
                 file.writer.sync()?;
             }
@@ -253,29 +266,16 @@ impl Sweep {
         }
     }
 
-    fn pump(
-        &self,
-        mut reader: BlobReader,
-        files: &mut [StagedFile],
-        chunks: Option<&mpsc::Sender<Bytes>>,
-        from: u64,
-    ) -> Result<(), PassError> {
+    fn pump(&self, feed: &mut Feed<'_>, chunks: Option<&mpsc::Sender<Bytes>>, from: u64) -> Result<(), PassError> {
         let mut position = 0;
         loop {
-            let chunk = read_chunk(&mut reader).map_err(PassError::Read)?;
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(PassError::Stopped);
-            }
+            let chunk = feed.next()?;
             if chunk.is_empty() {
                 return Ok(());
-            }
-            for file in &mut *files {
-                file.writer.write_all(&chunk).at("write", &file.file.target)?;
             }
             let length = chunk.len() as u64;
             let new = chunk.slice(from.saturating_sub(position).min(length) as usize..);
             position += length;
-            self.progress.advance(length);
             if let Some(chunks) = chunks
                 && !new.is_empty()
                 && chunks.blocking_send(new).is_err()
@@ -285,27 +285,15 @@ impl Sweep {
         }
     }
 
-    fn blame(&self, digest: Digest, source: io::Error) -> ApplyError {
-        let needed_by = match &self.import {
-            Some((_, wanted)) => wanted.needed_by(&digest),
-            None => Vec::new(),
-        };
-        ApplyError::Blob { digest, needed_by, source }
+    fn archive_wanting(&self, digest: &Digest) -> Option<&Archive> {
+        self.archive.as_ref().map(|(archive, _)| &**archive).filter(|archive| archive.wants(digest))
     }
-}
 
-/// Why a pass over one blob ended early.
-#[derive(Debug)]
-enum PassError {
-    Read(io::Error),
-    Write(PathError),
-    /// Somebody else failed, and the whole pass is given up.
-    Stopped,
-}
-
-impl From<PathError> for PassError {
-    fn from(error: PathError) -> Self {
-        Self::Write(error)
+    fn blame(&self, digest: Digest, source: io::Error) -> ApplyError {
+        let wanted = self.import.as_ref().map(|(_, wanted)| wanted);
+        let wanted = wanted.or(self.archive.as_ref().map(|(_, wanted)| wanted));
+        let needed_by = wanted.map(|wanted| wanted.needed_by(&digest)).unwrap_or_default();
+        ApplyError::Blob { digest, needed_by, source }
     }
 }
 
@@ -320,23 +308,6 @@ impl Swept {
             Done::Read => {}
         }
     }
-}
-
-/// Fills a chunk as far as there is something to read, and sees the end, so that the check has happened before the last
-/// chunk is handed on where it fits in one.
-fn read_chunk(reader: &mut BlobReader) -> io::Result<Bytes> {
-    let mut chunk = BytesMut::zeroed(CHUNK);
-    let mut filled = 0;
-    while filled < CHUNK {
-        match reader.read(&mut chunk[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    chunk.truncate(filled);
-    Ok(chunk.freeze())
 }
 
 /// A task's result; a task's panic is this task's.

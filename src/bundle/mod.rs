@@ -22,7 +22,7 @@ pub use head::{BlobEntry, Bundle};
 pub use plan::{BundlePlan, Regions, StoredPlace, TailPlace};
 pub use reader::FrameReader;
 pub use tail::{TailBlob, TailError, TailWriter};
-pub use writer::{CHUNK_DATA, PartialBundle, StoredBlob, WriteError};
+pub use writer::{CHUNK_DATA, PartialBundle, StoredBlob, WriteError, partial_path};
 
 /// The format that this Carrack writes, and the highest that it reads.
 pub const FORMAT: u32 = 1;

@@ -17,33 +17,40 @@ use crate::oci::Digester;
 const MAX_PARALLEL: usize = 4;
 
 /// See the module. Blobs are put in the plan's order, all of them.
-pub struct TailWriter<'a> {
+pub struct TailWriter {
     file: Arc<File>,
     partial: PathBuf,
-    blobs: std::slice::Iter<'a, TailPlace>,
+    blobs: std::vec::IntoIter<TailPlace>,
     level: i32,
     offset: u64,
     frames: Vec<(u32, u32)>,
 }
 
 /// A blob of the tail that is being written; see [`TailWriter::next`].
-pub struct TailBlob<'w, 'a> {
-    writer: &'w mut TailWriter<'a>,
-    place: &'a TailPlace,
+pub struct TailBlob<'w> {
+    writer: &'w mut TailWriter,
+    place: TailPlace,
     position: u64,
     digester: Digester,
 }
 
-impl<'a> TailWriter<'a> {
-    pub(super) fn new(file: Arc<File>, partial: PathBuf, plan: &'a BundlePlan, level: i32) -> Self {
-        Self { file, partial, blobs: plan.tail.iter(), level, offset: plan.tail_offset, frames: Vec::new() }
+impl TailWriter {
+    pub(super) fn new(file: Arc<File>, partial: PathBuf, plan: &BundlePlan, level: i32) -> Self {
+        Self {
+            file,
+            partial,
+            blobs: plan.tail.clone().into_iter(),
+            level,
+            offset: plan.tail_offset,
+            frames: Vec::new(),
+        }
     }
 
     /// Begins the next blob of the plan, taking over what an interrupted build wrote of it.
     ///
     /// # Errors
     /// Where the disk fails.
-    pub fn next_blob(&mut self) -> Result<Option<TailBlob<'_, 'a>>, PathError> {
+    pub fn next_blob(&mut self) -> Result<Option<TailBlob<'_>>, PathError> {
         let Some(place) = self.blobs.next() else { return Ok(None) };
         let Gap { encoded, data } = &place.gap;
         self.append(encoded, *data)?;
@@ -69,10 +76,10 @@ impl<'a> TailWriter<'a> {
     }
 }
 
-impl TailBlob<'_, '_> {
+impl TailBlob<'_> {
     /// The blob's place in the plan.
     pub fn place(&self) -> &TailPlace {
-        self.place
+        &self.place
     }
 
     /// Data bytes that are there already; [`TailBlob::put`] wants what follows them.

@@ -45,9 +45,7 @@ impl PartialBundle {
     /// # Errors
     /// Where the file cannot be made, locked, read or written, or its disk has no room for the whole bundle.
     pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(".partial");
-        let partial = target.with_file_name(name);
+        let partial = partial_path(target);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
         let file = file.at("create", &partial)?;
         let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
@@ -110,7 +108,7 @@ impl PartialBundle {
     }
 
     /// Where the blobs of the tail are to be streamed to, one after another.
-    pub fn tail<'a>(&self, plan: &'a BundlePlan, level: i32) -> TailWriter<'a> {
+    pub fn tail(&self, plan: &BundlePlan, level: i32) -> TailWriter {
         TailWriter::new(Arc::clone(&self.file), self.partial.clone(), plan, level)
     }
 
@@ -120,6 +118,16 @@ impl PartialBundle {
     /// # Errors
     /// Where writing, syncing or renaming fails; then `TARGET` is what it was.
     pub fn commit(self, plan: &BundlePlan, tail: &[(u32, u32)]) -> Result<u64, PathError> {
+        let length = self.finish(plan, tail)?;
+        self.rename()?;
+        Ok(length)
+    }
+
+    /// Ends the file and syncs it, without giving it its name yet. Returns its length in bytes.
+    ///
+    /// # Errors
+    /// Where writing or syncing fails.
+    pub fn finish(&self, plan: &BundlePlan, tail: &[(u32, u32)]) -> Result<u64, PathError> {
         let mut frames = plan.frames.clone();
         frames.extend(tail);
         let end_offset = frames.iter().map(|(length, _)| u64::from(*length)).sum();
@@ -130,10 +138,29 @@ impl PartialBundle {
         let length = end_offset + end.len() as u64;
         self.file.set_len(length).at("set the length of", &self.partial)?;
         self.file.sync_all().at("sync", &self.partial)?;
-        std::fs::rename(&self.partial, &self.target).at("rename to", &self.target)?;
-        sync_dir(self.target.parent().unwrap_or(Path::new(".")))?;
         Ok(length)
     }
+
+    /// Gives a finished file its name, replacing what had it.
+    ///
+    /// # Errors
+    /// Where the file cannot be renamed, or the new name not be made durable.
+    pub fn rename(&self) -> Result<(), PathError> {
+        std::fs::rename(&self.partial, &self.target).at("rename to", &self.target)?;
+        sync_dir(self.target.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// The file under its provisional name.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// The provisional name of `target`, which it bears until it is whole.
+pub fn partial_path(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    target.with_file_name(name)
 }
 
 fn begins_with(file: &File, head: &[u8]) -> bool {

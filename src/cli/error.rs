@@ -263,6 +263,8 @@ fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
     match error {
         ApplyError::Wanted(_) | ApplyError::Busy(_) => Kind::NotReady,
         ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
+        // For want of memory, or a mistake of ours.
+        ApplyError::Compose(_) => Kind::Bug,
         ApplyError::File(FileError::Name(_)) => Kind::Integrity,
         ApplyError::File(_) => Kind::NotReady,
         ApplyError::Containerd(error) => match error {

@@ -131,7 +131,7 @@ impl Transfer<'_> {
         Ok(tail.finish())
     }
 
-    fn tail_blob(&self, blob: TailBlob<'_, '_>, state: &State) -> Result<(), FetchError> {
+    fn tail_blob(&self, blob: TailBlob<'_>, state: &State) -> Result<(), FetchError> {
         let (digest, size, position) = (blob.place().digest, blob.place().size, blob.position());
         let source = self.source(&digest);
         let _in_flight = self.progress.begin(&source.label(&digest));

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
-use carrack::apply::{ApplyError, TargetRuntime};
+use carrack::apply::{ApplyError, ImageFolder, TargetRuntime};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex};
 
@@ -87,7 +87,7 @@ async fn hostile_names_are_refused() {
 async fn an_image_folder_gets_an_archive() {
     const FOLDER: &str = "/var/lib/rancher/k3s/agent/images";
     let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
-    let runtime = TargetRuntime::ImageFolder(FOLDER.to_owned());
+    let runtime = TargetRuntime::Folder(ImageFolder::K3s);
     let first = install_to(&bundle, folder.path(), runtime.clone()).await.unwrap();
     assert!(first.receipt.is_some());
     let installed = tree(folder.path());
@@ -115,7 +115,12 @@ async fn an_image_folder_gets_an_archive() {
             assert!(index.manifests.iter().all(|one| !one.media_type.contains("index")), "{index:?}");
         }
     }
-    assert_eq!(names, ["quay.io/lab/one:1", "docker.io/lab/two:2", "quay.io/lab/noise:1"]);
+    let by_tag: Vec<&String> = names.iter().filter(|name| !name.contains('@')).collect();
+    assert_eq!(by_tag, ["quay.io/lab/one:1", "docker.io/lab/two:2", "quay.io/lab/noise:1"]);
+    // What the CRI plugin finds by digest is a name with that digest.
+    for image in &bundle.contents.images {
+        assert!(names.contains(&image.reference.pinned(image.target.digest).to_string()), "{names:?}");
+    }
 
     let again = install_to(&bundle, folder.path(), runtime.clone()).await.unwrap();
     assert_eq!((again.receipt, tree(folder.path())), (None, installed));
@@ -133,7 +138,7 @@ async fn an_image_folder_gets_an_archive() {
 async fn a_damaged_bundle_leaves_no_archive() {
     let (mut bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
     bundle.damage();
-    let runtime = TargetRuntime::ImageFolder("/images".to_owned());
+    let runtime = TargetRuntime::Folder(ImageFolder::K3s);
     let error = install_to(&bundle, folder.path(), runtime).await.unwrap_err();
     assert!(matches!(&error, ApplyError::Blob { needed_by, .. } if needed_by == &["quay.io/lab/noise:1"]), "{error:?}");
     assert_eq!(tree(folder.path()), Vec::<String>::new());

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{plan, preflight, target};
+use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{Interrupt, Interrupter, Options, Outcome, apply, survey};
 use crate::cli::ui::bytes;
 use crate::cli::{CliError, Kind, Ui};
@@ -43,8 +44,7 @@ struct Report {
     changed: bool,
     receipt: Option<PathBuf>,
     imported: Imported,
-    /// What was written into an image folder.
-    archive: Option<PathBuf>,
+    archive: Option<ReceiptArchive>,
     plan: plan::Report,
     warnings: Vec<String>,
 }
@@ -101,8 +101,9 @@ fn report(outcome: Outcome, plan: plan::Report, ui: &Ui) -> Result<(), CliError>
         return Ok(());
     };
     ui.data(&receipt.display().to_string());
-    if let Some(archive) = archive {
-        ui.status(&format!("images are in {}, and are imported when the distribution starts", archive.display()));
+    if let Some(ReceiptArchive { path, size, .. }) = archive {
+        ui.status(&format!("installed: images in {path} ({}), imported when the distribution starts", bytes(size)));
+        return Ok(());
     }
     ui.status(&format!(
         "installed: {blobs} blobs ({}) imported, {present} present, {unpacked} layers unpacked, {named} image names set",

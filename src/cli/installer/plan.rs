@@ -32,6 +32,16 @@ pub(super) struct Report {
     changes: bool,
     files: Vec<FileReport>,
     images: Vec<ImageReport>,
+    archive: Option<ArchiveReport>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArchiveReport {
+    path: String,
+    action: &'static str,
+    image_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -72,6 +82,7 @@ pub(super) fn show(plan: &HostPlan, contents: &Contents, ui: &Ui) -> Result<(), 
         return ui.json(&Report::new(plan, contents));
     }
     let lines = lines(plan);
+    plan.warnings().iter().for_each(|warning| ui.warn(warning));
     if !lines.is_empty() {
         ui.data(&lines.join("\n"));
     }
@@ -89,7 +100,11 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         let action = image_word(image.action);
         format!("{action:7} image    {} ({} missing)", image.reference, bytes(image.missing_bytes))
     });
-    files.chain(images).collect()
+    let archive = plan.archive.iter().filter(|archive| archive.action != FileAction::Keep).map(|archive| {
+        let action = file_word(archive.action);
+        format!("{action:7} archive  {} (images of {})", archive.path, bytes(archive.size))
+    });
+    files.chain(images).chain(archive).collect()
 }
 
 /// All of it in a line.
@@ -123,6 +138,12 @@ impl Report {
             changes: !plan.is_empty(),
             files: plan.files.iter().map(FileReport::new).collect(),
             images: plan.images.iter().map(ImageReport::new).collect(),
+            archive: plan.archive.as_ref().map(|archive| ArchiveReport {
+                path: archive.path.clone(),
+                action: file_word(archive.action),
+                image_bytes: archive.size,
+            }),
+            warnings: plan.warnings(),
         }
     }
 }

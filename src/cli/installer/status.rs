@@ -62,5 +62,6 @@ fn text(receipt: &Receipt) -> String {
     ];
     lines.extend(receipt.files.iter().map(|file| format!("{:8} {} {}", file.kind, file.digest, file.path)));
     lines.extend(receipt.images.iter().map(|image| format!("image    {} {}", image.target, image.reference)));
+    lines.extend(receipt.archive().map(|archive| format!("archive  {} {}", archive.digest, archive.path)));
     lines.join("\n")
 }

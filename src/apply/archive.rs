@@ -1,0 +1,250 @@
+//! Writing an archive of images: an OCI layout that every importer understands, filled in the one pass over the bundle.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::containerd::WantedImage;
+use super::files::hash;
+use super::image_folder::MODE;
+use super::plan::PlannedArchive;
+use super::receipt::ReceiptArchive;
+use super::source::Source;
+use super::{ApplyError, Interrupt};
+use crate::bundle::{
+    BundlePlan, FolderImage, ManifestParts, PartialBundle, StoredPlace, TailError, TailWriter, WriteError,
+    compose_images, partial_path,
+};
+use crate::io::{AtPath, PathError};
+use crate::oci::{Digest, Manifest};
+
+/// zstd's level for layers that nobody compressed: the archive is read once, so speed counts for more than size.
+const LEVEL: i32 = 3;
+/// Read and written at once.
+const CHUNK: usize = 1 << 20;
+
+/// An archive under its provisional name, which no importer looks at. Dropped before it has its own, it is removed.
+pub(super) struct Archive {
+    path: String,
+    partial: PathBuf,
+    file: PartialBundle,
+    plan: BundlePlan,
+    stored: HashMap<Digest, StoredPlace>,
+    tail: Mutex<Option<TailWriter>>,
+    in_tail: BTreeSet<Digest>,
+    in_memory: BTreeSet<Digest>,
+    removal: RemoveOnDrop,
+}
+
+/// Why a blob could not be put into the archive.
+#[derive(Debug)]
+pub(super) enum PutError {
+    /// Reading it failed, or what was read is not the blob.
+    Read(io::Error),
+    /// Writing it failed.
+    Write(PathError),
+}
+
+impl Archive {
+    /// Begins the archive of `images` beside its place. The folder must exist. Configurations are read from `source` here,
+    /// since their place is before all layers.
+    ///
+    /// # Errors
+    /// Where a configuration cannot be read, or the file not be made, or its disk has no room.
+    pub(super) fn begin(planned: &PlannedArchive, images: &[WantedImage], source: &Source) -> Result<Self, ApplyError> {
+        let images = parts(images, source)?;
+        let mut regions = compose_images(&images).map_err(|error| ApplyError::Compose(error.into()))?;
+        // In the order of the bundle, which is read forward.
+        let order: BTreeMap<Digest, usize> =
+            source.blobs().iter().enumerate().map(|(at, (digest, _))| (*digest, at)).collect();
+        regions.stored.sort_by_key(|(digest, _)| order.get(digest));
+        regions.tail.sort_by_key(|(digest, _)| order.get(digest));
+        let plan = BundlePlan::new(&regions).map_err(ApplyError::Compose)?;
+        let partial = partial_path(&planned.target);
+        // Before it is there, because opening may fail half-way.
+        let removal = RemoveOnDrop { path: partial.clone(), done: AtomicBool::new(false) };
+        let file = PartialBundle::open(&planned.target, &plan)?;
+        Ok(Self {
+            path: planned.path.clone(),
+            partial,
+            stored: plan.stored.iter().map(|place| (place.digest, place.clone())).collect(),
+            tail: Mutex::new(Some(file.tail(&plan, LEVEL))),
+            in_tail: plan.tail.iter().map(|place| place.digest).collect(),
+            in_memory: regions.head.iter().map(|(digest, _)| *digest).collect(),
+            file,
+            plan,
+            removal,
+        })
+    }
+
+    /// What it holds already, checked.
+    pub(super) fn in_memory(&self) -> &BTreeSet<Digest> {
+        &self.in_memory
+    }
+
+    /// What still has to be put into it.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &Digest> {
+        self.stored.keys().chain(&self.in_tail)
+    }
+
+    /// Whether the blob has to be put into it.
+    pub(super) fn wants(&self, digest: &Digest) -> bool {
+        self.stored.contains_key(digest) || self.in_tail.contains(digest)
+    }
+
+    /// Whether the blob may be put only after all others of its kind that are before it in the bundle.
+    pub(super) fn wants_in_turn(&self, digest: &Digest) -> bool {
+        self.in_tail.contains(digest)
+    }
+
+    /// Puts a blob that it [wants](Self::wants).
+    ///
+    /// # Errors
+    /// See [`PutError`].
+    pub(super) fn put(&self, digest: &Digest, source: &mut dyn Read) -> Result<(), PutError> {
+        match self.stored.get(digest) {
+            Some(place) => self.put_stored(place, source),
+            None => self.put_tail(source),
+        }
+    }
+
+    fn put_stored(&self, place: &StoredPlace, source: &mut dyn Read) -> Result<(), PutError> {
+        let mut blob = self.file.stored(place)?;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => blob.push(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(PutError::Read(error)),
+            }
+        }
+        blob.finish().map_err(|mismatch| WriteError::from(mismatch).into())
+    }
+
+    fn put_tail(&self, source: &mut dyn Read) -> Result<(), PutError> {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = tail.as_mut() else { return Ok(()) };
+        let Some(blob) = writer.next_blob()? else { return Ok(()) };
+        blob.put(source, |_| {}).map_err(|error| match error {
+            TailError::Source(error) => PutError::Read(error),
+            TailError::Write(error) => error.into(),
+        })
+    }
+
+    /// Ends it when everything is in it: synced, with its mode, and hashed as it lies there.
+    ///
+    /// # Errors
+    /// Where the disk fails, or `interrupt` comes while hashing.
+    pub(super) fn finish(&self, interrupt: &Interrupt) -> Result<ReceiptArchive, ApplyError> {
+        let frames = self.tail.lock().unwrap_or_else(PoisonError::into_inner).take().map(TailWriter::finish);
+        let mode = self.file.file().set_permissions(Permissions::from_mode(MODE));
+        mode.at("set the mode of", &self.partial)?;
+        let size = self.file.finish(&self.plan, &frames.unwrap_or_default())?;
+        let digest = hash(&self.partial, || !interrupt.is_set())?.ok_or(ApplyError::Interrupted)?;
+        Ok(ReceiptArchive { path: self.path.clone(), digest, size })
+    }
+
+    /// Device and inode: by these the file is known under its name, too.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub(super) fn inode(&self) -> Result<(u64, u64), PathError> {
+        let facts = self.file.file().metadata().at("look at", &self.partial)?;
+        Ok((facts.dev(), facts.ino()))
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// Where it cannot be renamed, or the name not be made durable.
+    pub(super) fn name(&self) -> Result<(), PathError> {
+        self.file.rename()?;
+        self.removal.done.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes it now, though others may still write to it.
+    pub(super) fn discard(&self) {
+        self.removal.run();
+    }
+}
+
+impl std::fmt::Debug for Archive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Archive").field("partial", &self.partial).finish_non_exhaustive()
+    }
+}
+
+impl From<PathError> for PutError {
+    fn from(error: PathError) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<WriteError> for PutError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Io(error) => Self::Write(error),
+            WriteError::Mismatch(mismatch) => Self::Read(io::Error::new(io::ErrorKind::InvalidData, mismatch)),
+        }
+    }
+}
+
+struct RemoveOnDrop {
+    path: PathBuf,
+    done: AtomicBool,
+}
+
+impl RemoveOnDrop {
+    fn run(&self) {
+        if !self.done.swap(true, Ordering::Relaxed) {
+            // Nothing more can be done about a failure here, and the next run removes the file.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        self.run();
+    }
+}
+
+/// Removes what a killed run left of the archive at `target`. It is not taken over: the media is read once all the same,
+/// and what is written anew needs no second look.
+///
+/// # Errors
+/// Where it is there and cannot be removed.
+pub(super) fn clean(target: &Path) -> Result<(), PathError> {
+    let partial = partial_path(target);
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &partial),
+        _ => Ok(()),
+    }
+}
+
+fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {
+    let mut parts = Vec::new();
+    for image in images {
+        let needed_by = || vec![image.reference.to_string()];
+        for manifest in &image.manifests {
+            let damaged = |digest| move |source| ApplyError::Blob { digest, needed_by: needed_by(), source };
+            let no_manifest = || io::Error::new(io::ErrorKind::InvalidData, "it is not an image's manifest");
+            let Ok(Manifest::Image(parsed)) = Manifest::parse(&manifest.raw, &manifest.descriptor.media_type) else {
+                return Err(damaged(manifest.descriptor.digest)(no_manifest()));
+            };
+            let config = source.read_small(&manifest.config).map_err(damaged(manifest.config.digest))?;
+            parts.push(FolderImage {
+                names: image.names.clone(),
+                descriptor: manifest.descriptor.clone(),
+                manifest: ManifestParts { raw: manifest.raw.clone(), manifest: parsed, config: config.to_vec() },
+            });
+        }
+    }
+    Ok(parts)
+}

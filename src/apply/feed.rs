@@ -1,0 +1,95 @@
+//! One blob on its way out of the bundle: read once, and handed to all that want it.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::{Bytes, BytesMut};
+
+use super::source::BlobReader;
+use super::staging::StagedFile;
+use crate::io::{AtPath, PathError};
+use crate::progress::Progress;
+
+/// How much is read, hashed and sent at once. Far below containerd's limit of 16 MiB for a message.
+const CHUNK: usize = 1 << 20;
+
+/// Why a pass over one blob ended early.
+#[derive(Debug)]
+pub(super) enum PassError {
+    Read(io::Error),
+    Write(PathError),
+    /// Somebody else failed, and the whole pass is given up.
+    Stopped,
+}
+
+impl From<PathError> for PassError {
+    fn from(error: PathError) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// A blob being read. Every chunk goes into the files before it is returned.
+pub(super) struct Feed<'a> {
+    reader: BlobReader,
+    files: &'a mut [StagedFile],
+    progress: &'a Progress,
+    stop: &'a AtomicBool,
+    rest: Bytes,
+    /// What is behind the error that [`Read::read`] returned.
+    pub(super) failure: Option<PassError>,
+}
+
+impl<'a> Feed<'a> {
+    pub(super) fn new(
+        reader: BlobReader,
+        files: &'a mut [StagedFile],
+        progress: &'a Progress,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        Self { reader, files, progress, stop, rest: Bytes::new(), failure: None }
+    }
+
+    /// The next bytes; none at the end.
+    pub(super) fn next(&mut self) -> Result<Bytes, PassError> {
+        let chunk = read_chunk(&mut self.reader).map_err(PassError::Read)?;
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(PassError::Stopped);
+        }
+        for file in &mut *self.files {
+            file.writer.write_all(&chunk).at("write", &file.file.target)?;
+        }
+        self.progress.advance(chunk.len() as u64);
+        Ok(chunk)
+    }
+}
+
+impl Read for Feed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            self.rest = self.next().map_err(|error| {
+                self.failure = Some(error);
+                io::Error::other("the pass over the blob ended early")
+            })?;
+        }
+        let count = buffer.len().min(self.rest.len());
+        buffer[..count].copy_from_slice(&self.rest.split_to(count));
+        Ok(count)
+    }
+}
+
+/// Fills a chunk as far as there is something to read, and sees the end, so that the check has happened before the last
+/// chunk is handed on where it fits in one.
+fn read_chunk(reader: &mut BlobReader) -> io::Result<Bytes> {
+    let mut chunk = BytesMut::zeroed(CHUNK);
+    let mut filled = 0;
+    while filled < CHUNK {
+        match reader.read(&mut chunk[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk.freeze())
+}
