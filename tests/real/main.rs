@@ -6,6 +6,7 @@
 
 mod cri;
 mod foreign_tools;
+mod image_folder;
 mod kills;
 mod parts;
 mod project;

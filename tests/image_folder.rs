@@ -1,0 +1,496 @@
+//! Images into the folder that k3s or RKE2 imports from: what the archive holds, and that it comes whole or not at all.
+#![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use carrack::apply::{
+    ApplyError, ImageFolder, Interrupter, Options, Source, Survey, Target, TargetRuntime, apply, survey,
+};
+use carrack::bundle::{
+    BundlePlan, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack, ResolvedProfile,
+    compose,
+};
+use carrack::host::Root;
+use carrack::oci::{Descriptor, Digest, ImageIndex, ImageManifest, Platform, media_type};
+use carrack::progress::Progress;
+use carrack::trust::{self, Trusted};
+
+const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
+const ARCHIVE: &str = "var/lib/rancher/k3s/agent/images/sample-1.0.0.tar.zst";
+
+/// Bytes that do not compress, different for each seed.
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    })
+    .take(count)
+    .collect()
+}
+
+fn text(seed: u8, count: usize) -> Vec<u8> {
+    (0..count).map(|at| (at / 97 % 251) as u8 ^ seed).collect()
+}
+
+/// What a bundle is made of.
+struct Sample {
+    parts: Parts,
+    large: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Sample {
+    fn new(version: &str, platforms: &[Platform]) -> Self {
+        let profile = ResolvedProfile {
+            name: "sample".to_owned(),
+            version: version.to_owned(),
+            description: String::new(),
+            platforms: platforms.to_vec(),
+            packs: Vec::new(),
+        };
+        let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());
+        let requires_installer = "0.1.0".to_owned();
+        let parts = Parts { profile, created: None, requires_installer, files, manifests, images };
+        Self { parts, large: BTreeMap::new() }
+    }
+
+    /// Two images, one of them for two platforms that share a layer, and a file that is a layer too. All kinds of places
+    /// that a blob can have are there.
+    fn usual(version: &str) -> Self {
+        let (here, other) = (Platform::of_this_machine(), Platform::new("linux", "s390x"));
+        let mut sample = Self::new(version, &[other.clone(), here.clone()]);
+        let (packed, plain) = (noise(1, 2_500_000), text(7, 5_000_000));
+        let app = sample.manifest(&here, &[(GZIP, packed.clone()), (PLAIN, plain.clone())]);
+        sample.image("example.org/app:1", app);
+        let shared = text(9, 300_000);
+        // The other platform first, so that its layers stand before those that they are mixed with here.
+        let theirs = sample.manifest(&other, &[(PLAIN, shared.clone()), (GZIP, noise(2, 1_000))]);
+        let ours = sample.manifest(&here, &[(PLAIN, text(11, 70_000)), (PLAIN, shared), (GZIP, packed)]);
+        sample.index("example.org/multi:2", vec![(other, theirs), (here, ours)]);
+        sample.file("/opt/layer", plain, FileContent::Tail);
+        sample.file("/usr/local/bin/tool", b"#!/bin/sh\n".to_vec(), FileContent::Inline(b"#!/bin/sh\n".to_vec()));
+        sample
+    }
+
+    fn manifest(&mut self, platform: &Platform, layers: &[(&str, Vec<u8>)]) -> ManifestParts {
+        let config = serde_json::json!({
+            "os": platform.os, "architecture": platform.architecture, "rootfs": {"type": "layers", "diff_ids": []},
+        });
+        let config = config.to_string().into_bytes();
+        let described = |(kind, content): &(&str, Vec<u8>)| Descriptor::of(kind, content);
+        let manifest = ImageManifest {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+            artifact_type: None,
+            config: Descriptor::of(media_type::IMAGE_CONFIG, &config),
+            layers: layers.iter().map(described).collect(),
+            annotations: Default::default(),
+        };
+        self.large.extend(layers.iter().map(|(_, content)| (Digest::of(content), content.clone())));
+        ManifestParts { raw: serde_json::to_vec(&manifest).unwrap(), manifest, config }
+    }
+
+    fn image(&mut self, reference: &str, manifest: ManifestParts) {
+        let (target, reference) =
+            (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest.raw), reference.parse().unwrap());
+        self.parts.images.push(ImageParts { reference, target, index: None, manifests: vec![manifest] });
+    }
+
+    fn index(&mut self, reference: &str, manifests: Vec<(Platform, ManifestParts)>) {
+        let described = |(platform, manifest): &(Platform, ManifestParts)| Descriptor {
+            platform: Some(platform.clone()),
+            ..Descriptor::of(media_type::IMAGE_MANIFEST, &manifest.raw)
+        };
+        let index = ImageIndex {
+            schema_version: 2,
+            media_type: Some(media_type::IMAGE_INDEX.to_owned()),
+            artifact_type: None,
+            manifests: manifests.iter().map(described).collect(),
+            annotations: Default::default(),
+        };
+        let raw = serde_json::to_vec(&index).unwrap();
+        let (target, reference) = (Descriptor::of(media_type::IMAGE_INDEX, &raw), reference.parse().unwrap());
+        let manifests = manifests.into_iter().map(|(_, manifest)| manifest).collect();
+        self.parts.images.push(ImageParts { reference, target, index: Some(raw), manifests });
+    }
+
+    fn file(&mut self, path: &str, content: Vec<u8>, place: FileContent) {
+        let blob = Descriptor::of(media_type::HOST_FILE, &content);
+        self.large.insert(blob.digest, content);
+        let (pack, path) = ("base".to_owned(), path.to_owned());
+        self.parts.files.push((HostFile { blob, pack, path, mode: 0o755, owner: None, platform: None }, place));
+    }
+
+    fn distribution(&mut self, name: &str) {
+        self.parts.profile.packs.push(ResolvedPack {
+            name: "base".to_owned(),
+            layer: "k8s".to_owned(),
+            version: None,
+            distribution: Some(name.to_owned()),
+            images: Vec::new(),
+        });
+    }
+
+    fn write(&self, folder: &Path) -> PathBuf {
+        let target = folder.join(format!("sample-{}.tar.zst", self.parts.profile.version));
+        let plan = BundlePlan::new(&compose(&self.parts).unwrap()).unwrap();
+        let partial = PartialBundle::open(&target, &plan).unwrap();
+        for place in &plan.stored {
+            let mut blob = partial.stored(place).unwrap();
+            blob.push(&self.large[&place.digest]).unwrap();
+            blob.finish().unwrap();
+        }
+        let mut tail = partial.tail(&plan, 3);
+        while let Some(blob) = tail.next_blob().unwrap() {
+            let digest = blob.place().digest;
+            blob.put(&mut self.large[&digest].as_slice(), |_| {}).unwrap();
+        }
+        partial.commit(&plan, &tail.finish()).unwrap();
+        target
+    }
+}
+
+/// A bundle and a root to install it into.
+struct Site {
+    folder: tempfile::TempDir,
+    bundle: PathBuf,
+}
+
+impl Site {
+    fn new(sample: &Sample) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("root")).unwrap();
+        let bundle = sample.write(folder.path());
+        Self { folder, bundle }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.root().join(ARCHIVE)
+    }
+
+    fn run(&self, command: &str, more: &[&str]) -> Output {
+        let mut installer = Command::new(env!("CARGO_BIN_EXE_carrack-install"));
+        installer.arg(command).arg("--root").arg(self.root());
+        if command != "status" {
+            installer.arg(&self.bundle);
+        }
+        installer.args(more).output().unwrap()
+    }
+
+    /// Runs it for k3s, and wants this exit code. Returns all that was printed.
+    fn k3s(&self, command: &str, code: i32) -> String {
+        let more: &[&str] = if command == "status" { &[] } else { &["--runtime", "k3s"] };
+        printed(&self.run(command, more), code)
+    }
+
+    fn survey_target(&self) -> Target {
+        let (root, platform) = (Root::new(&self.root()).unwrap(), Platform::of_this_machine());
+        Target { root, runtime: TargetRuntime::Folder(ImageFolder::K3s), platform }
+    }
+
+    async fn look(&self) -> (Trusted, Source, Survey) {
+        let trusted = trust::establish(&self.bundle).unwrap();
+        let blobs = trusted.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
+        let opened = trusted.clone();
+        let source = Source::new(blobs, move |digest| Ok(Box::new(opened.open(digest).unwrap())));
+        let found = survey(trusted.contents(), &source, &self.survey_target()).await.unwrap();
+        (trusted, source, found)
+    }
+
+    /// Every path below the root, with the digest of what is a file; but receipts.
+    fn tree(&self) -> BTreeMap<String, Option<Digest>> {
+        let (mut found, mut pending) = (BTreeMap::new(), vec![self.root()]);
+        while let Some(at) = pending.pop() {
+            for entry in fs::read_dir(&at).unwrap() {
+                let path = entry.unwrap().path();
+                let digest = path.is_file().then(|| Digest::of(&fs::read(&path).unwrap()));
+                found.insert(path.strip_prefix(self.root()).unwrap().display().to_string(), digest);
+                pending.extend(Some(path).filter(|path| path.is_dir()));
+            }
+        }
+        found
+    }
+}
+
+fn printed(output: &Output, code: i32) -> String {
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+fn options(interrupted: bool) -> Options {
+    let (interrupter, interrupt) = Interrupter::new();
+    if interrupted {
+        interrupter.interrupt();
+    }
+    Options { jobs: 3, progress: Arc::new(Progress::default()), interrupt }
+}
+
+/// The index of an archive, and its blobs.
+fn read_archive(path: &Path) -> (ImageIndex, BTreeMap<Digest, Vec<u8>>) {
+    let plain = zstd::stream::decode_all(fs::File::open(path).unwrap()).unwrap();
+    let (mut index, mut blobs) = (None, BTreeMap::new());
+    for entry in tar::Archive::new(plain.as_slice()).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if let Some(hex) = name.strip_prefix("blobs/sha256/") {
+            assert_eq!(Digest::of(&content).hex(), hex);
+            blobs.insert(Digest::of(&content), content);
+        } else if name == "index.json" {
+            index = Some(serde_json::from_slice(&content).unwrap());
+        }
+    }
+    (index.unwrap(), blobs)
+}
+
+#[test]
+fn the_archive_holds_plain_manifests_of_one_platform() {
+    let sample = Sample::usual("1.0.0");
+    let site = Site::new(&sample);
+    site.k3s("apply", 0);
+    let (index, blobs) = read_archive(&site.archive());
+    let (app, multi) = (&sample.parts.images[0], &sample.parts.images[1]);
+    let (app_digest, here) = (app.target.digest, Digest::of(&multi.manifests[1].raw));
+    let names: BTreeSet<(String, Digest)> = index
+        .manifests
+        .iter()
+        .map(|manifest| {
+            let name = manifest.annotation("io.containerd.image.name").unwrap();
+            assert_eq!(manifest.annotation("org.opencontainers.image.ref.name"), Some(name));
+            assert_eq!(manifest.media_type, media_type::IMAGE_MANIFEST);
+            (name.to_owned(), manifest.digest)
+        })
+        .collect();
+    let expected = [
+        ("example.org/app:1".to_owned(), app_digest),
+        (format!("example.org/app@{app_digest}"), app_digest),
+        ("example.org/multi:2".to_owned(), here),
+        (format!("example.org/multi@{}", multi.target.digest), here),
+    ];
+    assert_eq!(names, BTreeSet::from(expected));
+    let mut needed = BTreeSet::new();
+    for manifest in [&app.manifests[0], &multi.manifests[1]] {
+        needed.extend([Digest::of(&manifest.raw), Digest::of(&manifest.config)]);
+        needed.extend(manifest.manifest.layers.iter().map(|layer| layer.digest));
+    }
+    assert_eq!(blobs.keys().copied().collect::<BTreeSet<_>>(), needed);
+    // The layer that is a host file as well went to both.
+    assert_eq!(fs::read(site.root().join("opt/layer")).unwrap(), text(7, 5_000_000));
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_damage_is_repaired() {
+    let site = Site::new(&Sample::usual("1.0.0"));
+    let planned = site.k3s("plan", 0);
+    assert!(planned.contains("create  archive") && planned.contains("add     image"), "{planned}");
+    assert!(site.k3s("preflight", 0).contains("space in"));
+    site.k3s("apply", 0);
+    let installed = site.tree();
+    let content = fs::read(site.archive()).unwrap();
+    let receipt = fs::read(site.root().join("var/lib/carrack/receipts/0001-sample-1.0.0.json")).unwrap();
+    let receipt: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    let expected = serde_json::json!({
+        "kind": "k3s",
+        "folder": "/var/lib/rancher/k3s/agent/images",
+        "archive": {"path": format!("/{ARCHIVE}"), "digest": Digest::of(&content), "size": content.len()},
+    });
+    assert_eq!(receipt["runtime"], expected);
+    assert_eq!(receipt["images"].as_array().unwrap().len(), 2);
+
+    assert!(site.k3s("plan", 0).contains("nothing to change"));
+    assert!(site.k3s("apply", 0).contains("nothing to change"));
+    assert_eq!(site.tree(), installed);
+    assert!(site.k3s("status", 0).contains("archive"));
+
+    let mut damaged = content.clone();
+    damaged[1_000_000] ^= 1;
+    fs::write(site.archive(), &damaged).unwrap();
+    assert!(site.k3s("status", 40).contains("other content"));
+    assert!(site.k3s("plan", 0).contains("replace archive"));
+    site.k3s("apply", 0);
+    assert!(fs::read(site.archive()).unwrap() == content);
+    fs::remove_file(site.archive()).unwrap();
+    assert!(site.k3s("status", 40).contains("absent"));
+    site.k3s("apply", 0);
+    assert!(fs::read(site.archive()).unwrap() == content);
+    site.k3s("status", 0);
+}
+
+#[test]
+fn a_damaged_bundle_leaves_nothing() {
+    let site = Site::new(&Sample::usual("1.0.0"));
+    let whole = fs::read(&site.bundle).unwrap();
+    // From the first layer to the tail's last.
+    for at in (3_000..whole.len() - 2_000).step_by(whole.len() / 17) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&site.bundle, &damaged).unwrap();
+        site.k3s("apply", 30);
+        assert_eq!(site.tree(), BTreeMap::new(), "byte {at}");
+    }
+}
+
+#[test]
+fn what_a_killed_run_left_is_replaced() {
+    let site = Site::new(&Sample::usual("1.0.0"));
+    site.k3s("apply", 0);
+    let installed = site.tree();
+    let content = fs::read(site.archive()).unwrap();
+    // Between the archive's name and the receipt, and in the middle of writing.
+    fs::remove_dir_all(site.root().join("var/lib/carrack")).unwrap();
+    let beside = |suffix: &str| site.archive().with_file_name(format!("sample-1.0.0.tar.zst{suffix}"));
+    fs::write(beside(".partial"), &content[..content.len() / 2]).unwrap();
+    fs::write(beside(".carrack-old"), b"old").unwrap();
+    site.k3s("apply", 0);
+    let paths = |tree: BTreeMap<String, _>| tree.into_keys().collect::<Vec<_>>();
+    assert_eq!(paths(site.tree()), paths(installed));
+    assert!(fs::read(site.archive()).unwrap() == content);
+    // With nothing left to change, it is removed all the same.
+    fs::write(beside(".partial"), b"half").unwrap();
+    assert!(site.k3s("apply", 0).contains("nothing to change"));
+    assert!(!beside(".partial").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_leaves_nothing() {
+    let site = Site::new(&Sample::usual("1.0.0"));
+    let (trusted, source, survey) = site.look().await;
+    let result = apply(survey, trusted.contents(), &source, &options(true)).await;
+    assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
+    assert_eq!(site.tree(), BTreeMap::new());
+}
+
+/// A folder comes in the way of the archive, of a file, or of the receipt; with and without an archive to put back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_change_is_taken_back() {
+    for in_the_way in [ARCHIVE, "usr/local/bin/tool", "var/lib/carrack/receipts"] {
+        let site = Site::new(&Sample::usual("1.0.0"));
+        let (trusted, source, survey) = site.look().await;
+        let at = site.root().join(in_the_way);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        // A file where a folder is to be, and the other way round.
+        if in_the_way.ends_with("receipts") {
+            fs::write(&at, "").unwrap()
+        } else {
+            fs::create_dir(&at).unwrap()
+        }
+        let before = site.tree();
+        let result = apply(survey, trusted.contents(), &source, &options(false)).await;
+        assert!(result.is_err(), "{in_the_way}: {result:?}");
+        assert_eq!(site.tree(), before, "{in_the_way}: {result:?}");
+    }
+    let site = Site::new(&Sample::usual("1.0.0"));
+    site.k3s("apply", 0);
+    fs::write(site.archive(), "what an administrator put there").unwrap();
+    fs::remove_file(site.root().join("usr/local/bin/tool")).unwrap();
+    let (trusted, source, survey) = site.look().await;
+    fs::create_dir(site.root().join("usr/local/bin/tool")).unwrap();
+    let before = site.tree();
+    let result = apply(survey, trusted.contents(), &source, &options(false)).await;
+    assert!(matches!(result, Err(ApplyError::RolledBack(_))), "{result:?}");
+    assert_eq!(site.tree(), before);
+}
+
+#[test]
+fn another_versions_archive_is_kept_and_named() {
+    let mut site = Site::new(&Sample::usual("1.0.0"));
+    site.k3s("apply", 0);
+    site.bundle = Sample::usual("1.1.0").write(site.folder.path());
+    for command in ["plan", "apply", "apply"] {
+        let told = site.k3s(command, 0);
+        assert!(told.contains(&format!("/{ARCHIVE} of another version")), "{told}");
+    }
+    assert!(site.archive().exists());
+    assert!(site.archive().with_file_name("sample-1.1.0.tar.zst").exists());
+    fs::remove_file(site.archive()).unwrap();
+    assert!(!site.k3s("plan", 0).contains("another version"));
+}
+
+/// A bundle that differs in its files alone leaves the archive as it is, and reads no image.
+#[test]
+fn the_same_images_are_not_written_again() {
+    let mut sample = Sample::usual("1.0.0");
+    let mut site = Site::new(&sample);
+    site.k3s("apply", 0);
+    sample.file("/etc/more", b"more\n".to_vec(), FileContent::Inline(b"more\n".to_vec()));
+    site.bundle = sample.write(site.folder.path());
+    let planned = site.k3s("plan", 0);
+    assert!(planned.contains("/etc/more") && !planned.contains("archive"), "{planned}");
+    site.k3s("apply", 0);
+    site.k3s("status", 0);
+    assert!(site.k3s("apply", 0).contains("nothing to change"));
+}
+
+#[test]
+fn rke2_has_a_folder_of_its_own_and_the_distribution_chooses() {
+    for (distribution, runtime, folder) in
+        [("none", "rke2", "rke2"), ("k3s", "auto", "k3s"), ("rke2", "auto", "rke2"), ("rke2", "k3s", "k3s")]
+    {
+        let mut sample = Sample::usual("1.0.0");
+        sample.distribution(distribution);
+        let site = Site::new(&sample);
+        printed(&site.run("apply", &["--runtime", runtime]), 0);
+        let archive = format!("var/lib/rancher/{folder}/agent/images/sample-1.0.0.tar.zst");
+        assert!(site.tree().contains_key(&archive), "{distribution} {runtime}");
+    }
+    let site = Site::new(&Sample::usual("1.0.0"));
+    printed(&site.run("apply", &[]), 0);
+    assert!(!site.tree().keys().any(|path| path.contains("rancher")), "{:?}", site.tree());
+}
+
+#[test]
+fn a_root_for_another_platform_gets_that_platforms_images() {
+    let other = Platform::new("linux", "s390x");
+    let mut sample = Sample::new("1.0.0", std::slice::from_ref(&other));
+    let manifest = sample.manifest(&other, &[(GZIP, noise(3, 10_000))]);
+    let digest = Digest::of(&manifest.raw);
+    sample.image("example.org/app:1", manifest);
+    let site = Site::new(&sample);
+    site.k3s("apply", 0);
+    let (index, _) = read_archive(&site.archive());
+    assert!(index.manifests.iter().all(|manifest| manifest.digest == digest));
+}
+
+#[test]
+fn what_cannot_be_is_refused_before_anything_changes() {
+    let mut absent = Sample::usual("1.0.0");
+    absent.parts.images[0].manifests.clear();
+    let site = Site::new(&absent);
+    assert!(site.k3s("apply", 40).contains("example.org/app:1"));
+    assert_eq!(site.tree(), BTreeMap::new());
+
+    let mut clashing = Sample::usual("1.0.0");
+    clashing.file(&format!("/{ARCHIVE}"), b"x".to_vec(), FileContent::Inline(b"x".to_vec()));
+    let site = Site::new(&clashing);
+    assert!(site.k3s("apply", 40).contains(ARCHIVE));
+    assert_eq!(site.tree(), BTreeMap::new());
+
+    let site = Site::new(&Sample::usual("1.0.0"));
+    fs::create_dir_all(site.archive()).unwrap();
+    assert!(site.k3s("apply", 40).contains("is not a file"));
+}
+
+#[test]
+fn without_images_there_is_no_archive() {
+    let mut sample = Sample::new("1.0.0", &[Platform::of_this_machine()]);
+    sample.file("/etc/file", b"x".to_vec(), FileContent::Inline(b"x".to_vec()));
+    let site = Site::new(&sample);
+    site.k3s("apply", 0);
+    assert!(!site.tree().keys().any(|path| path.contains("rancher")), "{:?}", site.tree());
+    assert!(site.k3s("apply", 0).contains("nothing to change"));
+    site.k3s("status", 0);
+}
