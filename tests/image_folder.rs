@@ -384,9 +384,9 @@ async fn a_failed_change_is_taken_back() {
         fs::create_dir_all(at.parent().unwrap()).unwrap();
         // A file where a folder is to be, and the other way round.
         if in_the_way.ends_with("receipts") {
-            fs::write(&at, "").unwrap()
+            fs::write(&at, "").unwrap();
         } else {
-            fs::create_dir(&at).unwrap()
+            fs::create_dir(&at).unwrap();
         }
         let before = site.tree();
         let result = apply(survey, trusted.contents(), &source, &options(false)).await;
