@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use carrack::apply::{
     ApplyError, ImageFolder, Interrupter, Options, Source, Survey, Target, TargetRuntime, apply, survey,
@@ -365,6 +365,7 @@ fn what_a_killed_run_left_is_replaced() {
     assert!(!beside(".partial").exists());
 }
 
+/// Before the first blob, and as each blob is begun: a stored one, the first and the last of the tail.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_leaves_nothing() {
     let site = Site::new(&Sample::usual("1.0.0"));
@@ -372,6 +373,46 @@ async fn an_interrupt_leaves_nothing() {
     let result = apply(survey, trusted.contents(), &source, &options(true)).await;
     assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
     assert_eq!(site.tree(), BTreeMap::new());
+    for content in [noise(1, 2_500_000), text(7, 5_000_000), text(11, 70_000)] {
+        let (trusted, _, survey) = site.look().await;
+        let (interrupter, interrupt) = Interrupter::new();
+        let (opened, at) = (trusted.clone(), Digest::of(&content));
+        let blobs = trusted.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
+        let source = Source::new(blobs, move |digest| {
+            if *digest == at {
+                interrupter.interrupt();
+            }
+            Ok(Box::new(opened.open(digest).unwrap()))
+        });
+        let options = Options { jobs: 3, progress: Arc::new(Progress::default()), interrupt };
+        let result = apply(survey, trusted.contents(), &source, &options).await;
+        assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
+        assert_eq!(site.tree(), BTreeMap::new());
+    }
+}
+
+/// Every blob is read from the bundle once, and in its order; those of other platforms too, to see that they are whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundle_is_read_once() {
+    let site = Site::new(&Sample::usual("1.0.0"));
+    let (trusted, _, survey) = site.look().await;
+    let (opened, reads) = (trusted.clone(), Arc::new(Mutex::new(Vec::new())));
+    let order: Vec<Digest> = trusted.blobs().iter().map(|blob| blob.digest).collect();
+    let blobs = trusted.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
+    let seen = Arc::clone(&reads);
+    let source = Source::new(blobs, move |digest| {
+        seen.lock().unwrap().push(*digest);
+        Ok(Box::new(opened.open(digest).unwrap()))
+    });
+    let options = Options { jobs: 1, ..options(false) };
+    apply(survey, trusted.contents(), &source, &options).await.unwrap();
+    let mut reads = reads.lock().unwrap().clone();
+    // The images' one configuration comes first, since it is at the archive's head.
+    let others = reads.split_off(1);
+    let place = |digest: &Digest| order.iter().position(|other| other == digest).unwrap();
+    assert!(others.is_sorted_by_key(place), "{others:?}");
+    let distinct: BTreeSet<Digest> = reads.iter().chain(&others).copied().collect();
+    assert_eq!(distinct.len(), reads.len() + others.len(), "a blob was read twice");
 }
 
 /// A folder comes in the way of the archive, of a file, or of the receipt; with and without an archive to put back.

@@ -1,5 +1,6 @@
 //! Writing an archive of images: an OCI layout that every importer understands, filled in the one pass over the bundle.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
@@ -7,6 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
 
 use super::containerd::WantedImage;
 use super::files::hash;
@@ -229,7 +232,7 @@ pub(super) fn clean(target: &Path) -> Result<(), PathError> {
 }
 
 fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {
-    let mut parts = Vec::new();
+    let (mut parts, mut configs) = (Vec::new(), BTreeMap::<Digest, Bytes>::new());
     for image in images {
         let needed_by = || vec![image.reference.to_string()];
         for manifest in &image.manifests {
@@ -238,7 +241,13 @@ fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, Ap
             let Ok(Manifest::Image(parsed)) = Manifest::parse(&manifest.raw, &manifest.descriptor.media_type) else {
                 return Err(damaged(manifest.descriptor.digest)(no_manifest()));
             };
-            let config = source.read_small(&manifest.config).map_err(damaged(manifest.config.digest))?;
+            let config = match configs.entry(manifest.config.digest) {
+                Entry::Occupied(read) => read.into_mut(),
+                // Images that are built alike may share it, and it is read once.
+                Entry::Vacant(place) => {
+                    place.insert(source.read_small(&manifest.config).map_err(damaged(manifest.config.digest))?)
+                }
+            };
             parts.push(FolderImage {
                 names: image.names.clone(),
                 descriptor: manifest.descriptor.clone(),

@@ -26,7 +26,7 @@ pub struct TailWriter {
     frames: Vec<(u32, u32)>,
 }
 
-/// A blob of the tail that is being written; see [`TailWriter::next`].
+/// A blob of the tail that is being written; see [`TailWriter::next_blob`].
 pub struct TailBlob<'w> {
     writer: &'w mut TailWriter,
     place: TailPlace,
