@@ -55,7 +55,8 @@ impl TargetArgs {
     /// Where `contents` are installed.
     pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
         let root = root(self.root.as_deref())?;
-        let has_images = contents.is_none_or(|contents| !contents.images.is_empty());
+        let carried = |contents: &Contents| contents.images.iter().any(|image| !image.is_absent());
+        let has_images = contents.is_none_or(carried);
         let containerd = |address: &Path| TargetRuntime::Containerd {
             address: address.to_owned(),
             namespace: self.namespace.clone(),
@@ -64,6 +65,7 @@ impl TargetArgs {
         let k3s_runs = self.containerd_address == Path::new(DEFAULT_ADDRESS) && Path::new(K3S_ADDRESS).exists();
         let runtime = match (self.runtime, distribution(contents)) {
             (Runtime::Auto, _) if !root.is_host() || !has_images => TargetRuntime::None,
+            (Runtime::K3s | Runtime::Rke2, _) if !has_images => TargetRuntime::None,
             // A node that runs already has a containerd of its own, which need not be started again.
             (Runtime::Auto, Some("k3s" | "rke2")) if k3s_runs => containerd(Path::new(K3S_ADDRESS)),
             (Runtime::Auto, Some("k3s")) | (Runtime::K3s, _) => TargetRuntime::ImageFolder(K3S_IMAGES.to_owned()),
