@@ -7,9 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use carrack::bundle::{
-    Bundle, BundlePlan, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedProfile, compose,
-};
+use carrack::bundle::{Bundle, BundlePlan, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedProfile, compose};
 use carrack::oci::{Descriptor, Digest, ImageManifest, media_type};
 
 const LAYERS: u64 = 8;

@@ -116,7 +116,7 @@ impl From<BundleError> for CliError {
             BundleError::NotABundle { .. } => "copy the file again, or make one with: carrack build PROFILE -o BUNDLE",
             BundleError::Newer { .. } => "use the carrack and carrack-install that came with the bundle",
             BundleError::Damaged { .. } => {
-                "copy the bundle again from where it was built, and compare: carrack verify BUNDLE"
+                "copy the bundle again from where it was built, and check it there too: carrack verify BUNDLE"
             }
         };
         Self::from_error(Kind::Integrity, &error).hint(hint)

@@ -34,7 +34,7 @@ pub struct Common {
 }
 
 /// Parses `arguments` as `P` and runs it, printing its error where there is one. The result is the exit code of
-/// design/cli.md's table.
+/// docs/install.md's table.
 fn run<P: clap::Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     common: impl Fn(&P) -> &Common,

@@ -190,6 +190,11 @@ fn print_lines(verb: &str, progress: &Progress, stopped: &AtomicBool) {
     }
 }
 
+/// A count of things for people: `1 image`, `2 images`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// A count of bytes for people: `1.50 GiB`.
 pub(super) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::ui::bytes;
+use super::ui::{bytes, counted};
 use super::{CliError, Kind, Ui};
 use crate::bundle::BundleError;
 use crate::progress::Progress;
@@ -56,7 +56,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     ui.data(&contents.identity.to_string());
     let (name, version) = (&contents.profile.name, &contents.profile.version);
-    ui.status(&format!("{name} {version} is whole: {} blobs, {} checked", bundle.blobs().len(), bytes(total)));
+    ui.status(&format!(
+        "{name} {version} is whole: {}, {} checked",
+        counted(bundle.blobs().len(), "blob"),
+        bytes(total)
+    ));
     Ok(())
 }
 

@@ -57,13 +57,14 @@ pub enum WantedError {
 }
 
 impl Wanted {
-    /// What the images of `contents` need on `platform`.
+    /// What the images of `contents` need on `platform`. Those that the bundle declares absent need nothing: the host's
+    /// runtime pulls them.
     ///
     /// # Errors
     /// [`WantedError`] for the first image that has no manifest for the platform.
     pub fn of(contents: &Contents, platform: &Platform) -> Result<Self, WantedError> {
         let mut wanted = Self::default();
-        for image in &contents.images {
+        for image in contents.images.iter().filter(|image| !image.is_absent()) {
             let manifests = for_platform(image, platform)?;
             wanted.add_content(image, &manifests);
             wanted.images.push(WantedImage {
@@ -140,4 +141,39 @@ fn names(image: &BundledImage) -> Vec<String> {
         names.push(pinned);
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::ResolvedProfile;
+    use crate::oci::media_type;
+
+    #[test]
+    fn absent_images_need_nothing() {
+        let absent = BundledImage {
+            reference: "registry.example.org/a:1".parse().unwrap(),
+            target: Descriptor::of(media_type::IMAGE_MANIFEST, b"{}"),
+            index: None,
+            manifests: Vec::new(),
+        };
+        let profile = ResolvedProfile {
+            name: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            description: String::new(),
+            platforms: Vec::new(),
+            packs: Vec::new(),
+        };
+        let contents = Contents {
+            identity: Digest::of(b""),
+            profile,
+            created: None,
+            requires_installer: None,
+            files: Vec::new(),
+            manifests: Vec::new(),
+            images: vec![absent],
+        };
+        let wanted = Wanted::of(&contents, &Platform::new("linux", "amd64")).unwrap();
+        assert!(wanted.images.is_empty() && wanted.blobs.is_empty());
+    }
 }

@@ -9,9 +9,11 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{plan, preflight, target};
+use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{Interrupt, Interrupter, Options, Outcome, apply, survey};
-use crate::cli::ui::bytes;
+use crate::bundle::Contents;
+use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::progress::Progress;
 use crate::trust;
@@ -86,30 +88,47 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         Ok::<_, CliError>(apply(survey, contents, &source, &options).await?)
     })?;
     drop(shown);
-    report(outcome, plan::Report::new(&host_plan, contents), ui)
+    report(outcome, &host_plan, contents, ui)
 }
 
-fn report(outcome: Outcome, plan: plan::Report, ui: &Ui) -> Result<(), CliError> {
-    let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings } = outcome;
-    warnings.iter().for_each(|warning| ui.warn(warning));
+fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, ui: &Ui) -> Result<(), CliError> {
+    outcome.warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
+        let plan = plan::Report::new(plan, contents);
+        let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings } = outcome;
         let imported = Imported { blobs, bytes: size, present_blobs: present, unpacked_layers: unpacked, names: named };
         return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, archive, plan, warnings });
     }
-    let Some(receipt) = receipt else {
+    let Some(receipt) = &outcome.receipt else {
         ui.status("nothing to change: this host is as the bundle wants it");
         return Ok(());
     };
     ui.data(&receipt.display().to_string());
-    if let Some(ReceiptArchive { path, size, .. }) = archive {
-        ui.status(&format!("installed: images in {path} ({}), imported when the distribution starts", bytes(size)));
-        return Ok(());
-    }
-    ui.status(&format!(
-        "installed: {blobs} blobs ({}) imported, {present} present, {unpacked} layers unpacked, {named} image names set",
-        bytes(size)
-    ));
+    let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).count();
+    ui.status(&format!("installed: {}{}", counted(files, "file"), images_line(&outcome, plan, contents)));
     Ok(())
+}
+
+/// What became of the images, to follow what became of the files.
+fn images_line(outcome: &Outcome, plan: &HostPlan, contents: &Contents) -> String {
+    let Outcome { imported: (blobs, size), present, unpacked, named, archive, .. } = outcome;
+    let absent = contents.images.iter().filter(|image| image.is_absent()).count();
+    let images = || counted(contents.images.len() - absent, "image");
+    if contents.images.is_empty() {
+        String::new()
+    } else if absent == contents.images.len() {
+        format!("; {} absent, for the runtime to pull", counted(absent, "image"))
+    } else if let Some(ReceiptArchive { path, size, .. }) = archive {
+        format!("; {} in {path} ({}), to be imported when the distribution starts", images(), bytes(*size))
+    } else if plan.images.is_empty() {
+        format!("; {} left alone (runtime none)", images())
+    } else if plan.images.iter().all(|image| image.action == ImageAction::Keep) {
+        format!("; {} kept", images())
+    } else {
+        let (blobs, layers, names) =
+            (counted(*blobs, "blob"), counted(*unpacked, "layer"), counted(*named, "image name"));
+        format!("; {blobs} ({}) imported, {present} present, {layers} unpacked, {names} set", bytes(*size))
+    }
 }
 
 /// Asks where somebody can answer; a script has decided by calling.

@@ -9,7 +9,7 @@ use crate::apply::files::FileKind;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
 use crate::apply::survey;
 use crate::bundle::Contents;
-use crate::cli::ui::bytes;
+use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::trust;
 
@@ -111,18 +111,18 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
 pub(super) fn summary(plan: &HostPlan) -> String {
     if plan.is_empty() {
         return format!(
-            "nothing to change: {} files and {} images are as the bundle wants them",
-            plan.files.len(),
-            plan.images.len()
+            "nothing to change: {} and {} are as the bundle wants them",
+            counted(plan.files.len(), "file"),
+            counted(plan.images.len(), "image")
         );
     }
     let files = |action| plan.count(FileKind::Host, action) + plan.count(FileKind::Manifest, action);
     format!(
-        "{} files to create, {} to replace, {} kept; {} images to add, {} to update, {} kept",
-        files(FileAction::Create),
+        "{} to create, {} to replace, {} kept; {} to add, {} to update, {} kept",
+        counted(files(FileAction::Create), "file"),
         files(FileAction::Replace),
         files(FileAction::Keep),
-        plan.count_images(ImageAction::Add),
+        counted(plan.count_images(ImageAction::Add), "image"),
         plan.count_images(ImageAction::Update),
         plan.count_images(ImageAction::Keep),
     )

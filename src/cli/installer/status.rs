@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::target;
 use crate::apply::receipt::{Receipt, newest};
 use crate::apply::status::{Difference, differences};
+use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 
 /// Show what is installed, by digest, and whether it still is what was installed
@@ -46,7 +47,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     if intact {
         return Ok(());
     }
-    let message = format!("{} of what {} {} installed differs", differences.len(), receipt.name, receipt.version);
+    let found = counted(differences.len(), "difference");
+    let message = format!("{found} from what {} {} installed", receipt.name, receipt.version);
     let mut error = CliError::new(Kind::NotReady, message).hint("install it again: carrack-install apply BUNDLE");
     error.causes =
         differences.iter().map(|one| format!("{}: want {}, found {}", one.what, one.expected, one.found)).collect();

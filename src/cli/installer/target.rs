@@ -17,8 +17,7 @@ const DISTRIBUTION_ADDRESS: &str = "/run/k3s/containerd/containerd.sock";
 /// Where to install.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArgs {
-    /// Install below this folder instead of into the running host; leaves images alone unless --runtime or the bundle's
-    /// distribution says otherwise
+    /// Install below this folder instead of into the running host; leaves images alone unless --runtime says otherwise
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Where images go
@@ -27,9 +26,9 @@ pub(super) struct TargetArgs {
     /// containerd's socket; by default that of the bundle's distribution, or /run/containerd/containerd.sock
     #[arg(long, value_name = "SOCKET")]
     containerd_address: Option<PathBuf>,
-    /// containerd's namespace; the kubelet's is k8s.io
-    #[arg(long, value_name = "NAME", default_value = "k8s.io")]
-    namespace: String,
+    /// containerd's namespace; by default the kubelet's, k8s.io
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
     /// Leave unpacking layers to the first start of a container
     #[arg(long)]
     no_unpack: bool,
@@ -55,19 +54,23 @@ impl TargetArgs {
     /// Where `contents` are installed.
     pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
         let root = root(self.root.as_deref())?;
-        let has_images = contents.is_none_or(|contents| !contents.images.is_empty());
+        let carried = |contents: &Contents| contents.images.iter().any(|image| !image.is_absent());
+        let has_images = contents.is_none_or(carried);
         let distribution = contents.and_then(distribution);
         let runtime = match self.runtime {
+            Runtime::K3s | Runtime::Rke2 if !has_images => TargetRuntime::None,
             Runtime::K3s => TargetRuntime::Folder(ImageFolder::K3s),
             Runtime::Rke2 => TargetRuntime::Folder(ImageFolder::Rke2),
-            Runtime::Auto if has_images => match distribution {
-                Some(folder) if !root.is_host() || !self.distribution_runs() => TargetRuntime::Folder(folder),
-                _ if !root.is_host() => TargetRuntime::None,
+            Runtime::Auto if has_images && root.is_host() => match distribution {
+                Some(folder) if !self.distribution_runs() => TargetRuntime::Folder(folder),
                 _ => self.containerd(distribution),
             },
             Runtime::Auto | Runtime::None => TargetRuntime::None,
             Runtime::Containerd => self.containerd(distribution),
         };
+        if has_images && !matches!(runtime, TargetRuntime::Containerd { .. }) {
+            self.refuse_containerd_flags()?;
+        }
         let platform = match (&runtime, contents) {
             (TargetRuntime::Folder(_), Some(contents)) if !root.is_host() => platform_of(contents),
             _ => Platform::of_this_machine(),
@@ -75,11 +78,27 @@ impl TargetArgs {
         Ok(Target { root, runtime, platform })
     }
 
+    /// A flag that would have no effect is a misunderstanding that somebody should hear of.
+    fn refuse_containerd_flags(&self) -> Result<(), CliError> {
+        let flags = [
+            ("--containerd-address", self.containerd_address.is_some()),
+            ("--namespace", self.namespace.is_some()),
+            ("--no-unpack", self.no_unpack),
+        ];
+        match flags.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => {
+                let text = format!("{flag} has no effect here: the images do not go to containerd");
+                Err(CliError::new(Kind::Usage, text).hint("say where they go: --runtime containerd"))
+            }
+        }
+    }
+
     fn containerd(&self, distribution: Option<ImageFolder>) -> TargetRuntime {
         let default = if distribution.is_some() { DISTRIBUTION_ADDRESS } else { DEFAULT_ADDRESS };
         TargetRuntime::Containerd {
             address: self.containerd_address.clone().unwrap_or_else(|| default.into()),
-            namespace: self.namespace.clone(),
+            namespace: self.namespace.clone().unwrap_or_else(|| "k8s.io".to_owned()),
             unpack: !self.no_unpack,
         }
     }

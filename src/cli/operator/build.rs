@@ -7,7 +7,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::RegistryArgs;
-use crate::cli::ui::bytes;
+use super::lock::entries;
+use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{Discovery, discover};
@@ -131,7 +132,7 @@ async fn locked(
     let resolved = lock::resolve(registry, &needed, &profile.platforms, &existing, &Update::Nothing, jobs).await?;
     if !args.locked && !resolved.changes.is_empty() {
         resolved.lock.save(&file)?;
-        ui.status(&format!("{}: {} entries changed", file.display(), resolved.changes.len()));
+        ui.status(&format!("{}: {} changed", file.display(), entries(resolved.changes.len())));
     }
     Ok(resolved.lock)
 }
@@ -208,9 +209,10 @@ fn report(
         resumed => format!(", {} kept from the interrupted build", bytes(resumed)),
     };
     ui.status(&format!(
-        "{}: {} images, {blobs} blobs, {} fetched{resumed}, {} written in {:.1} s",
+        "{}: {}, {}, {} fetched{resumed}, {} written in {:.1} s",
         args.output.display(),
-        build.images,
+        counted(build.images, "image"),
+        counted(blobs, "blob"),
         bytes(written.fetched),
         bytes(written.length),
         start.elapsed().as_secs_f64(),

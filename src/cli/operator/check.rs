@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::images::{Found, print_candidates};
+use crate::cli::ui::counted;
 use crate::cli::{CliError, Ui};
 use crate::images::discover;
 use crate::profile;
@@ -63,9 +64,4 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let counts: Vec<String> = counts.iter().map(|(count, noun)| counted(*count, noun)).collect();
     ui.data(&format!("{} {} is right: {}", profile.name, profile.version, counts.join(", ")));
     Ok(())
-}
-
-/// `1 pack`, `2 packs`.
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

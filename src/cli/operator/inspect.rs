@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::bundle::{Bundle, BundledImage, Contents};
-use crate::cli::ui::bytes;
+use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::oci::{Digest, Platform};
 
@@ -137,17 +137,21 @@ fn text(report: &Report<'_>) -> String {
     lines.extend((!report.description.is_empty()).then(|| report.description.to_owned()));
     lines.push(format!("identity {}", report.identity));
     lines.extend(report.created.iter().map(|created| format!("created {created}")));
-    lines.push(format!("\n{} images, {} with files and manifests", report.images.len(), bytes(report.bytes)));
+    lines.push(format!(
+        "\n{}, {} with files and manifests",
+        counted(report.images.len(), "image"),
+        bytes(report.bytes)
+    ));
     for image in &report.images {
         let size = if image.present { bytes(image.bytes) } else { "absent".to_owned() };
         lines.push(format!("  {} {} {size}", image.reference, image.digest));
     }
     if !report.files.is_empty() {
-        lines.push(format!("\n{} host files", report.files.len()));
+        lines.push(format!("\n{}", counted(report.files.len(), "host file")));
         lines.extend(report.files.iter().map(|f| format!("  {} {} {} ({})", f.path, f.mode, bytes(f.bytes), f.pack)));
     }
     if !report.manifests.is_empty() {
-        lines.push(format!("\n{} manifest files", report.manifests.len()));
+        lines.push(format!("\n{}", counted(report.manifests.len(), "manifest file")));
         lines.extend(report.manifests.iter().map(|m| format!("  {}/{} {}", m.pack, m.name, bytes(m.bytes))));
     }
     lines.join("\n")

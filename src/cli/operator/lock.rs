@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::RegistryArgs;
+use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::images;
 use crate::lock::{self, Change, Check, Lock, Moved, Update};
@@ -113,8 +114,8 @@ async fn write(
             Change::Dropped(reference) => format!("dropped  {reference}"),
         });
     }
-    let (file, images, changes) = (needs.file.display(), resolved.lock.images.len(), resolved.changes.len());
-    ui.status(&format!("{file}: {images} images locked, {changes} entries changed"));
+    let (images, changes) = (resolved.lock.images.len(), resolved.changes.len());
+    ui.status(&format!("{}: {} locked, {} changed", needs.file.display(), counted(images, "image"), entries(changes)));
     Ok(())
 }
 
@@ -132,7 +133,8 @@ async fn check(
     if ui.wants_json() {
         return ui.json(&report(&needs.file, existing.images.len(), &[]));
     }
-    ui.status(&format!("{}: {} images locked, all as they are upstream", needs.file.display(), existing.images.len()));
+    let images = counted(existing.images.len(), "image");
+    ui.status(&format!("{}: {images} locked, all as they are upstream", needs.file.display()));
     Ok(())
 }
 
@@ -150,6 +152,11 @@ fn failed_check(file: &Path, found: &Check) -> CliError {
         error.hints.push("to add what is missing and drop what is stale: carrack lock PROFILE".to_owned());
     }
     error
+}
+
+/// `1 entry`, `2 entries`.
+pub(super) fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }
 
 fn describe(moved: &Moved) -> String {
