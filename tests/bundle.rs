@@ -1,6 +1,8 @@
 //! The bundle format, written and read back without network or host: what comes out is what went in, whatever the order
 //! in which blobs were written. What becomes of a bundle that was damaged since is told in tests/damage.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -132,7 +132,7 @@ impl Job<'_> {
             Ok(done) => done,
             Err(error) => {
                 made.remove();
-                return Err(error);
+                return Err(self.blame(error));
             }
         };
         let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, &warnings);
@@ -175,6 +175,16 @@ impl Job<'_> {
             () = interrupt.wait() => return Err(ApplyError::Interrupted),
         };
         Ok((swept, unpacked, written))
+    }
+
+    /// Names everything that needs a damaged blob, host files as well as images.
+    fn blame(&self, error: ApplyError) -> ApplyError {
+        match error {
+            ApplyError::Blob { digest, source, .. } => {
+                ApplyError::Blob { digest, needed_by: self.contents.users(&digest), source }
+            }
+            other => other,
+        }
     }
 
     /// Everything that changes the host. It is short, and an interrupt that comes now is seen after it. With an error come

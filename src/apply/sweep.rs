@@ -143,7 +143,7 @@ impl Sweep {
             None => Ok(()),
             Some(digest) => {
                 let source = io::Error::new(io::ErrorKind::InvalidData, "the bundle does not have it");
-                Err(self.blame(*digest, source))
+                Err(damaged(*digest, source))
             }
         }
     }
@@ -247,7 +247,7 @@ impl Sweep {
         });
         match joined(read.await) {
             Ok(()) => Ok(()),
-            Err(PassError::Read(source)) => Err(self.blame(digest, source)),
+            Err(PassError::Read(source)) => Err(damaged(digest, source)),
             Err(PassError::Write(error)) => Err(error.into()),
             Err(PassError::Stopped) => Err(ApplyError::Interrupted),
         }
@@ -283,14 +283,6 @@ impl Sweep {
                 return Err(PassError::Stopped);
             }
         }
-    }
-
-    fn blame(&self, digest: Digest, source: io::Error) -> ApplyError {
-        let needed_by = match &self.import {
-            Some((_, wanted)) => wanted.needed_by(&digest),
-            None => Vec::new(),
-        };
-        ApplyError::Blob { digest, needed_by, source }
     }
 }
 
@@ -337,6 +329,11 @@ fn read_chunk(reader: &mut BlobReader) -> io::Result<Bytes> {
     }
     chunk.truncate(filled);
     Ok(chunk.freeze())
+}
+
+/// Who needs the blob is added by who knows the contents.
+fn damaged(digest: Digest, source: io::Error) -> ApplyError {
+    ApplyError::Blob { digest, needed_by: Vec::new(), source }
 }
 
 /// A task's result; a task's panic is this task's.

@@ -14,6 +14,10 @@ use crate::oci::{Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, l
 /// The largest `index.json` that is read: some ten thousand images.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
+/// Manifests and configurations that are kept in memory, at most, in bytes: those of some ten thousand images. A few
+/// hundred bytes of the file may decode to the largest of them.
+const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
+
 /// A bundle whose head has been read and checked.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -171,11 +175,17 @@ struct Opening {
 impl Opening {
     /// Reads manifests and configurations, which come before everything else.
     fn read_documents(&mut self, walk: &mut Walk) -> Result<(), BundleError> {
+        let mut total = 0;
         while let Some(entry) = walk.next(&self.frames)? {
             let (role, descriptor) = self.add(entry.clone())?;
             match role {
                 Role::Data => break,
                 Role::Config | Role::Manifest => {
+                    total += entry.size;
+                    if total > MAX_DOCUMENT_BYTES {
+                        let reason = "they have more than 256 MiB, which no bundle's have";
+                        return Err(BundleError::damaged(&self.frames.path, "manifests and configurations", reason));
+                    }
                     let content = self.document(&entry, &descriptor)?;
                     if role == Role::Manifest {
                         let manifest = Manifest::parse(&content, &descriptor.media_type);
