@@ -55,12 +55,17 @@ pub(super) struct Named {
     pub(super) manifests: HashMap<Digest, Manifest>,
     /// What must be in the file: descriptors named by something that is in it.
     required: HashSet<Digest>,
+    /// The first digest that is named with two sizes, and these.
+    conflict: Option<(Digest, u64, u64)>,
 }
 
 impl Named {
     fn add(&mut self, role: Role, descriptor: &Descriptor, required: bool) {
         let known = self.roles.entry(descriptor.digest).or_insert_with(|| (role, descriptor.clone()));
         known.0 = known.0.max(role);
+        if known.1.size != descriptor.size {
+            self.conflict.get_or_insert((descriptor.digest, known.1.size, descriptor.size));
+        }
         if required {
             self.required.insert(descriptor.digest);
         }
@@ -96,6 +101,10 @@ impl Bundle {
         }
         let mut bundle = Opening { frames, blobs: Vec::new(), by_digest: HashMap::new(), named };
         bundle.read_documents(&mut walk)?;
+        if let Some((digest, one, other)) = bundle.named.conflict {
+            let reason = format!("it is named with {one} bytes and with {other}");
+            return Err(BundleError::damaged(path, format!("blob {digest}"), reason));
+        }
         let contents = contents::assemble(identity, &index, &bundle.named)
             .map_err(|reason| BundleError::damaged(path, "its index", reason))?;
         let Opening { frames, blobs, by_digest, named } = bundle;

@@ -3,10 +3,10 @@
 use std::fs;
 
 use carrack::oci::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::common::Sandbox;
-use super::forge::{Draft, Entry, Frames, MANIFEST, descriptor, frames, gap, write};
+use super::forge::{Draft, Entry, Frames, HOST_FILE, MANIFEST, descriptor, frames, gap, write};
 use super::{assert_refused, install, json_error};
 
 /// Both binaries refuse `bytes` with exit code 30 and these words, and nothing is installed.
@@ -15,7 +15,6 @@ fn refused(what: &str, bytes: &[u8], words: &[&str]) {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work().join("root")).unwrap();
     sandbox.write("bundle", bytes);
-    println!("{what}");
     let words: Vec<&str> = words.iter().copied().chain(["bundle"]).collect();
     assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &words);
     let apply = ["apply", "bundle", "--root", "root", "--yes"];
@@ -93,6 +92,14 @@ fn a_folder_or_nothing_is_no_bundle() {
         assert_refused(&sandbox.carrack(&[command, "none"]), 25, &["cannot open none", "No such file"]);
     }
     assert_refused(&install(&sandbox, &["apply", "none", "--root", "."]), 25, &["cannot open none"]);
+    // Opening a pipe waits for a writer, who may never come.
+    let pipe = sandbox.work().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert_refused(
+        &sandbox.carrack(&["verify", "pipe"]),
+        30,
+        &["pipe is not a complete Carrack bundle", "regular file"],
+    );
 }
 
 #[test]
@@ -130,7 +137,7 @@ fn entries_that_no_bundle_has_are_refused() {
     refused_entries("a manifest twice", &["it is there twice"], |entries| entries.insert(3, entries[2].clone()));
     refused_entries("an index twice", &["index.json", no_such], |entries| entries.insert(2, entries[1].clone()));
     refused_entries("a blob that nothing names", &["nothing names it"], |entries| {
-        entries.push(Entry::blob("stowaway"))
+        entries.push(Entry::blob("stowaway"));
     });
     refused_entries("a blob that is missing", &["it is missing", "/etc/forged"], |entries| drop(entries.pop()));
     refused_entries("a profile that is missing", &["profile"], |entries| entries.truncate(2));
@@ -189,6 +196,62 @@ fn host_paths_and_names_stay_where_they_belong() {
     refused_draft("a profile with fields of the future", &["its profile cannot be read", "rollout"], |draft| {
         draft.profile["rollout"] = json!("canary");
     });
+}
+
+/// Counts of bytes are added up in many places; no claim of a bundle's may take them beyond their range.
+#[test]
+fn sizes_beyond_everything_are_refused_before_they_are_counted() {
+    let claim = |sizes: &[u64]| {
+        let mut draft = Draft::new();
+        let layers = sizes.iter().enumerate().map(|(number, size)| {
+            let mut layer = descriptor(HOST_FILE, &draft.content);
+            layer["annotations"] = json!(draft.file);
+            layer["annotations"]["dev.carrack.path"] = json!(format!("/etc/{number}"));
+            layer["size"] = json!(size);
+            layer
+        });
+        let layers: Vec<Value> = layers.collect();
+        draft.layers = Some(layers);
+        draft.write()
+    };
+    let right = Draft::new().content.len() as u64;
+    for sizes in [[u64::MAX, u64::MAX], [1 << 63, 1 << 63], [right, u64::MAX]] {
+        refused("a size beyond everything", &claim(&sizes), &["more than any blob has"]);
+    }
+    let words = ["sha256:", &format!("named with {right} bytes and with {}", right + 1)[..]];
+    refused("one blob, two sizes", &claim(&[right, right + 1]), &words);
+    refused("one blob, two sizes, the right one last", &claim(&[right + 1, right]), &["blobs/sha256/", "should have"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("bundle", claim(&[1 << 40, 1 << 40]));
+    assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &["bundle"]);
+    assert_refused(&sandbox.carrack(&["inspect", "bundle"]), 30, &["bundle"]);
+}
+
+/// A terminal does what control characters say; a bundle must not.
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("root")).unwrap();
+    let mut draft = Draft::new();
+    draft.profile["description"] = json!("harmless \u{1b}]0;owned\u{7}\u{9b}2J\rover");
+    draft.file.insert("dev.carrack.path", "/etc/\u{1b}[31mforged".to_owned());
+    sandbox.write("bundle", draft.write());
+    let inspected = sandbox.carrack(&["inspect", "bundle"]);
+    assert!(inspected.stdout.contains("harmless \\u001b]0;owned\\u0007\\u009b2J\\u000dover"), "{}", inspected.stdout);
+    for ran in [
+        inspected,
+        sandbox.carrack(&["inspect", "bundle", "--json"]),
+        install(&sandbox, &["plan", "bundle", "--root", "root"]),
+        install(&sandbox, &["plan", "bundle", "--root", "root", "--json"]),
+    ] {
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
+    // Both forms are what JSON has.
+    let json = sandbox.carrack(&["inspect", "bundle", "--json"]).stdout;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["description"], draft.profile["description"]);
 }
 
 /// A frame that claims `size` bytes and holds `runs` runs of 128 KiB of one byte.

@@ -55,6 +55,8 @@ pub(crate) struct Draft {
     pub(crate) more: Vec<Value>,
     /// The resolved profile.
     pub(crate) profile: Value,
+    /// What the profile's manifest lists instead of the host file.
+    pub(crate) layers: Option<Vec<Value>>,
 }
 
 impl Draft {
@@ -78,6 +80,7 @@ impl Draft {
             content: b"content of the host file".to_vec(),
             more: Vec::new(),
             profile: json!({"name": "forged", "version": "1.0.0", "platforms": [platform], "packs": []}),
+            layers: None,
         }
     }
 
@@ -85,9 +88,10 @@ impl Draft {
         let config = self.profile.to_string();
         let mut layer = descriptor(HOST_FILE, &self.content);
         layer["annotations"] = json!(self.file);
+        let layers = self.layers.clone().unwrap_or_else(|| vec![layer]);
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": PROFILE,
-            "config": descriptor(PROFILE, config.as_bytes()), "layers": [layer],
+            "config": descriptor(PROFILE, config.as_bytes()), "layers": layers,
         });
         let manifest = manifest.to_string();
         let mut profile = descriptor(MANIFEST, manifest.as_bytes());

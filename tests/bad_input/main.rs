@@ -8,6 +8,7 @@ mod common;
 mod features;
 mod forge;
 mod local;
+mod properties;
 mod registries;
 
 use std::path::Path;

@@ -59,7 +59,8 @@ fn framing(bundle: &[u8], frame: &Range<usize>) -> Vec<Range<usize>> {
     let window = usize::from(!single_segment);
     let size = [usize::from(single_segment), 2, 4, 8][usize::from(descriptor >> 6)];
     let mut at = frame.start + 5 + window + size;
-    let mut found = Vec::from([frame.start..at]);
+    let mut found = Vec::new();
+    found.push(frame.start..at);
     loop {
         let header = u32::from_le_bytes([bundle[at], bundle[at + 1], bundle[at + 2], 0]);
         found.push(at..at + 3);
