@@ -1,5 +1,7 @@
 //! The bundle format, written and read back without network or host: what comes out is what went in, whatever the order
-//! in which blobs were written, and every change of a byte is found.
+//! in which blobs were written. What becomes of a bundle that was damaged since is told in tests/damage.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::fs;
 use std::io::Read;
@@ -176,40 +178,4 @@ fn opening_reads_the_head_alone() {
     assert_eq!(bundle.contents().profile.name, "sample");
     // Profile, its content, manifest, configuration, and the first file at which the walk stopped.
     assert_eq!(bundle.blobs().len(), 5);
-}
-
-#[test]
-fn a_cut_file_is_never_a_bundle() {
-    let (_folder, path, _) = written(300_000, 100_000);
-    let whole = fs::read(&path).unwrap();
-    for cut in (0..whole.len()).step_by(whole.len() / 200) {
-        fs::write(&path, &whole[..cut]).unwrap();
-        let error = check(&path).unwrap_err();
-        assert!(matches!(error, BundleError::NotABundle { .. } | BundleError::Damaged { .. }), "{cut}: {error}");
-    }
-}
-
-/// A byte may carry nothing: libzstd's encoding has a few bits that no decoder looks at. Then, and only then, a change is
-/// not an error, and what any zstd decoder reads is the same to the last byte.
-#[test]
-fn every_changed_byte_is_found() {
-    let (_folder, path, _) = written(6_000, 10_000);
-    let whole = fs::read(&path).unwrap();
-    let archive = zstd::stream::decode_all(whole.as_slice()).unwrap();
-    let mut idle = Vec::new();
-    for at in 0..whole.len() {
-        let mut damaged = whole.clone();
-        damaged[at] ^= 1 << (at % 8);
-        fs::write(&path, &damaged).unwrap();
-        match check(&path) {
-            Ok(()) => {
-                assert!(zstd::stream::decode_all(damaged.as_slice()).unwrap() == archive, "byte {at} was missed");
-                idle.push(at);
-            }
-            Err(BundleError::NotABundle { .. } | BundleError::Damaged { .. } | BundleError::Newer { .. }) => {}
-            Err(other) => panic!("byte {at}: {other}"),
-        }
-    }
-    println!("these bytes of {} carry nothing: {idle:?}", whole.len());
-    assert!(idle.len() < 10, "{idle:?}");
 }

@@ -25,7 +25,7 @@ pub enum ApplyError {
     Blob {
         /// The blob.
         digest: Digest,
-        /// Images that need it.
+        /// What needs it: images, host files, manifests.
         needed_by: Vec<String>,
         /// [`io::ErrorKind::InvalidData`] where it is damaged.
         source: io::Error,

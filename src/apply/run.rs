@@ -123,7 +123,7 @@ impl Job<'_> {
             Err(error) => {
                 drop(staged);
                 made.remove();
-                return Err(error);
+                return Err(self.blame(error));
             }
         };
         let (mut swept, unpacked, written) = match self.content(staged, archive.as_ref()).await {
@@ -197,6 +197,16 @@ impl Job<'_> {
             () = interrupt.wait() => return Err(ApplyError::Interrupted),
         };
         Ok((swept, unpacked, None))
+    }
+
+    /// Names everything that needs a damaged blob, host files as well as images.
+    fn blame(&self, error: ApplyError) -> ApplyError {
+        match error {
+            ApplyError::Blob { digest, source, .. } => {
+                ApplyError::Blob { digest, needed_by: self.contents.users(&digest), source }
+            }
+            other => other,
+        }
     }
 
     /// Everything that changes the host. It is short, and an interrupt that comes now is seen after it. With an error come

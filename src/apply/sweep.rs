@@ -149,7 +149,7 @@ impl Sweep {
             None => Ok(()),
             Some(digest) => {
                 let source = io::Error::new(io::ErrorKind::InvalidData, "the bundle does not have it");
-                Err(self.blame(*digest, source))
+                Err(damaged(*digest, source))
             }
         }
     }
@@ -260,7 +260,7 @@ impl Sweep {
         });
         match joined(read.await) {
             Ok(()) => Ok(()),
-            Err(PassError::Read(source)) => Err(self.blame(digest, source)),
+            Err(PassError::Read(source)) => Err(damaged(digest, source)),
             Err(PassError::Write(error)) => Err(error.into()),
             Err(PassError::Stopped) => Err(ApplyError::Interrupted),
         }
@@ -288,13 +288,6 @@ impl Sweep {
     fn archive_wanting(&self, digest: &Digest) -> Option<&Archive> {
         self.archive.as_ref().map(|(archive, _)| &**archive).filter(|archive| archive.wants(digest))
     }
-
-    fn blame(&self, digest: Digest, source: io::Error) -> ApplyError {
-        let wanted = self.import.as_ref().map(|(_, wanted)| wanted);
-        let wanted = wanted.or(self.archive.as_ref().map(|(_, wanted)| wanted));
-        let needed_by = wanted.map(|wanted| wanted.needed_by(&digest)).unwrap_or_default();
-        ApplyError::Blob { digest, needed_by, source }
-    }
 }
 
 impl Swept {
@@ -308,6 +301,11 @@ impl Swept {
             Done::Read => {}
         }
     }
+}
+
+/// Who needs the blob is added by who knows the contents.
+fn damaged(digest: Digest, source: io::Error) -> ApplyError {
+    ApplyError::Blob { digest, needed_by: Vec::new(), source }
 }
 
 /// A task's result; a task's panic is this task's.

@@ -119,14 +119,18 @@ pub struct BundledManifest {
 }
 
 impl Contents {
-    /// What needs the blob, for people: `, needed by A, B and 3 more`; empty where nothing in particular does.
-    pub fn needed_by(&self, digest: &Digest) -> String {
+    /// What needs the blob: paths of host files, `PACK/NAME` of manifests, references of images.
+    pub fn users(&self, digest: &Digest) -> Vec<String> {
         let files = self.files.iter().filter(|file| file.blob.digest == *digest).map(|file| file.path.clone());
         let manifests = self.manifests.iter().filter(|manifest| manifest.blob.digest == *digest);
         let manifests = manifests.map(|manifest| format!("{}/{}", manifest.pack, manifest.name));
         let images = self.images.iter().filter(|image| image.needs(digest)).map(|image| image.reference.to_string());
-        let users: Vec<String> = files.chain(manifests).chain(images).collect();
-        match users.as_slice() {
+        files.chain(manifests).chain(images).collect()
+    }
+
+    /// The same for people: `, needed by A, B and 3 more`; empty where nothing in particular does.
+    pub fn needed_by(&self, digest: &Digest) -> String {
+        match self.users(digest).as_slice() {
             [] => String::new(),
             few if few.len() <= 3 => format!(", needed by {}", few.join(", ")),
             many => format!(", needed by {} and {} more", many[..2].join(", "), many.len() - 2),

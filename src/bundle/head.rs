@@ -14,6 +14,10 @@ use crate::oci::{Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, l
 /// The largest `index.json` that is read: some ten thousand images.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
+/// Manifests and configurations that are kept in memory, at most, in bytes: those of some ten thousand images. A few
+/// hundred bytes of the file may decode to the largest of them.
+const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
+
 /// A bundle whose head has been read and checked.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -51,12 +55,17 @@ pub(super) struct Named {
     pub(super) manifests: HashMap<Digest, Manifest>,
     /// What must be in the file: descriptors named by something that is in it.
     required: HashSet<Digest>,
+    /// The first digest that is named with two sizes, and these.
+    conflict: Option<(Digest, u64, u64)>,
 }
 
 impl Named {
     fn add(&mut self, role: Role, descriptor: &Descriptor, required: bool) {
         let known = self.roles.entry(descriptor.digest).or_insert_with(|| (role, descriptor.clone()));
         known.0 = known.0.max(role);
+        if known.1.size != descriptor.size {
+            self.conflict.get_or_insert((descriptor.digest, known.1.size, descriptor.size));
+        }
         if required {
             self.required.insert(descriptor.digest);
         }
@@ -92,6 +101,10 @@ impl Bundle {
         }
         let mut bundle = Opening { frames, blobs: Vec::new(), by_digest: HashMap::new(), named };
         bundle.read_documents(&mut walk)?;
+        if let Some((digest, one, other)) = bundle.named.conflict {
+            let reason = format!("it is named with {one} bytes and with {other}");
+            return Err(BundleError::damaged(path, format!("blob {digest}"), reason));
+        }
         let contents = contents::assemble(identity, &index, &bundle.named)
             .map_err(|reason| BundleError::damaged(path, "its index", reason))?;
         let Opening { frames, blobs, by_digest, named } = bundle;
@@ -171,11 +184,17 @@ struct Opening {
 impl Opening {
     /// Reads manifests and configurations, which come before everything else.
     fn read_documents(&mut self, walk: &mut Walk) -> Result<(), BundleError> {
+        let mut total = 0;
         while let Some(entry) = walk.next(&self.frames)? {
             let (role, descriptor) = self.add(entry.clone())?;
             match role {
                 Role::Data => break,
                 Role::Config | Role::Manifest => {
+                    total += entry.size;
+                    if total > MAX_DOCUMENT_BYTES {
+                        let reason = "they have more than 256 MiB, which no bundle's have";
+                        return Err(BundleError::damaged(&self.frames.path, "manifests and configurations", reason));
+                    }
                     let content = self.document(&entry, &descriptor)?;
                     if role == Role::Manifest {
                         let manifest = Manifest::parse(&content, &descriptor.media_type);

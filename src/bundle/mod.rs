@@ -27,6 +27,9 @@ pub use writer::{CHUNK_DATA, PartialBundle, StoredBlob, WriteError, partial_path
 /// The format that this Carrack writes, and the highest that it reads.
 pub const FORMAT: u32 = 1;
 
+/// Bytes of blobs that a bundle holds at most, 32 TiB; its seek table is kept in memory.
+pub const MAX_BYTES: u64 = 32 << 40;
+
 /// Annotations of index.json, its descriptors and the profile's artifact.
 pub mod annotation {
     /// The profile's name.

@@ -35,11 +35,13 @@ impl Frames {
     /// Opens `path` and reads its seek table.
     pub(super) fn open(path: &Path) -> Result<Self, BundleError> {
         let not_a_bundle = |reason: &str| BundleError::NotABundle { path: path.to_owned(), reason: reason.to_owned() };
-        let file = File::open(path).at("open", path)?;
-        let metadata = file.metadata().at("examine", path)?;
+        // Looked at before it is opened: opening a pipe waits until somebody writes to it.
+        let metadata = std::fs::metadata(path).at("open", path)?;
         if !metadata.is_file() {
             return Err(not_a_bundle("it is not a regular file"));
         }
+        let file = File::open(path).at("open", path)?;
+        let metadata = file.metadata().at("examine", path)?;
         let length = metadata.len();
         let read = |offset: u64, bytes: &mut [u8]| file.read_exact_at(bytes, offset).at("read", path);
         let mut footer = [0; seek_table::FOOTER];

@@ -10,6 +10,9 @@ const ENTRY: usize = 8;
 /// Length of the footer, the last bytes of a bundle.
 pub(super) const FOOTER: usize = 9;
 
+/// Frames in a bundle, at most: 64 TiB of data. What claims more is refused before memory is set aside for it.
+const MAX_FRAMES: u32 = 16 << 20;
+
 /// Encodes the table as a skippable frame.
 pub(super) fn encode(frames: impl ExactSizeIterator<Item = (u32, u32)>) -> Vec<u8> {
     let count = frames.len();
@@ -35,7 +38,11 @@ pub(super) fn length(footer: &[u8; FOOTER]) -> Result<u64, &'static str> {
     if *descriptor != 0 {
         return Err("the seek table is of a kind that no bundle has");
     }
-    Ok((HEADER + FOOTER) as u64 + u64::from(u32::from_le_bytes([*c0, *c1, *c2, *c3])) * ENTRY as u64)
+    let count = u32::from_le_bytes([*c0, *c1, *c2, *c3]);
+    if count > MAX_FRAMES {
+        return Err("its seek table lists more frames than any bundle has");
+    }
+    Ok((HEADER + FOOTER) as u64 + u64::from(count) * ENTRY as u64)
 }
 
 /// Decodes a whole table, which begins at byte `begin` of the file. The frames fill the file up to there exactly.

@@ -43,8 +43,13 @@ impl PartialBundle {
     /// Opens `TARGET.partial` for `plan`, going on with what an interrupted build of the same plan left there.
     ///
     /// # Errors
-    /// Where the file cannot be made, locked, read or written, or its disk has no room for the whole bundle.
+    /// Where the file cannot be made, locked, read or written, its disk has no room for the whole bundle, or a folder has
+    /// the target's name.
     pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
+        if target.is_dir() {
+            // The rename would tell, after everything has been fetched.
+            return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target);
+        }
         let partial = partial_path(target);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
         let file = file.at("create", &partial)?;

@@ -167,9 +167,10 @@ mod operator {
                 FetchError::Local(error) => Self::from(error),
                 FetchError::WrongContent { .. } => Self::from_error(Kind::Registry, &error)
                     .hint("something between here and the registry, or the registry itself, alters content"),
-                FetchError::Manifest { .. } | FetchError::LargeConfig { .. } => {
-                    Self::from_error(Kind::Registry, &error)
-                }
+                FetchError::Manifest { .. }
+                | FetchError::LargeConfig { .. }
+                | FetchError::Sizes { .. }
+                | FetchError::TooLarge(_) => Self::from_error(Kind::Registry, &error),
                 FetchError::Lock { .. } => {
                     Self::from_error(Kind::Input, &error).hint("resolve it anew: carrack lock PROFILE --update REF")
                 }

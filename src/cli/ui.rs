@@ -1,6 +1,7 @@
 //! How things are printed: data on standard output, everything else on standard error.
 #![expect(clippy::print_stderr, reason = "this module is the one place that prints")]
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +54,7 @@ impl Ui {
     /// Prints data on standard output, adding a line end. A reader that has gone away (`| head`) is no failure.
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", text.strip_suffix('\n').unwrap_or(text));
+        let _ = writeln!(out, "{}", harmless(text.strip_suffix('\n').unwrap_or(text)));
     }
 
     /// Prints a value as the command's one JSON document.
@@ -70,26 +71,26 @@ impl Ui {
     /// Says something about the work, on standard error.
     pub fn status(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            eprintln!("{}", harmless(text));
         }
     }
 
     /// Asks something, on standard error; the answer comes on the same line.
     pub fn prompt(&self, text: &str) {
-        eprint!("{text}");
+        eprint!("{}", harmless(text));
     }
 
     /// Says a detail that only `--verbose` wants.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
-            eprintln!("{text}");
+            eprintln!("{}", harmless(text));
         }
     }
 
     /// Says something that may be wrong, without ending the work.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{} {text}", self.paint("33", "warning:"));
+            eprintln!("{} {}", self.paint("33", "warning:"), harmless(text));
         }
     }
 
@@ -106,15 +107,15 @@ impl Ui {
             self.data(&format!("{document:#}"));
             return;
         }
-        eprintln!("{} {}", self.paint("31", "error:"), error.message);
+        eprintln!("{} {}", self.paint("31", "error:"), harmless(&error.message));
         for detail in &error.details {
-            eprintln!("{detail}");
+            eprintln!("{}", harmless(detail));
         }
         for cause in &error.causes {
-            eprintln!("  cause: {cause}");
+            eprintln!("  cause: {}", harmless(cause));
         }
         for hint in &error.hints {
-            eprintln!("  {} {hint}", self.paint("36", "hint:"));
+            eprintln!("  {} {}", self.paint("36", "hint:"), harmless(hint));
         }
     }
 
@@ -138,6 +139,20 @@ impl Ui {
         });
         Shown { stop, thread: Some(thread) }
     }
+}
+
+/// The text without what a terminal would obey: much of what is printed comes from bundles, registries and file names.
+/// Control characters but for line ends and tabs become `\u001b`, which is also how JSON has them.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let obeyed = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let one = |character: char| match character {
+        character if obeyed(character) => format!("\\u{:04x}", u32::from(character)),
+        character => character.to_string(),
+    };
+    Cow::Owned(text.chars().map(one).collect())
 }
 
 /// Progress on display; see [`Ui::show`].

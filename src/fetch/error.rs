@@ -40,6 +40,21 @@ pub enum FetchError {
         /// Its size.
         size: u64,
     },
+    /// Two manifests, or two places in one, say different things of the same blob.
+    #[error("{reference}: blob {digest} has {size} bytes by its manifest, and {other} bytes elsewhere in this bundle")]
+    Sizes {
+        /// The image.
+        reference: Reference,
+        /// The blob.
+        digest: Digest,
+        /// Its size by the image's manifest.
+        size: u64,
+        /// Its size by another.
+        other: u64,
+    },
+    /// The manifests name more than any bundle holds.
+    #[error("the images and files have {0} bytes, more than a bundle can hold ({max})", max = crate::bundle::MAX_BYTES)]
+    TooLarge(u64),
     /// The lock and what the registry has do not agree, although digests do: the lock was edited.
     #[error("{reference}: the lock does not fit the image: {reason}")]
     Lock {

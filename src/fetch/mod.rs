@@ -14,10 +14,10 @@ use std::path::PathBuf;
 pub use error::FetchError;
 pub use transfer::{Transfer, Written};
 
-use crate::bundle::{BundlePlan, ImageParts, Parts, ResolvedPack, ResolvedProfile, compose};
+use crate::bundle::{BundlePlan, ImageParts, MAX_BYTES, Parts, ResolvedPack, ResolvedProfile, compose};
 use crate::images::Discovery;
 use crate::lock::Lock;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::profile::Profile;
 use crate::registry::Registry;
 
@@ -68,6 +68,7 @@ pub async fn plan(
     let mut sources = HashMap::new();
     let (files, manifests) = local::read(profile, &mut sources)?;
     let images = metadata::fetch(&lock.images, registry, images, jobs).await?;
+    check_sizes(files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob)), &images)?;
     for image in &images {
         add_sources(image, &mut sources);
     }
@@ -82,6 +83,22 @@ pub async fn plan(
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
     Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, images: parts.images.len(), sources })
+}
+
+/// Places are planned by what manifests claim. Each digest has one size, and all of them fit into a bundle.
+fn check_sizes<'a>(files: impl Iterator<Item = &'a Descriptor>, images: &'a [ImageParts]) -> Result<(), FetchError> {
+    let mut sizes: HashMap<Digest, u64> = files.map(|blob| (blob.digest, blob.size)).collect();
+    for image in images {
+        for layer in image.manifests.iter().flat_map(|manifest| &manifest.manifest.layers) {
+            let other = *sizes.entry(layer.digest).or_insert(layer.size);
+            if other != layer.size {
+                let (reference, digest, size) = (image.reference.clone(), layer.digest, layer.size);
+                return Err(FetchError::Sizes { reference, digest, size, other });
+            }
+        }
+    }
+    let total = sizes.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
+    if total > MAX_BYTES { Err(FetchError::TooLarge(total)) } else { Ok(()) }
 }
 
 fn add_sources(image: &ImageParts, sources: &mut HashMap<Digest, Source>) {

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Digest, Platform};
+
+/// The largest size that a descriptor may claim: 1 TiB, many times what any registry takes. Sizes are added up and planned
+/// with before the content is seen, and a sum of as many as fit into a bundle's documents stays within 64 bits.
+pub const MAX_BLOB_BYTES: u64 = 1 << 40;
 
 /// Annotations, in the order in which they are written.
 pub type Annotations = BTreeMap<String, String>;
@@ -17,7 +21,8 @@ pub struct Descriptor {
     pub media_type: String,
     /// Digest of the content.
     pub digest: Digest,
-    /// Length of the content in bytes.
+    /// Length of the content in bytes, at most [`MAX_BLOB_BYTES`].
+    #[serde(deserialize_with = "possible_size")]
     pub size: u64,
     /// The artifact's own type, where the content is a manifest of an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,4 +57,10 @@ impl Descriptor {
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(String::as_str)
     }
+}
+
+fn possible_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    let impossible = || serde::de::Error::custom(format!("a size of {size} bytes is more than any blob has"));
+    (size <= MAX_BLOB_BYTES).then_some(size).ok_or_else(impossible)
 }

@@ -12,7 +12,7 @@ pub mod media_type;
 mod platform;
 mod reference;
 
-pub use descriptor::{Annotations, Descriptor};
+pub use descriptor::{Annotations, Descriptor, MAX_BLOB_BYTES};
 pub use digest::{Digest, DigestError, Digester};
 pub use image_config::ImageConfig;
 pub use manifest::{ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError};

@@ -157,4 +157,15 @@ mod tests {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn content_ranges_never_panic(text in "(bytes )?\\PC{0,30}", start: u64, end: u64, length: u64) {
+            for text in [text, format!("bytes {start}-{end}/{length}")] {
+                if let Ok(value) = text.parse() {
+                    content_range(&HeaderMap::from_iter([(CONTENT_RANGE, value)]));
+                }
+            }
+        }
+    }
 }

@@ -48,7 +48,8 @@ impl Sandbox {
         self.run(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments)
     }
 
-    fn run(&self, program: &Path, arguments: &[&str]) -> Ran {
+    /// Runs a program likewise.
+    pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Ran {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.work()).env_clear().env("HOME", self.root.path().join("home"));
         let output = command.output().unwrap();

@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
+#[path = "../common/anatomy.rs"]
+mod anatomy;
 mod cri;
+mod damage;
 mod foreign_tools;
+mod full_disk;
 mod image_folder;
 mod kills;
 mod parts;

@@ -101,20 +101,6 @@ impl Wanted {
         });
         blob.labels.add(labels);
     }
-
-    /// The references of the images that need the blob.
-    pub fn needed_by(&self, digest: &Digest) -> Vec<String> {
-        let needs = |image: &&WantedImage| {
-            image.target.digest == *digest
-                || image.manifests.iter().any(|manifest| {
-                    [&manifest.descriptor, &manifest.config]
-                        .into_iter()
-                        .chain(&manifest.layers)
-                        .any(|descriptor| descriptor.digest == *digest)
-                })
-        };
-        self.images.iter().filter(needs).map(|image| image.reference.to_string()).collect()
-    }
 }
 
 fn for_platform(image: &BundledImage, platform: &Platform) -> Result<Vec<BundledManifest>, WantedError> {

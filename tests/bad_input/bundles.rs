@@ -1,0 +1,345 @@
+//! Files that are no bundles, and bundles that lie.
+
+use std::fs;
+
+use carrack::oci::Digest;
+use serde_json::{Value, json};
+
+use super::common::Sandbox;
+use super::forge::{Draft, Entry, Frames, HOST_FILE, MANIFEST, descriptor, frames, gap, write};
+use super::{assert_refused, install, json_error};
+
+/// Both binaries refuse `bytes` with exit code 30 and these words, and nothing is installed.
+#[track_caller]
+fn refused(what: &str, bytes: &[u8], words: &[&str]) {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("root")).unwrap();
+    sandbox.write("bundle", bytes);
+    let words: Vec<&str> = words.iter().copied().chain(["bundle"]).collect();
+    assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &words);
+    let apply = ["apply", "bundle", "--root", "root", "--yes"];
+    assert_refused(&install(&sandbox, &apply), 30, &words);
+    assert_eq!(fs::read_dir(sandbox.work().join("root")).unwrap().count(), 0, "{what}");
+}
+
+/// What `change` makes of a right bundle's entries is refused.
+#[track_caller]
+fn refused_entries(what: &str, words: &[&str], change: impl FnOnce(&mut Vec<Entry>)) {
+    let mut entries = Draft::new().entries();
+    change(&mut entries);
+    refused(what, &write(&entries), words);
+}
+
+#[track_caller]
+fn refused_draft(what: &str, words: &[&str], change: impl FnOnce(&mut Draft)) {
+    let mut draft = Draft::new();
+    change(&mut draft);
+    refused(what, &draft.write(), words);
+}
+
+/// So that what is refused below is refused for what it lies about.
+#[test]
+fn a_forged_bundle_without_a_lie_is_accepted() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("root")).unwrap();
+    sandbox.write("bundle", Draft::new().write());
+    let verified = sandbox.carrack(&["verify", "bundle"]);
+    assert_eq!(verified.code, 0, "{}", verified.stderr);
+    let applied = install(&sandbox, &["apply", "bundle", "--root", "root", "--yes"]);
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    assert_eq!(fs::read(sandbox.work().join("root/etc/forged")).unwrap(), Draft::new().content);
+}
+
+#[test]
+fn what_is_no_bundle_is_told_so() {
+    let not = "is not a complete Carrack bundle";
+    refused("an empty file", b"", &[not, "too short"]);
+    refused("text", b"this is not a bundle, but it is long enough to have a footer", &[not, "no seek table"]);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(5);
+    archive.append_data(&mut header, "file", &b"hello"[..]).unwrap();
+    let archive = archive.into_inner().unwrap();
+    refused("a plain archive", &zstd::encode_all(archive.as_slice(), 1).unwrap(), &[not, "no seek table"]);
+    let mut one = Frames::default();
+    one.packed(&archive);
+    refused("a seekable archive in one frame", &one.finish(), &["header 1"]);
+    let mut none = Frames::default();
+    none.packed(b"no archive");
+    refused("a seekable file that is no archive", &none.finish(), &["header 1"]);
+    refused("no frame at all", &Frames::default().finish(), &["the archive has no end"]);
+    refused("an archive of something else", &write(&[Entry::new("file", "hello")]), &[not, "OCI image layout"]);
+    refused_draft("a layout that others made", &[not, "not one that Carrack made"], |draft| {
+        draft.artifact_type = "application/x".to_owned();
+    });
+    refused_entries("another version of the layout", &[not, "unknown version"], |entries| {
+        entries[0] = Entry::new("oci-layout", *br#"{"imageLayoutVersion":"2.0.0"}"#);
+    });
+    refused_entries("a layout without an index", &[not, "no index.json"], |entries| drop(entries.remove(1)));
+    refused_entries("an index that is no JSON", &[not, "index.json is not an index"], |entries| {
+        entries[1] = Entry::new("index.json", "[[[[[");
+    });
+    refused_entries("an index that is nested deeply", &[not, "index.json is not an index"], |entries| {
+        entries[1] = Entry::new("index.json", "[".repeat(1 << 20));
+    });
+}
+
+#[test]
+fn a_folder_or_nothing_is_no_bundle() {
+    let sandbox = Sandbox::new();
+    for command in ["verify", "inspect"] {
+        assert_refused(&sandbox.carrack(&[command, "."]), 30, &[". is not a complete Carrack bundle", "regular file"]);
+        assert_refused(&sandbox.carrack(&[command, "none"]), 25, &["cannot open none", "No such file"]);
+    }
+    assert_refused(&install(&sandbox, &["apply", "none", "--root", "."]), 25, &["cannot open none"]);
+    // Opening a pipe waits for a writer, who may never come.
+    let pipe = sandbox.work().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert_refused(
+        &sandbox.carrack(&["verify", "pipe"]),
+        30,
+        &["pipe is not a complete Carrack bundle", "regular file"],
+    );
+}
+
+#[test]
+fn a_newer_format_says_what_reads_it() {
+    for format in ["2", "4294967295"] {
+        let words = [&format!("has bundle format {format}; this Carrack reads format 1")[..], "hint: use the carrack"];
+        refused_draft("a newer format", &words, |draft| {
+            draft.annotations.insert("dev.carrack.format", format.to_owned());
+        });
+    }
+    for format in ["", "0", "-1", "1.0", "99999999999999999999"] {
+        refused_draft("a format that is none", &["its format is"], |draft| {
+            draft.annotations.insert("dev.carrack.format", format.to_owned());
+        });
+    }
+    // A newer format may have moved everything else; its number is read first.
+    refused_draft("a newer format of another shape", &["has bundle format 2"], |draft| {
+        draft.annotations.insert("dev.carrack.format", "2".to_owned());
+        draft.more.push(json!({"mediaType": "application/vnd.future", "digest": Digest::of(b"x"), "size": 1}));
+    });
+}
+
+#[test]
+fn entries_that_no_bundle_has_are_refused() {
+    let no_such = "an OCI image layout has no such file";
+    for name in ["../../etc/passwd", "/etc/passwd", "blobs/sha256/../../x", "blobs/sha256/", "extra", "./index.json"] {
+        refused_entries("a name", &[name, no_such], |entries| entries.insert(3, Entry::new(name, "root::0:0::/:")));
+    }
+    for (kind, what) in [(b'1', "a hard link"), (b'2', "a symbolic link"), (b'3', "a device"), (b'5', "a folder")] {
+        let link = if matches!(kind, b'1' | b'2') { "/etc/passwd" } else { "" };
+        let blob = Draft::new().entries().remove(4);
+        refused_entries(what, &[&blob.name, "is damaged"], |entries| entries[4] = Entry { kind, link, ..blob.clone() });
+    }
+    refused_entries("a blob twice", &["it is there twice"], |entries| entries.push(entries[4].clone()));
+    refused_entries("a manifest twice", &["it is there twice"], |entries| entries.insert(3, entries[2].clone()));
+    refused_entries("an index twice", &["index.json", no_such], |entries| entries.insert(2, entries[1].clone()));
+    refused_entries("a blob that nothing names", &["nothing names it"], |entries| {
+        entries.push(Entry::blob("stowaway"));
+    });
+    refused_entries("a blob that is missing", &["it is missing", "/etc/forged"], |entries| drop(entries.pop()));
+    refused_entries("a profile that is missing", &["profile"], |entries| entries.truncate(2));
+}
+
+#[test]
+fn sizes_and_digests_that_lie_are_found() {
+    refused_entries("a header with another size", &["another size by the seek table"], |entries| entries[4].size += 1);
+    refused_entries("a header with a size beyond everything", &["is damaged"], |entries| entries[4].size = u64::MAX);
+    refused_entries("a blob of another size", &["it has 5 bytes and should have 24"], |entries| {
+        let name = entries[4].name.clone();
+        entries[4] = Entry::new(name, "short");
+    });
+    let name = Draft::new().entries()[4].name.replace("blobs/sha256/", "sha256:");
+    refused_entries("other content of the same size", &[&name, "/etc/forged", "hashes to"], |entries| {
+        entries[4].content[0] ^= 1;
+    });
+    refused_entries("another manifest of the same size", &["hashes to"], |entries| {
+        let text = String::from_utf8(entries[2].content.clone()).unwrap();
+        entries[2].content = text.replace("/etc/forged", "/etc/shadow").into_bytes();
+    });
+    let missing = json!({
+        "mediaType": MANIFEST, "digest": Digest::of(b"none"), "size": 4,
+        "annotations": {"io.containerd.image.name": "quay.io/a/b:1"},
+    });
+    refused_draft("an index that names what is missing", &["quay.io/a/b:1", "missing"], |draft| {
+        draft.more.push(missing);
+    });
+    refused_draft("a manifest that is none", &["manifest sha256:", "not an image manifest"], |draft| {
+        draft.more.push(descriptor(MANIFEST, &draft.content));
+    });
+}
+
+#[test]
+fn host_paths_and_names_stay_where_they_belong() {
+    for path in ["/../x", "/a/../../x", "x", "", "/", "/a/", "//a", "/a/./b", "/a\0b"] {
+        refused_draft("a host path", &["the host file", "no plain absolute path"], |draft| {
+            draft.file.insert("dev.carrack.path", path.to_owned());
+        });
+    }
+    for mode in ["", "-1", "99", "10000", "0x1ff", "rwx"] {
+        refused_draft("a mode", &["/etc/forged", "mode"], |draft| {
+            draft.file.insert("dev.carrack.mode", mode.to_owned());
+        });
+    }
+    for name in ["../x", "x/../../y", "", ".hidden", "a b", "a\nb"] {
+        // What becomes part of a receipt's name.
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.work().join("root")).unwrap();
+        let mut draft = Draft::new();
+        draft.profile["name"] = json!(name);
+        sandbox.write("bundle", draft.write());
+        assert_refused(&install(&sandbox, &["apply", "bundle", "--root", "root"]), 30, &["receipt's name"]);
+        assert_eq!(fs::read_dir(sandbox.work().join("root")).unwrap().count(), 0);
+    }
+    refused_draft("a profile with fields of the future", &["its profile cannot be read", "rollout"], |draft| {
+        draft.profile["rollout"] = json!("canary");
+    });
+}
+
+/// Counts of bytes are added up in many places; no claim of a bundle's may take them beyond their range.
+#[test]
+fn sizes_beyond_everything_are_refused_before_they_are_counted() {
+    let claim = |sizes: &[u64]| {
+        let mut draft = Draft::new();
+        let layers = sizes.iter().enumerate().map(|(number, size)| {
+            let mut layer = descriptor(HOST_FILE, &draft.content);
+            layer["annotations"] = json!(draft.file);
+            layer["annotations"]["dev.carrack.path"] = json!(format!("/etc/{number}"));
+            layer["size"] = json!(size);
+            layer
+        });
+        let layers: Vec<Value> = layers.collect();
+        draft.layers = Some(layers);
+        draft.write()
+    };
+    let right = Draft::new().content.len() as u64;
+    for sizes in [[u64::MAX, u64::MAX], [1 << 63, 1 << 63], [right, u64::MAX]] {
+        refused("a size beyond everything", &claim(&sizes), &["more than any blob has"]);
+    }
+    let words = ["sha256:", &format!("named with {right} bytes and with {}", right + 1)[..]];
+    refused("one blob, two sizes", &claim(&[right, right + 1]), &words);
+    refused("one blob, two sizes, the right one last", &claim(&[right + 1, right]), &["blobs/sha256/", "should have"]);
+    let sandbox = Sandbox::new();
+    sandbox.write("bundle", claim(&[1 << 40, 1 << 40]));
+    assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &["bundle"]);
+    assert_refused(&sandbox.carrack(&["inspect", "bundle"]), 30, &["bundle"]);
+}
+
+/// A terminal does what control characters say; a bundle must not.
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("root")).unwrap();
+    let mut draft = Draft::new();
+    draft.profile["description"] = json!("harmless \u{1b}]0;owned\u{7}\u{9b}2J\rover");
+    draft.file.insert("dev.carrack.path", "/etc/\u{1b}[31mforged".to_owned());
+    sandbox.write("bundle", draft.write());
+    let inspected = sandbox.carrack(&["inspect", "bundle"]);
+    assert!(inspected.stdout.contains("harmless \\u001b]0;owned\\u0007\\u009b2J\\u000dover"), "{}", inspected.stdout);
+    for ran in [
+        inspected,
+        sandbox.carrack(&["inspect", "bundle", "--json"]),
+        install(&sandbox, &["plan", "bundle", "--root", "root"]),
+        install(&sandbox, &["plan", "bundle", "--root", "root", "--json"]),
+    ] {
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+    }
+    // Both forms are what JSON has.
+    let json = sandbox.carrack(&["inspect", "bundle", "--json"]).stdout;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["description"], draft.profile["description"]);
+}
+
+/// A frame that claims `size` bytes and holds `runs` runs of 128 KiB of one byte.
+fn bomb(size: u32, runs: usize) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa4];
+    frame.extend(size.to_le_bytes());
+    for run in 0..runs {
+        frame.extend_from_slice(&((128_u32 << 10) << 3 | 1 << 1 | u32::from(run + 1 == runs)).to_le_bytes()[..3]);
+        frame.push(b'x');
+    }
+    frame.extend([0; 4]);
+    frame
+}
+
+#[test]
+fn bombs_do_not_go_off() {
+    let size = 1 << 20;
+    let mut entries = Draft::new().entries();
+    entries.truncate(1);
+    entries.push(Entry { size: size.into(), ..Entry::new("index.json", "") });
+    for (what, encoded) in [("too much data", bomb(size, 100_000)), ("too little data", bomb(size, 1))] {
+        let mut archive = frames(&entries[..1]);
+        let end = archive.list.pop().unwrap();
+        archive.bytes.truncate(archive.bytes.len() - end.0 as usize);
+        archive.raw(&gap(30, &entries[1]));
+        archive.push(&encoded, size as usize);
+        archive.raw(&[0; 1024]);
+        refused(what, &archive.finish(), &["index.json", "is damaged"]);
+    }
+    let mut large = Frames::default();
+    large.push(&bomb(u32::MAX, 1), u32::MAX as usize);
+    refused("a frame that claims 4 GiB", &large.finish(), &["seek table", "a size that no bundle has"]);
+    for count in [6, 1 << 20, u32::MAX] {
+        let words = &["seek table"];
+        refused("a seek table that claims more than it has", &frames(&entries[..1]).finish_claiming(count), words);
+    }
+}
+
+/// A sparse file costs nothing to make; a seek table as long as it claims would be 32 GiB in memory.
+#[test]
+fn a_seek_table_as_long_as_its_sparse_file_is_not_read() {
+    use std::os::unix::fs::FileExt;
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("bundle", "");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    let footer = &Frames::default().finish_claiming(u32::MAX)[8..];
+    let length = 8 * u64::from(u32::MAX) + 17;
+    file.set_len(length + 4096).unwrap();
+    file.write_all_at(footer, length + 4096 - 9).unwrap();
+    for header in [[0; 8], *b"\x5e\x2a\x4d\x18\x01\x00\x00\x00"] {
+        file.write_all_at(&header, 4096).unwrap();
+        assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &["seek table"]);
+    }
+}
+
+/// Each document may have 4 MiB, and one that is white space has 400 bytes in the file: together they must have a limit.
+#[test]
+fn documents_do_not_fill_the_memory() {
+    let padded: Vec<Vec<u8>> = (0..65)
+        .map(|number| {
+            let manifest = json!({
+                "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [],
+                "annotations": {"number": number.to_string()},
+            });
+            let mut text = manifest.to_string().into_bytes();
+            text.resize(4 << 20, b' ');
+            text
+        })
+        .collect();
+    let mut draft = Draft::new();
+    let name = json!({"io.containerd.image.name": "quay.io/a/b:1"});
+    draft.more = padded.iter().map(|text| descriptor("application/vnd.oci.image.index.v1+json", text)).collect();
+    draft.more.iter_mut().for_each(|descriptor| descriptor["annotations"] = name.clone());
+    let mut entries = draft.entries();
+    entries.splice(4..4, padded.into_iter().map(Entry::blob));
+    refused("documents of 260 MiB", &write(&entries), &["manifests and configurations", "256 MiB"]);
+}
+
+#[test]
+fn json_errors_have_the_documented_shape() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bundle", "text that is long enough");
+    for command in ["verify", "inspect"] {
+        let error = json_error(&sandbox.carrack(&[command, "bundle", "--json"]), 30);
+        assert!(error["message"].as_str().unwrap().contains("bundle is not a complete Carrack bundle"));
+        assert_eq!(error["hints"].as_array().unwrap().len(), 1);
+    }
+    for command in ["verify", "plan", "apply", "preflight"] {
+        json_error(&install(&sandbox, &[command, "bundle", "--json"]), 30);
+    }
+}
