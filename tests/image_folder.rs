@@ -477,20 +477,28 @@ fn the_same_images_are_not_written_again() {
 }
 
 #[test]
-fn rke2_has_a_folder_of_its_own_and_the_distribution_chooses() {
-    for (distribution, runtime, folder) in
-        [("none", "rke2", "rke2"), ("k3s", "auto", "k3s"), ("rke2", "auto", "rke2"), ("rke2", "k3s", "k3s")]
-    {
+fn each_distribution_has_a_folder_of_its_own() {
+    for (distribution, runtime) in [("none", "rke2"), ("rke2", "rke2"), ("rke2", "k3s")] {
         let mut sample = Sample::usual("1.0.0");
         sample.distribution(distribution);
         let site = Site::new(&sample);
         printed(&site.run("apply", &["--runtime", runtime]), 0);
-        let archive = format!("var/lib/rancher/{folder}/agent/images/sample-1.0.0.tar.zst");
+        let archive = format!("var/lib/rancher/{runtime}/agent/images/sample-1.0.0.tar.zst");
         assert!(site.tree().contains_key(&archive), "{distribution} {runtime}");
     }
-    let site = Site::new(&Sample::usual("1.0.0"));
+}
+
+#[test]
+fn below_a_root_images_are_left_alone_unless_a_runtime_is_named() {
+    let mut sample = Sample::usual("1.0.0");
+    sample.distribution("k3s");
+    let site = Site::new(&sample);
     printed(&site.run("apply", &[]), 0);
     assert!(!site.tree().keys().any(|path| path.contains("rancher")), "{:?}", site.tree());
+    for flag in [&["--no-unpack"][..], &["--namespace", "x"], &["--containerd-address", "/x"]] {
+        let refused = printed(&site.run("apply", flag), 2);
+        assert!(refused.contains(flag[0]) && refused.contains("no effect"), "{refused}");
+    }
 }
 
 #[test]
@@ -508,12 +516,6 @@ fn a_root_for_another_platform_gets_that_platforms_images() {
 
 #[test]
 fn what_cannot_be_is_refused_before_anything_changes() {
-    let mut absent = Sample::usual("1.0.0");
-    absent.parts.images[0].manifests.clear();
-    let site = Site::new(&absent);
-    assert!(site.k3s("apply", 40).contains("example.org/app:1"));
-    assert_eq!(site.tree(), BTreeMap::new());
-
     let mut clashing = Sample::usual("1.0.0");
     clashing.file(&format!("/{ARCHIVE}"), b"x".to_vec(), FileContent::Inline(b"x".to_vec()));
     let site = Site::new(&clashing);
@@ -523,6 +525,14 @@ fn what_cannot_be_is_refused_before_anything_changes() {
     let site = Site::new(&Sample::usual("1.0.0"));
     fs::create_dir_all(site.archive()).unwrap();
     assert!(site.k3s("apply", 40).contains("is not a file"));
+}
+
+#[test]
+fn what_the_bundle_declares_absent_is_left_to_the_runtime() {
+    let mut absent = Sample::usual("1.0.0");
+    absent.parts.images[0].manifests.clear();
+    let site = Site::new(&absent);
+    assert!(site.k3s("apply", 0).contains("1 image absent, for the runtime to pull"));
 }
 
 #[test]

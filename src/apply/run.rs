@@ -131,7 +131,7 @@ impl Job<'_> {
             Err(error) => {
                 archive.iter().for_each(|archive| archive.discard());
                 made.remove();
-                return Err(error);
+                return Err(self.blame(error));
             }
         };
         let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, written.as_ref(), &warnings);

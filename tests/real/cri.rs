@@ -134,7 +134,7 @@ impl Cri {
         Self(tonic::client::Grpc::new(channel))
     }
 
-    async fn call<Q, A>(&mut self, method: &'static str, request: Q) -> A
+    async fn try_call<Q, A>(&mut self, method: &'static str, request: Q) -> Result<A, tonic::Status>
     where
         Q: Message + Send + Sync + 'static,
         A: Message + Default + Send + Sync + 'static,
@@ -142,8 +142,15 @@ impl Cri {
         self.0.ready().await.unwrap();
         let path = tonic::codegen::http::uri::PathAndQuery::from_static(method);
         let codec = tonic_prost::ProstCodec::<Q, A>::default();
-        let answer = self.0.unary(tonic::Request::new(request), path, codec).await;
-        answer.unwrap_or_else(|status| panic!("{method}: {status}")).into_inner()
+        self.0.unary(tonic::Request::new(request), path, codec).await.map(tonic::Response::into_inner)
+    }
+
+    async fn call<Q, A>(&mut self, method: &'static str, request: Q) -> A
+    where
+        Q: Message + Send + Sync + 'static,
+        A: Message + Default + Send + Sync + 'static,
+    {
+        self.try_call(method, request).await.unwrap_or_else(|status| panic!("{method}: {status}"))
     }
 
     async fn image(&mut self, name: &str) -> Option<CriImage> {
@@ -223,7 +230,8 @@ async fn ask(project: &Project, containerd: &Containerd) {
             fs::read_to_string(&log).is_ok_and(|text| text.contains("I am linux/amd64"))
         });
     }
-    let _: Empty = cri.call("/runtime.v1.RuntimeService/StopPodSandbox", sandbox.clone()).await;
+    // containerd 1.6 fails to stop a container that is just ending; the kubelet asks again too.
+    while cri.try_call::<_, Empty>("/runtime.v1.RuntimeService/StopPodSandbox", sandbox.clone()).await.is_err() {}
     let _: Empty = cri.call("/runtime.v1.RuntimeService/RemovePodSandbox", sandbox).await;
 }
 

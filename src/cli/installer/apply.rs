@@ -111,23 +111,29 @@ fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, ui: &Ui) -> Re
 
 /// What became of the images, to follow what became of the files.
 fn images_line(outcome: &Outcome, plan: &HostPlan, contents: &Contents) -> String {
-    let Outcome { imported: (blobs, size), present, unpacked, named, archive, .. } = outcome;
     let absent = contents.images.iter().filter(|image| image.is_absent()).count();
-    let images = || counted(contents.images.len() - absent, "image");
-    if contents.images.is_empty() {
-        String::new()
-    } else if absent == contents.images.len() {
-        format!("; {} absent, for the runtime to pull", counted(absent, "image"))
-    } else if let Some(ReceiptArchive { path, size, .. }) = archive {
-        format!("; {} in {path} ({}), to be imported when the distribution starts", images(), bytes(*size))
+    let carried = match contents.images.len() - absent {
+        0 => String::new(),
+        carried => format!("; {}", carried_line(outcome, plan, &counted(carried, "image"))),
+    };
+    match absent {
+        0 => carried,
+        absent => format!("{carried}; {} absent, for the runtime to pull", counted(absent, "image")),
+    }
+}
+
+fn carried_line(outcome: &Outcome, plan: &HostPlan, images: &str) -> String {
+    let Outcome { imported: (blobs, size), present, unpacked, named, archive, .. } = outcome;
+    if let Some(ReceiptArchive { path, size, .. }) = archive {
+        format!("{images} in {path} ({}), to be imported when the distribution starts", bytes(*size))
     } else if plan.images.is_empty() {
-        format!("; {} left alone (runtime none)", images())
+        format!("{images} left alone (runtime none)")
     } else if plan.images.iter().all(|image| image.action == ImageAction::Keep) {
-        format!("; {} kept", images())
+        format!("{images} kept")
     } else {
         let (blobs, layers, names) =
             (counted(*blobs, "blob"), counted(*unpacked, "layer"), counted(*named, "image name"));
-        format!("; {blobs} ({}) imported, {present} present, {layers} unpacked, {names} set", bytes(*size))
+        format!("{blobs} ({}) imported, {present} present, {layers} unpacked, {names} set", bytes(*size))
     }
 }
 
