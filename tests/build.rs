@@ -1,4 +1,5 @@
 //! `carrack build` and `carrack export` against a registry that counts and misbehaves on demand.
+#![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod common;
