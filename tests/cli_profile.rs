@@ -1,6 +1,6 @@
 //! `carrack init`, `check`, `images` and `schema`, as a user runs them.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![cfg(feature = "operator")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Image discovery over fixtures/discovery: which images are found where, and what is said about the rest.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![cfg(feature = "operator")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::path::Path;
 

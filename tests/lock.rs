@@ -1,4 +1,5 @@
 //! Resolving and checking locks against a registry in this process.
+#![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
 //! The registry client against a registry in this process, with faults on demand.
+#![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The JSON Schema of a cluster profile, generated from types that have its shape. What cannot be said in a schema
-//! (files that exist, layers taken once) is left to [`super::load`].
+//! (files that exist, layers taken once) is left to [`super::load()`].
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};

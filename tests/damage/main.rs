@@ -4,7 +4,6 @@
 //! is no error, and what any zstd decoder reads is the same to the last byte. The tests print which these are.
 #![cfg(all(feature = "operator", feature = "installer"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
-#![expect(clippy::print_stdout, reason = "the list of bytes that carry nothing")]
 
 #[path = "../common/anatomy.rs"]
 mod anatomy;

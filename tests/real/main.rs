@@ -1,5 +1,6 @@
 //! The ring of real parts: a real registry, a real containerd in a network namespace without a route, skopeo and ctr
 //! reading bundles without Carrack, and real kills. Skipped with a word where the parts are absent.
+#![cfg(feature = "operator")]
 #![expect(unreachable_pub, reason = "modules of one test program")]
 #![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]

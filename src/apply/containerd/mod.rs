@@ -1,7 +1,7 @@
 //! Images into a containerd, over its own socket.
 //!
 //! Everything is written under a lease, inert until a name refers to it, and released again when anything fails:
-//! content ([`content`]), then snapshots ([`unpack`]), and names last ([`names`]). It must not know where the bytes come
+//! content (`content`), then snapshots (`unpack`), and names last (`names`). It must not know where the bytes come
 //! from; whoever has them hands them over chunk by chunk.
 
 mod client;
