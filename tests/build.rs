@@ -190,7 +190,7 @@ fn an_export_declares_its_images_absent() {
     let bundle = trust::establish(&setup.sandbox.work().join("definition.tar.zst")).unwrap();
     let images = &bundle.contents().images;
     assert_eq!(images.len(), 2);
-    assert!(images.iter().all(|image| image.is_absent()));
+    assert!(images.iter().all(carrack::bundle::BundledImage::is_absent));
     assert!(setup.layers.iter().all(|layer| setup.registry.served(&Digest::of(&layer.content)).gets == 0));
     let inspected = succeed(setup.sandbox.carrack(&["inspect", "definition.tar.zst"]));
     assert!(inspected.stdout.contains("absent"), "{}", inspected.stdout);

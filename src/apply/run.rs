@@ -123,7 +123,7 @@ impl Job<'_> {
             Err(error) => {
                 drop(staged);
                 made.remove();
-                return Err(self.blame(error));
+                return Err(error);
             }
         };
         let (mut swept, unpacked, written) = match self.content(staged, archive.as_ref()).await {
@@ -131,7 +131,7 @@ impl Job<'_> {
             Err(error) => {
                 archive.iter().for_each(|archive| archive.discard());
                 made.remove();
-                return Err(error);
+                return Err(self.blame(error));
             }
         };
         let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, written.as_ref(), &warnings);
