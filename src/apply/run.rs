@@ -123,7 +123,7 @@ impl Job<'_> {
             Err(error) => {
                 drop(staged);
                 made.remove();
-                return Err(self.blame(error));
+                return Err(error);
             }
         };
         let (mut swept, unpacked, written) = match self.content(staged, archive.as_ref()).await {

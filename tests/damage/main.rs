@@ -26,7 +26,7 @@ use carrack::trust;
 
 use anatomy::{Part, Stretch, anatomy};
 use common::Sandbox;
-use specimen::{Noise, Snapshot, build, install, snapshot};
+use specimen::{Images, Noise, Snapshot, build, install, snapshot};
 
 const RANDOM_BYTES: usize = 2_000;
 const CUTS: usize = 200;
@@ -106,9 +106,9 @@ impl<'a> Victim<'a> {
     fn renew(&mut self) {
         let _ = fs::remove_dir_all(self.root());
         fs::create_dir(self.root()).unwrap();
-        install(&trust::establish(&self.specimen.before).unwrap(), &self.root()).unwrap();
+        install(&trust::establish(&self.specimen.before).unwrap(), &self.root(), Images::Folder).unwrap();
         self.before = snapshot(&self.root());
-        assert!(self.before.len() > 10, "files, a manifest, a receipt: {:?}", self.before.keys());
+        assert!(self.before.len() > 10, "files, a manifest, an archive, a receipt: {:?}", self.before.keys());
     }
 
     /// Runs `examine` while byte `at` is another.
@@ -129,14 +129,14 @@ impl<'a> Victim<'a> {
     }
 
     /// What verify and apply say, each in a line; nothing where both are content.
-    fn verdicts(&mut self) -> Vec<String> {
+    fn verdicts(&mut self, images: Images) -> Vec<String> {
         // The first step of both.
         let trusted = match trust::establish(&self.bundle()) {
             Ok(trusted) => trusted,
             Err(error) => return vec![self.describe(&error)],
         };
         let verified = trusted.verify(1, &Progress::default());
-        match install(&trusted, &self.root()) {
+        match install(&trusted, &self.root(), images) {
             Ok(_) => {
                 assert!(verified.is_empty(), "applied, though verify says: {verified:?}");
                 self.renew();
@@ -177,7 +177,8 @@ fn flip_each(specimen: &Specimen, places: &[usize]) -> BTreeSet<usize> {
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|n| Some((n, *places.get(n)?)))
         {
             let bit = (number * 5 + at) as u32 % 8;
-            let verdicts = victim.with_flipped(at, bit, Victim::verdicts);
+            let images = if number % 2 == 0 { Images::Nowhere } else { Images::Folder };
+            let verdicts = victim.with_flipped(at, bit, |victim| victim.verdicts(images));
             if verdicts.is_empty() {
                 let mut damaged = specimen.whole.clone();
                 damaged[at] ^= 1 << bit;
@@ -214,7 +215,7 @@ fn a_cut_file_is_never_a_bundle() {
     let (whole, mut noise, mut victim) = (specimen.whole.len(), Noise::new(9), Victim::new(&specimen));
     let ends = [0, 1, 8, 9, 16, 17, whole - 9, whole - 1];
     for length in ends.into_iter().chain((ends.len()..CUTS).map(|_| noise.below(whole))) {
-        let verdicts = victim.with_cut(length, Victim::verdicts);
+        let verdicts = victim.with_cut(length, |victim| victim.verdicts(Images::Folder));
         assert_eq!(verdicts.len(), 1, "cut to {length}");
         assert!(verdicts[0].contains("is not a complete Carrack bundle"), "cut to {length}: {}", verdicts[0]);
     }
@@ -227,8 +228,12 @@ fn the_commands_name_what_is_damaged_and_exit_with_30() {
     let (mut victim, mut noise) = (Victim::new(&specimen), Noise::new(10));
     let mut examined = 0;
     for stretch in &specimen.stretches {
-        // Far enough inside that no bit of an encoding's first bytes, which may be idle, is met.
-        let at = stretch.range.start + 4 + noise.below((stretch.range.len() - 4).min(30));
+        // Of an encoding, a header or the checksum: between them may be a bit that carries nothing.
+        let framing: Vec<usize> = stretch.framing.iter().cloned().flatten().collect();
+        let at = match stretch.part {
+            Part::Data(_) => framing[noise.below(framing.len())],
+            Part::Header | Part::SeekTable => stretch.range.start + noise.below(stretch.range.len()),
+        };
         let culprits = specimen.culprits(at);
         victim.with_flipped(at, 2, |victim| refused_by_both(&specimen.sandbox, victim, &culprits));
         examined += 1;
@@ -245,8 +250,8 @@ fn the_commands_name_what_is_damaged_and_exit_with_30() {
 fn refused_by_both(sandbox: &Sandbox, victim: &Victim<'_>, culprits: &[&str]) {
     let installer = Path::new(env!("CARGO_BIN_EXE_carrack-install"));
     let (bundle, root) = (victim.bundle().display().to_string(), victim.root().display().to_string());
-    let apply = ["apply", &bundle, "--root", &root, "--runtime", "none", "--yes"];
-    for ran in [sandbox.carrack(&["verify", &bundle]), sandbox.run(installer, &apply)] {
+    let apply = |runtime| sandbox.run(installer, &["apply", &bundle, "--root", &root, "--runtime", runtime, "--yes"]);
+    for ran in [sandbox.carrack(&["verify", &bundle]), apply("none"), apply("k3s")] {
         assert_eq!((ran.code, ran.stdout.as_str()), (30, ""), "{}", ran.stderr);
         assert!(ran.stderr.starts_with("error: ") || ran.stderr.contains("\nerror: "), "{}", ran.stderr);
         assert!(culprits.iter().any(|word| ran.stderr.contains(word)), "{culprits:?}: {}", ran.stderr);

@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use carrack::apply::{ApplyError, Interrupter, Options, Outcome, Source, Target, TargetRuntime, apply, survey};
+use carrack::apply::{
+    ApplyError, ImageFolder, Interrupter, Options, Outcome, Source, Target, TargetRuntime, apply, survey,
+};
 use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
@@ -75,17 +77,27 @@ pub(crate) fn build(sandbox: &Sandbox, version: &str) -> PathBuf {
     sandbox.work().join(name)
 }
 
-/// Applies to `root`, leaving images alone.
-pub(crate) fn install(bundle: &Trusted, root: &Path) -> Result<Outcome, ApplyError> {
+/// Where images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Images {
+    Nowhere,
+    Folder,
+}
+
+/// Applies to `root`.
+pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<Outcome, ApplyError> {
     let blobs = bundle.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
     let opened = bundle.clone();
     let source = Source::new(blobs, move |digest| match opened.open(digest) {
         Ok(reader) => Ok(Box::new(reader)),
         Err(error) => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, error)),
     });
-    let target =
-        Target { root: Root::new(root).unwrap(), runtime: TargetRuntime::None, platform: Platform::of_this_machine() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = match images {
+        Images::Nowhere => TargetRuntime::None,
+        Images::Folder => TargetRuntime::Folder(ImageFolder::K3s),
+    };
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let survey = survey(bundle.contents(), &source, &target).await?;
         let (_interrupter, interrupt) = Interrupter::new();
