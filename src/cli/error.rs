@@ -128,7 +128,11 @@ impl From<crate::problem::Problems> for CliError {
     fn from(problems: crate::problem::Problems) -> Self {
         use crate::problem::{Problem, Problems};
         match problems {
-            Problems::Unreadable(error) => error.into(),
+            Problems::Unreadable(error) => {
+                let missing = error.source.kind() == std::io::ErrorKind::NotFound;
+                let error = Self::from(error);
+                if missing { error.hint("begin with a profile that works: carrack init DIR") } else { error }
+            }
             Problems::Found(found) => {
                 let message = match &found[..] {
                     [_] => "1 problem found".to_owned(),

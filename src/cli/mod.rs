@@ -15,6 +15,7 @@ pub use ui::Ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// Flags that every command of both binaries takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -25,7 +26,7 @@ pub struct Common {
     /// Print only data and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Print more about what is done
+    /// Print more about what is done, and what it took
     #[arg(long, short, global = true)]
     pub verbose: bool,
     /// Whether to colour what is printed for people
@@ -49,13 +50,24 @@ fn run<P: clap::Parser>(
         }
     };
     let ui = Ui::new(common(&parsed));
-    match execute(&parsed, &ui) {
+    let start = Instant::now();
+    let result = execute(&parsed, &ui);
+    let memory = peak_memory().map(|bytes| format!(", {} of memory at most", ui::bytes(bytes))).unwrap_or_default();
+    ui.detail(&format!("took {:.1} s{memory}", start.elapsed().as_secs_f64()));
+    match result {
         Ok(()) => 0,
         Err(error) => {
             ui.error(&error);
             error.kind.code()
         }
     }
+}
+
+/// The most memory that this process has held so far, in bytes, by the kernel's account.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 /// The same as a process exit code.

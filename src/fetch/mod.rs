@@ -21,6 +21,10 @@ use crate::oci::{Descriptor, Digest, Reference};
 use crate::profile::Profile;
 use crate::registry::Registry;
 
+/// The first release whose installer applies what this one builds. It moves when a bundle says something that older
+/// installers would not understand.
+const OLDEST_INSTALLER: &str = "0.1.0";
+
 /// A bundle that is known to the last offset, and where each of its large blobs comes from.
 #[derive(Debug, Clone)]
 pub struct PlannedBuild {
@@ -75,7 +79,7 @@ pub async fn plan(
     let parts = Parts {
         profile: resolve(profile, discovery),
         created,
-        requires_installer: env!("CARGO_PKG_VERSION").to_owned(),
+        requires_installer: OLDEST_INSTALLER.to_owned(),
         files,
         manifests,
         images,

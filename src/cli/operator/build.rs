@@ -12,6 +12,7 @@ use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{Discovery, discover};
+use crate::io::AtPath;
 use crate::lock::{self, Differences, Lock, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::profile::{self, Profile};
@@ -86,6 +87,7 @@ pub(super) fn run_export(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
 
 fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) -> Result<(), CliError> {
     let start = Instant::now();
+    check_output(&args.output)?;
     let mut profile = profile::load(&args.profile)?;
     let discovery = discover(&profile)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
@@ -109,6 +111,16 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     let written = transfer.run(&args.output)?;
     drop(shown);
     report(args, &build, written, start, ui)
+}
+
+/// Tells before anything is asked of a registry that the bundle has no folder to be written into.
+fn check_output(output: &Path) -> Result<(), CliError> {
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let metadata = std::fs::metadata(folder).at("write into", folder)?;
+    if metadata.is_dir() {
+        return Ok(());
+    }
+    Err(std::io::Error::from(std::io::ErrorKind::NotADirectory)).at("write into", folder)?
 }
 
 /// The lock of exactly what the profile needs. What was missing is written to carrack.lock, unless `--locked` forbids it.
