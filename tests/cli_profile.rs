@@ -143,7 +143,8 @@ fn the_schema_is_json() {
 fn a_profile_that_is_not_there_is_a_matter_of_files() {
     let ran = Sandbox::new().carrack(&["check", "none.yaml"]);
     assert_eq!(ran.code, 25);
-    assert_eq!(ran.stderr, "error: cannot read none.yaml\n  cause: No such file or directory (os error 2)\n");
+    let error = "error: cannot read none.yaml\n  cause: No such file or directory (os error 2)\n";
+    assert_eq!(ran.stderr, format!("{error}  hint: begin with a profile that works: carrack init DIR\n"));
 }
 
 #[test]
