@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use common::Sandbox;
 
 /// A profile with `spec` after `packs:`, which may go on with more.
@@ -344,4 +347,16 @@ fn what_is_no_profile_is_told_in_one_problem() {
     let ran = sandbox.carrack(&["check", "."]);
     let large = "carrack.yaml: larger than 16 MiB, which no document of this kind is";
     assert_eq!((ran.code, ran.stderr.lines().nth(1)), (10, Some(large)));
+}
+
+#[test]
+fn folders_and_files_do_not_depend_on_the_umask() {
+    let sandbox = Sandbox::new();
+    let script = format!("umask 077 && exec {} init new/edge", env!("CARGO_BIN_EXE_carrack"));
+    let ran = sandbox.run(Path::new("/bin/sh"), &["-c", &script]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for (name, mode) in [("new", 0o755), ("new/edge/hello", 0o755), ("new/edge/carrack.yaml", 0o644)] {
+        let found = std::fs::metadata(sandbox.work().join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(found, mode, "{name}");
+    }
 }

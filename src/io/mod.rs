@@ -9,7 +9,7 @@ mod verified_reader;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use atomic_file::{AtomicFile, remove_leftovers, sync_dir};
+pub use atomic_file::{AtomicFile, create_folders, remove_leftovers, sync_dir};
 pub use verified_reader::{Mismatch, VerifiedReader};
 
 /// An I/O error with the path that it happened at.
