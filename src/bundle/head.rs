@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::error::BundleError;
 use super::reader::{Entry, FrameReader, Frames, Walk};
 use super::{FORMAT, annotation, contents};
-use crate::io::VerifiedReader;
+use crate::io::{VerifiedReader, with_causes};
 use crate::oci::{Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, layout, media_type};
 
 /// The largest `index.json` that is read: some ten thousand images.
@@ -199,7 +199,7 @@ impl Opening {
                     if role == Role::Manifest {
                         let manifest = Manifest::parse(&content, &descriptor.media_type);
                         let place = format!("manifest {}", descriptor.digest);
-                        let reason = |error| BundleError::damaged(&self.frames.path, place, chain(&error));
+                        let reason = |error| BundleError::damaged(&self.frames.path, place, with_causes(&error));
                         self.named.add_manifest(descriptor.digest, manifest.map_err(reason)?);
                     }
                     self.named.documents.insert(descriptor.digest, content);
@@ -270,15 +270,4 @@ fn parse_index(path: &Path, raw: &[u8]) -> Result<ImageIndex, BundleError> {
         Ok(number) if number > FORMAT => Err(BundleError::Newer { path: path.to_owned(), found: format.to_owned() }),
         _ => Err(not_a_bundle(format!("its format is {format:?}"))),
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -24,6 +24,17 @@ pub struct PathError {
     pub source: io::Error,
 }
 
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
 /// Adds the path to an I/O result.
 pub trait AtPath<T> {
     /// Names what was tried and where.
