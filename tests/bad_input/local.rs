@@ -17,8 +17,8 @@ fn an_output_that_cannot_be_written_is_named() {
     sandbox.write("file", "");
     fs::create_dir_all(sandbox.work().join("folder/inside")).unwrap();
     for (output, words) in [
-        ("none/out", &["none/out.partial", "No such file or directory"][..]),
-        ("file/out", &["file/out.partial", "Not a directory"]),
+        ("none/out", &["cannot write into none", "No such file or directory"][..]),
+        ("file/out", &["cannot write into file", "not a directory"]),
         ("folder", &["cannot write folder", "is a directory"]),
         ("/proc/out", &["/proc/out.partial"]),
     ] {
