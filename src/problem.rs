@@ -157,18 +157,6 @@ pub fn read_document(file: &Path) -> Result<Result<Source, Problem>, PathError> 
     })
 }
 
-/// An error and its causes in one line.
-pub fn with_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
 /// A list of problems that stays short whatever is fed to it.
 #[derive(Debug, Default)]
 pub struct ProblemList {

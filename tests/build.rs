@@ -172,6 +172,40 @@ fn a_damaged_partial_file_is_not_believed() {
     assert_eq!(setup.digest(), whole);
 }
 
+/// A layer that nobody compressed, which goes to the tail.
+fn plain_layer(content: &[u8]) -> Layer {
+    Layer::tar(&[("plain", 0o644, content)]).unwrap()
+}
+
+#[test]
+fn wrong_content_in_the_tail_is_not_kept_for_the_next_build() {
+    let setup = setup();
+    let plain = plain_layer(&[b'a'; 5_000_000]);
+    setup.registry.put_image("app/a", Some("1"), &image(vec![plain.clone()]));
+    setup.profile(&["app/a:1"]);
+    setup.registry.inject(format!("blobs/{}", Digest::of(&plain.content)), Fault::WrongBytes);
+    let failed = setup.build(&[]);
+    assert_eq!(failed.code, 20, "{}", failed.stderr);
+    succeed(setup.build(&[]));
+    trust::establish(&setup.sandbox.work().join("app.tar.zst")).unwrap();
+}
+
+#[test]
+fn frames_of_the_tail_that_do_not_compress_are_kept() {
+    let setup = setup();
+    let plain = plain_layer(&noise(9, 9_000_000));
+    let digest = Digest::of(&plain.content);
+    setup.registry.put_image("app/a", Some("1"), &image(vec![plain]));
+    setup.profile(&["app/a:1"]);
+    succeed(setup.build(&[]));
+    let (path, whole) = (setup.sandbox.work().join("app.tar.zst"), setup.digest());
+    fs::rename(&path, path.with_extension("zst.partial")).unwrap();
+    let before = setup.registry.served(&digest).bytes;
+    succeed(setup.build(&["--locked"]));
+    assert_eq!(setup.registry.served(&digest).bytes, before);
+    assert_eq!(setup.digest(), whole);
+}
+
 #[test]
 fn two_builds_of_one_output_do_not_mix() {
     let setup = setup();

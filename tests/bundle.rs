@@ -107,7 +107,7 @@ fn write(target: &Path, sample: &Sample) -> u64 {
         blob.finish().unwrap();
     }
     let mut tail = partial.tail(&plan, 3);
-    while let Some(blob) = tail.next_blob().unwrap() {
+    while let Some(mut blob) = tail.next_blob().unwrap() {
         let mut rest = &content(sample, &blob.place().digest)[blob.position() as usize..];
         blob.put(&mut rest, |_| {}).unwrap();
     }

@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use common::Sandbox;
 
 /// A profile with `spec` after `packs:`, which may go on with more.
@@ -143,7 +146,8 @@ fn the_schema_is_json() {
 fn a_profile_that_is_not_there_is_a_matter_of_files() {
     let ran = Sandbox::new().carrack(&["check", "none.yaml"]);
     assert_eq!(ran.code, 25);
-    assert_eq!(ran.stderr, "error: cannot read none.yaml\n  cause: No such file or directory (os error 2)\n");
+    let error = "error: cannot read none.yaml\n  cause: No such file or directory (os error 2)\n";
+    assert_eq!(ran.stderr, format!("{error}  hint: begin with a profile that works: carrack init DIR\n"));
 }
 
 #[test]
@@ -343,4 +347,16 @@ fn what_is_no_profile_is_told_in_one_problem() {
     let ran = sandbox.carrack(&["check", "."]);
     let large = "carrack.yaml: larger than 16 MiB, which no document of this kind is";
     assert_eq!((ran.code, ran.stderr.lines().nth(1)), (10, Some(large)));
+}
+
+#[test]
+fn folders_and_files_do_not_depend_on_the_umask() {
+    let sandbox = Sandbox::new();
+    let script = format!("umask 077 && exec {} init new/edge", env!("CARGO_BIN_EXE_carrack"));
+    let ran = sandbox.run(Path::new("/bin/sh"), &["-c", &script]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for (name, mode) in [("new", 0o755), ("new/edge/hello", 0o755), ("new/edge/carrack.yaml", 0o644)] {
+        let found = std::fs::metadata(sandbox.work().join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(found, mode, "{name}");
+    }
 }

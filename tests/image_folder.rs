@@ -149,7 +149,7 @@ impl Sample {
             blob.finish().unwrap();
         }
         let mut tail = partial.tail(&plan, 3);
-        while let Some(blob) = tail.next_blob().unwrap() {
+        while let Some(mut blob) = tail.next_blob().unwrap() {
             let digest = blob.place().digest;
             blob.put(&mut self.large[&digest].as_slice(), |_| {}).unwrap();
         }

@@ -132,7 +132,7 @@ impl Archive {
     fn put_tail(&self, source: &mut dyn Read) -> Result<(), PutError> {
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = tail.as_mut() else { return Ok(()) };
-        let Some(blob) = writer.next_blob()? else { return Ok(()) };
+        let Some(mut blob) = writer.next_blob()? else { return Ok(()) };
         blob.put(source, |_| {}).map_err(|error| match error {
             TailError::Source(error) => PutError::Read(error),
             TailError::Write(error) => error.into(),

@@ -14,7 +14,7 @@ use super::receipt;
 use super::survey::{Target, TargetRuntime};
 use crate::bundle::Contents;
 use crate::host::disk;
-use crate::io::PathError;
+use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
 
 /// One requirement.
@@ -105,13 +105,7 @@ fn check(name: impl Into<String>, needed: impl Into<String>, found: impl Into<St
 }
 
 fn failed(name: &str, needed: &str, error: &dyn std::error::Error) -> Check {
-    let mut found = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        found = format!("{found}: {cause}");
-        next = cause.source();
-    }
-    check(name, needed, found, false)
+    check(name, needed, with_causes(error), false)
 }
 
 fn platform(contents: &Contents, here: &Platform) -> Check {

@@ -22,7 +22,7 @@ use super::sweep::{Sweep, Swept};
 use super::{ApplyError, Interrupt};
 use crate::bundle::Contents;
 use crate::host::Root;
-use crate::io::AtPath;
+use crate::io::{AtPath, with_causes};
 use crate::oci::Digest;
 use crate::progress::Progress;
 
@@ -230,11 +230,11 @@ impl Job<'_> {
         };
         let committed = match staging::commit(changes.files, changes.archive, changes.made) {
             Ok(committed) => committed,
-            Err(error) => return Err((error.source.into(), error.left.iter().map(described).collect())),
+            Err(error) => return Err((error.source.into(), error.left.iter().map(|left| with_causes(left)).collect())),
         };
         match receipt::write(&self.survey.target.root, receipt) {
-            Ok(path) => Ok((path, named, committed.finish().err().map(|error| described(&error)))),
-            Err(error) => Err((error, committed.undo().iter().map(described).collect())),
+            Ok(path) => Ok((path, named, committed.finish().err().map(|error| with_causes(&error)))),
+            Err(error) => Err((error, committed.undo().iter().map(|left| with_causes(left)).collect())),
         }
     }
 
@@ -253,7 +253,7 @@ impl Job<'_> {
         if let (Some(session), false) = (self.session, undo.is_empty())
             && let Err(error) = session.restore_names(undo).await
         {
-            left.push(described(&error));
+            left.push(with_causes(&error));
         }
         let source = Box::new(source);
         match (left.is_empty(), &*source) {
@@ -305,17 +305,6 @@ fn ignores_pins(version: &str) -> bool {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (1, 7),
         _ => false,
     }
-}
-
-/// An error and its causes in a line.
-fn described(error: &(impl std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// Keeps two installers out of one root. Locking the folder itself leaves no file behind.

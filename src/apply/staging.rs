@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::archive::Archive;
 use super::files::{Found, TargetFile};
-use crate::io::{AtPath, AtomicFile, PathError, remove_leftovers, sync_dir};
+use crate::io::{AtPath, AtomicFile, PathError, create_folders, remove_leftovers, sync_dir};
 
 /// Ends the name of what a new file replaced, until everything is done.
 const BACKUP: &str = ".carrack-old";
@@ -65,8 +65,7 @@ impl MadeFolders {
     /// Where one cannot be made.
     pub(super) fn make_for(&mut self, target: &Path) -> Result<(), PathError> {
         self.note_missing(target);
-        let parent = target.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).at("create the folder", parent)
+        create_folders(target.parent().unwrap_or(Path::new("/")))
     }
 
     fn note_missing(&mut self, target: &Path) {

@@ -12,7 +12,7 @@ use super::plan::HostPlan;
 use super::source::Source;
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
-use crate::oci::{Digest, ImageConfig, Platform};
+use crate::oci::{Digest, ImageConfig, Platform, media_type};
 
 /// Where a bundle is to be installed.
 #[derive(Debug, Clone)]
@@ -129,7 +129,8 @@ fn unpacks(wanted: &mut Wanted, source: &Source) -> Result<(Vec<Unpack>, Vec<Vec
     let (mut unpacks, mut tops) = (Vec::new(), Vec::new());
     for image in &wanted.images {
         let mut of_image = Vec::new();
-        for manifest in image.manifests.iter().filter(|manifest| is_container_image(manifest)) {
+        // An OCI artifact has a configuration of another type, and nothing to unpack.
+        for manifest in image.manifests.iter().filter(|one| media_type::is_image_config(&one.config.media_type)) {
             let unpack = unpack_of(image, manifest, source, &mut wanted.blobs)?;
             of_image.extend(unpack.chain.last().copied());
             unpacks.push(unpack);
@@ -166,12 +167,4 @@ fn unpack_of(
     let count = parsed.diff_ids.len();
     let unpack = Unpack::new(name.clone(), config.digest, &parsed, &manifest.layers);
     unpack.ok_or_else(|| ApplyError::LayerCount { image: name, diff_ids: count, layers: manifest.layers.len() })
-}
-
-/// An OCI artifact has a configuration of another type, and nothing to unpack.
-fn is_container_image(manifest: &BundledManifest) -> bool {
-    matches!(
-        manifest.config.media_type.as_str(),
-        crate::oci::media_type::IMAGE_CONFIG | "application/vnd.docker.container.image.v1+json"
-    )
 }

@@ -47,11 +47,6 @@ pub(super) fn raw_frame_length(data: u32) -> u32 {
     (RAW_HEADER + blocks * BLOCK_HEADER) as u32 + data
 }
 
-/// Length in the file of `size` bytes of data stored as raw frames.
-pub(super) fn stored_length(size: u64) -> u64 {
-    frame_sizes(size).map(|data| u64::from(raw_frame_length(data))).sum()
-}
-
 /// Where the frame header or block header that precedes data byte `at` lies, relative to the first frame. `at` must be
 /// a multiple of [`BLOCK_DATA`].
 pub(super) fn stored_position(at: u64) -> u64 {
@@ -106,6 +101,11 @@ pub(super) fn pack(data: &[u8], level: i32) -> io::Result<Vec<u8>> {
     compressor.set_parameter(zstd::zstd_safe::CParameter::WindowLog(WINDOW_LOG))?;
     compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
     compressor.compress(data)
+}
+
+/// Length that a packed frame of `data` bytes has at most. What does not compress gets longer than a raw frame.
+pub(super) fn packed_frame_bound(data: u32) -> usize {
+    zstd::zstd_safe::compress_bound(data as usize)
 }
 
 /// The header that [`pack`] gives to `data` bytes: single segment, checksum, the shortest content size field.
@@ -164,7 +164,7 @@ mod tests {
         for size in [1, 2, 131_071, 131_072, 131_073, 4 << 20, (4 << 20) + 1, 9_000_000] {
             let (data, mut out) = (bytes(size), Vec::new());
             encode_raw(&data, &mut out);
-            assert_eq!(out.len() as u64, stored_length(size as u64), "{size}");
+            assert_eq!(out.len() as u32, frame_sizes(size as u64).map(raw_frame_length).sum::<u32>(), "{size}");
             assert_eq!(zstd::stream::decode_all(out.as_slice()).unwrap(), data, "{size}");
         }
     }

@@ -8,8 +8,8 @@ use super::contents::Contents;
 use super::error::BundleError;
 use super::reader::{Entry, FrameReader, Frames, Walk};
 use super::{FORMAT, annotation, contents};
-use crate::io::VerifiedReader;
-use crate::oci::{Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, layout, media_type};
+use crate::io::{VerifiedReader, with_causes};
+use crate::oci::{Annotations, Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, layout, media_type};
 
 /// The largest `index.json` that is read: some ten thousand images.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
@@ -199,7 +199,7 @@ impl Opening {
                     if role == Role::Manifest {
                         let manifest = Manifest::parse(&content, &descriptor.media_type);
                         let place = format!("manifest {}", descriptor.digest);
-                        let reason = |error| BundleError::damaged(&self.frames.path, place, chain(&error));
+                        let reason = |error| BundleError::damaged(&self.frames.path, place, with_causes(&error));
                         self.named.add_manifest(descriptor.digest, manifest.map_err(reason)?);
                     }
                     self.named.documents.insert(descriptor.digest, content);
@@ -258,27 +258,23 @@ fn read_layout(frames: &Frames, walk: &mut Walk) -> Result<Vec<u8>, BundleError>
 }
 
 fn parse_index(path: &Path, raw: &[u8]) -> Result<ImageIndex, BundleError> {
+    /// What every format says of itself; the rest may have another shape in a newer one.
+    #[derive(Default, serde::Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Kind {
+        artifact_type: Option<String>,
+        annotations: Annotations,
+    }
     let not_a_bundle = |reason: String| BundleError::NotABundle { path: path.to_owned(), reason };
-    let index: ImageIndex = serde_json::from_slice(raw)
-        .map_err(|error| not_a_bundle(format!("its index.json is not an index: {error}")))?;
-    if index.artifact_type.as_deref() != Some(media_type::BUNDLE) {
+    let no_index = |error| not_a_bundle(format!("its index.json is not an index: {error}"));
+    let kind: Kind = serde_json::from_slice(raw).map_err(no_index)?;
+    if kind.artifact_type.as_deref() != Some(media_type::BUNDLE) {
         return Err(not_a_bundle("it is an OCI image layout, but not one that Carrack made".to_owned()));
     }
-    let format = index.annotations.get(annotation::FORMAT).map_or("", String::as_str);
+    let format = kind.annotations.get(annotation::FORMAT).map_or("", String::as_str);
     match format.parse::<u32>() {
-        Ok(number) if number == FORMAT => Ok(index),
+        Ok(number) if number == FORMAT => serde_json::from_slice(raw).map_err(no_index),
         Ok(number) if number > FORMAT => Err(BundleError::Newer { path: path.to_owned(), found: format.to_owned() }),
         _ => Err(not_a_bundle(format!("its format is {format:?}"))),
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

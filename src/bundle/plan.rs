@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::frame::{self, frame_sizes, raw_frame_length, stored_length};
+use super::frame::{self, frame_sizes, raw_frame_length};
 use super::tar_header::{END, padding, preamble};
 use crate::oci::{Digest, layout};
 
@@ -121,7 +121,8 @@ impl BundlePlan {
 
     /// An upper bound of the bundle's length in bytes; exact where there is no tail, but for the seek table.
     pub fn length_at_most(&self) -> u64 {
-        let tail: u64 = self.tail.iter().map(|blob| stored_length(blob.size) + blob.gap.length()).sum();
+        let packed = |size| frame_sizes(size).map(|data| frame::packed_frame_bound(data) as u64).sum::<u64>();
+        let tail: u64 = self.tail.iter().map(|blob| packed(blob.size) + blob.gap.length()).sum();
         let tail_frames: u64 = self.tail.iter().map(|blob| blob.size / frame::FRAME_DATA + 2).sum();
         let seek_table = (self.frames.len() as u64 + tail_frames) * 8 + 64;
         self.tail_offset + tail + self.end.length() + seek_table

@@ -32,6 +32,8 @@ pub struct TailBlob<'w> {
     place: TailPlace,
     position: u64,
     digester: Digester,
+    /// The writer's offset and count of frames before the first frame of the blob.
+    begin: (u64, usize),
 }
 
 impl TailWriter {
@@ -54,7 +56,8 @@ impl TailWriter {
         let Some(place) = self.blobs.next() else { return Ok(None) };
         let Gap { encoded, data } = &place.gap;
         self.append(encoded, *data)?;
-        let mut blob = TailBlob { writer: self, place, position: 0, digester: Digester::new() };
+        let begin = (self.offset, self.frames.len());
+        let mut blob = TailBlob { writer: self, place, position: 0, digester: Digester::new(), begin };
         blob.resume()?;
         Ok(Some(blob))
     }
@@ -92,7 +95,7 @@ impl TailBlob<'_> {
     fn resume(&mut self) -> Result<(), PathError> {
         while self.position < self.place.size {
             let data = FRAME_DATA.min(self.place.size - self.position);
-            let mut found = vec![0; frame::raw_frame_length(data as u32) as usize];
+            let mut found = vec![0; frame::packed_frame_bound(data as u32)];
             let count =
                 read_up_to(&self.writer.file, &mut found, self.writer.offset).at("read", &self.writer.partial)?;
             let Ok(length) = zstd::zstd_safe::find_frame_compressed_size(&found[..count]) else { break };
@@ -107,11 +110,18 @@ impl TailBlob<'_> {
         Ok(())
     }
 
+    /// Begins again with the first byte: what had been written turned out not to be the blob.
+    pub fn restart(&mut self) {
+        (self.position, self.digester) = (0, Digester::new());
+        self.writer.offset = self.begin.0;
+        self.writer.frames.truncate(self.begin.1);
+    }
+
     /// Reads the rest of the blob from `source` and writes it. `advanced` is told the data bytes written.
     ///
     /// # Errors
     /// Where `source` fails, or is not the rest of the blob, or the disk fails.
-    pub fn put(mut self, source: &mut dyn Read, mut advanced: impl FnMut(u64)) -> Result<(), TailError> {
+    pub fn put(&mut self, source: &mut dyn Read, mut advanced: impl FnMut(u64)) -> Result<(), TailError> {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_PARALLEL);
         while self.position < self.place.size {
             let mut batch = Vec::with_capacity(parallel);
@@ -132,7 +142,7 @@ impl TailBlob<'_> {
             self.position += 1;
             return Err(self.size_mismatch());
         }
-        let got = self.digester.finish();
+        let got = self.digester.clone().finish();
         if got == self.place.digest {
             Ok(())
         } else {

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +55,10 @@ impl PartialBundle {
         let file = file.at("create", &partial)?;
         let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
         lock.map_err(|_| io::Error::other("another build is writing it")).at("open", &partial)?;
+        if !is_named(&file, &partial).at("examine", &partial)? {
+            // Whoever held the lock has finished, and what was opened here is the finished bundle.
+            return Err(io::Error::other("another build has just finished it")).at("open", &partial);
+        }
         let resumed = begins_with(&file, &plan.head);
         if !resumed {
             file.set_len(0).at("empty", &partial)?;
@@ -79,7 +83,7 @@ impl PartialBundle {
     fn reserve(&self, plan: &BundlePlan) -> Result<(), PathError> {
         let stat = rustix::fs::fstatvfs(&*self.file).at("examine the filesystem of", &self.partial)?;
         let metadata = self.file.metadata().at("examine", &self.partial)?;
-        let held = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+        let held = metadata.blocks() * 512;
         let (free, needed) = (stat.f_bavail * stat.f_frsize, plan.length_at_most().saturating_sub(held));
         if free < needed {
             let text = format!("the bundle needs {needed} bytes more and its filesystem has {free} free");
@@ -166,6 +170,12 @@ pub fn partial_path(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     target.with_file_name(name)
+}
+
+/// Whether `path` still names the open `file`.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let (opened, named) = (file.metadata()?, std::fs::metadata(path));
+    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())))
 }
 
 fn begins_with(file: &File, head: &[u8]) -> bool {
@@ -283,5 +293,22 @@ impl StoredBlob {
         }
         let got = self.digester.clone().finish();
         if got == digest { Ok(()) } else { Err(Mismatch::Digest { got, want: digest }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_renamed_is_not_taken_for_the_partial_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (partial, target) = (folder.path().join("b.partial"), folder.path().join("b"));
+        let file = File::create(&partial).unwrap();
+        assert!(is_named(&file, &partial).unwrap());
+        std::fs::rename(&partial, &target).unwrap();
+        assert!(!is_named(&file, &partial).unwrap());
+        std::fs::write(&partial, "").unwrap();
+        assert!(!is_named(&file, &partial).unwrap());
     }
 }

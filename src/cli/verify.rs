@@ -11,6 +11,9 @@ use crate::bundle::BundleError;
 use crate::progress::Progress;
 use crate::trust;
 
+/// Blobs read at once, at most: each may need a frame's memory twice, and disks get no faster.
+const MAX_JOBS: usize = 8;
+
 /// Read a whole bundle and check every byte of it
 ///
 /// Checks the framing, the digest of every blob, that everything the bundle names is there, and that nothing else is.
@@ -36,7 +39,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let progress = Arc::new(Progress::default());
     let shown = ui.show("verifying", &progress);
-    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_JOBS);
     let damaged = bundle.verify(jobs, &progress);
     drop(shown);
     if !damaged.is_empty() {

@@ -131,13 +131,25 @@ impl Transfer<'_> {
         Ok(tail.finish())
     }
 
-    fn tail_blob(&self, blob: TailBlob<'_>, state: &State) -> Result<(), FetchError> {
-        let (digest, size, position) = (blob.place().digest, blob.place().size, blob.position());
-        let source = self.source(&digest);
-        let _in_flight = self.progress.begin(&source.label(&digest));
-        state.resumed.fetch_add(position, Ordering::Relaxed);
-        self.progress.advance(position);
-        let mut reader = self.open(source, &digest, size, position, state)?;
+    fn tail_blob(&self, mut blob: TailBlob<'_>, state: &State) -> Result<(), FetchError> {
+        let source = self.source(&blob.place().digest);
+        let _in_flight = self.progress.begin(&source.label(&blob.place().digest));
+        let resumed = blob.position();
+        state.resumed.fetch_add(resumed, Ordering::Relaxed);
+        self.progress.advance(resumed);
+        match self.put(&mut blob, source, state) {
+            // Whole frames of what was not the blob, as a source that failed its check leaves them: from the start.
+            Err(FetchError::WrongContent { .. } | FetchError::FileChanged { .. }) if resumed > 0 => {
+                blob.restart();
+                self.put(&mut blob, source, state)
+            }
+            result => result,
+        }
+    }
+
+    fn put(&self, blob: &mut TailBlob<'_>, source: &Source, state: &State) -> Result<(), FetchError> {
+        let (digest, size) = (blob.place().digest, blob.place().size);
+        let mut reader = self.open(source, &digest, size, blob.position(), state)?;
         let put = blob.put(&mut reader, |bytes| self.progress.advance(bytes));
         put.map_err(|error| match error {
             TailError::Write(error) => source.failed_write(error),

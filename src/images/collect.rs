@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Candidate, Discovery, NeededImage, ObjectName, Reason};
+use crate::io::with_causes;
 use crate::oci::Reference;
-use crate::problem::{Position, Problem, ProblemList, Problems, Source, with_cause};
+use crate::problem::{Position, Problem, ProblemList, Problems, Source};
 use crate::profile::IgnoredImage;
 
 /// Everything found so far.
@@ -86,7 +87,7 @@ impl<'p> Collector<'p> {
             Err(error) => {
                 let message = match text.split_once("://") {
                     Some(_) => format!("{text:?} is a URL, not an image reference"),
-                    None => with_cause(&error),
+                    None => with_causes(&error),
                 };
                 self.problem(spot, message);
                 None

@@ -28,7 +28,7 @@ impl AtomicFile {
     /// Where a folder or the file cannot be made.
     pub fn create(target: &Path, mode: u32) -> Result<Self, PathError> {
         let parent = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).at("create the folder", parent)?;
+        create_folders(parent)?;
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(SUFFIX);
         let temporary = parent.join(name);
@@ -116,6 +116,25 @@ impl Drop for AtomicFile {
             let _ = fs::remove_file(&self.temporary);
         }
     }
+}
+
+/// Makes a folder and those above it that are missing, mode 0755 whatever the umask, and makes their names durable.
+///
+/// # Errors
+/// Where one cannot be made, or its name not be synced.
+pub fn create_folders(folder: &Path) -> Result<(), PathError> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    create_folders(parent)?;
+    match fs::create_dir(folder) {
+        // Somebody else was faster, and the folder is theirs.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+        other => other.at("create the folder", folder)?,
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).at("set the mode of", folder)?;
+    sync_dir(parent)
 }
 
 /// Removes what a killed writer of `target` left beside it.

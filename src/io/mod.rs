@@ -9,7 +9,7 @@ mod verified_reader;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use atomic_file::{AtomicFile, remove_leftovers, sync_dir};
+pub use atomic_file::{AtomicFile, create_folders, remove_leftovers, sync_dir};
 pub use verified_reader::{Mismatch, VerifiedReader};
 
 /// An I/O error with the path that it happened at.
@@ -22,6 +22,17 @@ pub struct PathError {
     pub path: PathBuf,
     /// What the system answered.
     pub source: io::Error,
+}
+
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 /// Adds the path to an I/O result.

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::{Lock, LockedImage, LockedManifest};
-use crate::io::{AtomicFile, PathError};
+use crate::io::{AtomicFile, PathError, with_causes};
 use crate::oci::Reference;
-use crate::problem::{Position, Problems, Report, Source, read_document, with_cause};
+use crate::problem::{Position, Problems, Report, Source, read_document};
 use crate::profile::API_VERSION;
 use crate::yaml::{self, Fields, Node};
 
@@ -126,7 +126,7 @@ fn parsed<T: FromStr<Err: std::error::Error>>(
     text: &str,
     report: &mut Report,
 ) -> Option<T> {
-    text.parse().map_err(|error: T::Err| report.add(fields.value_at(name), with_cause(&error))).ok()
+    text.parse().map_err(|error: T::Err| report.add(fields.value_at(name), with_causes(&error))).ok()
 }
 
 fn number(fields: &Fields<'_>, name: &str, report: &mut Report) -> Option<u64> {

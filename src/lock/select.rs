@@ -7,8 +7,6 @@ use crate::oci::{
 };
 use crate::registry::{FetchedManifest, Registry, RegistryError, RegistryErrorKind};
 
-/// Docker's type of an image configuration.
-const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Marks what `docker buildx` puts beside an image in its index.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
@@ -140,7 +138,7 @@ impl Selection<'_> {
     /// What the configuration says; nothing where the manifest is an artifact's, which has none of that kind.
     async fn platform_of(&self, image: &ImageManifest) -> Result<Option<Platform>, ResolveError> {
         let config = &image.config;
-        if ![media_type::IMAGE_CONFIG, DOCKER_CONFIG].contains(&config.media_type.as_str()) {
+        if !media_type::is_image_config(&config.media_type) {
             return Ok(None);
         }
         let unusable = |reason: String| {

@@ -6,6 +6,8 @@ pub const IMAGE_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const IMAGE_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// OCI image configuration.
 pub const IMAGE_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Docker's image configuration.
+pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Docker image manifest, version 2 schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker manifest list.
@@ -30,6 +32,11 @@ pub fn is_index(media_type: &str) -> bool {
 /// Whether the type names an image manifest.
 pub fn is_manifest(media_type: &str) -> bool {
     media_type == IMAGE_MANIFEST || media_type == DOCKER_MANIFEST
+}
+
+/// Whether the type names a container image's configuration; an artifact's is of another.
+pub fn is_image_config(media_type: &str) -> bool {
+    media_type == IMAGE_CONFIG || media_type == DOCKER_CONFIG
 }
 
 /// Whether content of this type is compressed already, so that compressing it again costs time and saves nothing.

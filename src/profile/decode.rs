@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::paths::Folder;
 use super::{API_VERSION, Distribution, IgnoredImage, Layer, Pack, Position, Profile};
+use crate::io::with_causes;
 use crate::oci::{Platform, Reference};
-use crate::problem::{Report, with_cause};
+use crate::problem::Report;
 use crate::yaml::{Fields, Node};
 
 pub(super) const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
@@ -228,7 +229,7 @@ impl Decoder<'_> {
         let texts = fields.texts("images", self.report);
         let parsed = texts.into_iter().filter_map(|(text, node)| {
             let reference: Result<Reference, _> = text.parse();
-            Some((self.told(reference.map_err(|error| with_cause(&error)), node.at)?, node.at))
+            Some((self.told(reference.map_err(|error| with_causes(&error)), node.at)?, node.at))
         });
         parsed.collect()
     }

@@ -258,10 +258,19 @@ impl images::images_server::Images for Fake {
 
     async fn update(&self, request: Request<images::UpdateImageRequest>) -> Answer<images::UpdateImageResponse> {
         let mut state = self.call("update image", &request)?;
-        let image = request.into_inner().image.unwrap();
+        let images::UpdateImageRequest { image, update_mask } = request.into_inner();
+        let image = image.unwrap();
         let found = state.images.get_mut(&image.name).ok_or_else(|| Status::not_found(&image.name))?;
-        found.target.clone_from(&image.target);
-        found.labels.extend(image.labels);
+        for path in update_mask.unwrap().paths {
+            match path.strip_prefix("labels.") {
+                Some(key) => match image.labels.get(key) {
+                    Some(value) => drop(found.labels.insert(key.to_owned(), value.clone())),
+                    None => drop(found.labels.remove(key)),
+                },
+                None if path == "target" => found.target.clone_from(&image.target),
+                None => return Err(Status::invalid_argument(path)),
+            }
+        }
         Ok(Response::new(images::UpdateImageResponse { image: Some(found.clone()) }))
     }
 

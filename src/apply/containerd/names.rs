@@ -81,33 +81,31 @@ impl Session {
     ) -> Result<Changed, ContainerdError> {
         let wanted = Image { name: name.to_owned(), labels: labels(), target: Some(descriptor(target)) };
         let before = self.client.image(name).await?;
-        match &before {
-            None => {
-                let request = self.client.request(CreateImageRequest { image: Some(wanted.clone()) });
-                match self.client.images().create(request).await {
-                    Ok(_) => {
-                        undo.push(NameUndo { name: name.to_owned(), before: None });
-                        return Ok(Changed::Created);
-                    }
-                    // The CRI plugin makes names of its own as soon as it sees one; make this one right.
-                    Err(status) if status.code() == Code::AlreadyExists => {}
-                    Err(status) => return Err(ContainerdError::call("name the image", name, status)),
-                }
+        if let Some(image) = &before {
+            let digest = image.target.as_ref().map_or("", |target| target.digest.as_str());
+            if digest == target.digest.to_string() && has_labels(image) {
+                return Ok(Changed::Kept);
             }
-            Some(image) => {
-                let digest = image.target.as_ref().map_or("", |target| target.digest.as_str());
-                if digest == target.digest.to_string() && has_labels(image) {
-                    return Ok(Changed::Kept);
-                }
-                // So that taking it back finds the old image whole.
-                self.keep_content(digest).await?;
+            // So that taking it back finds the old image whole.
+            self.keep_content(digest).await?;
+        }
+        let created = before.is_none();
+        // Before the call, since it may have worked where its answer is lost.
+        undo.push(NameUndo { name: name.to_owned(), before });
+        if created {
+            let request = self.client.request(CreateImageRequest { image: Some(wanted.clone()) });
+            match self.client.images().create(request).await {
+                Ok(_) => return Ok(Changed::Created),
+                // The CRI plugin makes names of its own as soon as it sees one; make this one right.
+                Err(status) if status.code() == Code::AlreadyExists => {}
+                Err(status) => return Err(ContainerdError::call("name the image", name, status)),
             }
         }
         self.update(wanted).await?;
-        undo.push(NameUndo { name: name.to_owned(), before });
         Ok(Changed::Updated)
     }
 
+    /// Sets the target and our labels; one of these that `image` lacks is taken away.
     async fn update(&self, image: Image) -> Result<(), ContainerdError> {
         let name = image.name.clone();
         let labels = LABELS.iter().map(|(key, _)| format!("labels.{key}"));

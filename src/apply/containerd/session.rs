@@ -79,20 +79,20 @@ impl Session {
     /// a failure, when disk space matters), else in containerd's own time.
     ///
     /// # Errors
-    /// Where containerd does not answer; the lease then ends by itself within a day.
+    /// The first failed call; the other leases are given back all the same. One that stays ends by itself within a day.
     pub async fn end(&self, collect: bool) -> Result<(), ContainerdError> {
-        let ids = self.abandoned.iter().chain([&self.id]);
-        for id in ids {
+        let mut result = Ok(());
+        for id in self.abandoned.iter().chain([&self.id]) {
             let sync = collect && *id == self.id;
             let answer = self.plain.leases().delete(self.plain.request(DeleteRequest { id: id.clone(), sync })).await;
-            match answer {
-                Err(status) if status.code() != tonic::Code::NotFound => {
-                    return Err(ContainerdError::call("delete the lease", id, status));
-                }
-                _ => {}
+            if let Err(status) = answer
+                && status.code() != tonic::Code::NotFound
+                && result.is_ok()
+            {
+                result = Err(ContainerdError::call("delete the lease", id, status));
             }
         }
-        Ok(())
+        result
     }
 }
 
