@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -139,6 +140,10 @@ impl Problems {
 /// Where it cannot be read.
 pub fn read_document(file: &Path) -> Result<Result<Source, Problem>, PathError> {
     let mut bytes = Vec::new();
+    // Opening a pipe would wait for its other end.
+    if file.metadata().at("read", file)?.file_type().is_fifo() {
+        return Ok(Err(Problem::with_file(file, "a pipe, and not a file".to_owned())));
+    }
     let opened = File::open(file).at("read", file)?;
     opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).at("read", file)?;
     if bytes.len() as u64 > MAX_BYTES {

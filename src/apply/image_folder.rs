@@ -1,6 +1,6 @@
 //! The folder from which a Kubernetes distribution imports images when it starts, and the one archive in it that is ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -154,11 +154,16 @@ fn older(
 
 /// The images as a receipt has them.
 pub(super) fn receipt_images(wanted: &Wanted) -> Vec<ReceiptImage> {
-    let image = |image: &WantedImage| ReceiptImage {
-        reference: image.reference.clone(),
-        names: image.names.clone(),
-        target: image.target.digest,
-        manifests: image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect(),
+    let image = |image: &WantedImage| {
+        let blobs = image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
+        let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
+        ReceiptImage {
+            reference: image.reference.clone(),
+            names: image.names.clone(),
+            target: image.target.digest,
+            manifests: image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect(),
+            blobs: blobs.into_iter().collect(),
+        }
     };
     wanted.images.iter().map(image).collect()
 }

@@ -21,6 +21,8 @@ pub struct HostPlan {
     pub archive: Option<PlannedArchive>,
     /// Archives of other versions of the profile, within the root, which the distribution imports as well.
     pub older_archives: Vec<String>,
+    /// Files that an earlier version of the profile put on the host and this one does not want, within the root.
+    pub left_over: Vec<String>,
 }
 
 /// What would become of an archive of images.
@@ -99,7 +101,7 @@ impl HostPlan {
             pairs.map(|(image, tops)| planned_image(image, wanted, state, tops)).collect()
         });
         let images = images.unwrap_or_default();
-        Self { files: planned_files(files), images, archive: None, older_archives: Vec::new() }
+        Self { files: planned_files(files), images, archive: None, older_archives: Vec::new(), left_over: Vec::new() }
     }
 
     /// The same where the images of `wanted` go into an archive.
@@ -111,7 +113,8 @@ impl HostPlan {
     ) -> Self {
         let images =
             archive.iter().flat_map(|archive| wanted.images.iter().map(|image| archived_image(image, archive.action)));
-        Self { files: planned_files(files), images: images.collect(), archive, older_archives }
+        let (files, images) = (planned_files(files), images.collect());
+        Self { files, images, archive, older_archives, left_over: Vec::new() }
     }
 
     /// What a person should know before and after.
@@ -121,7 +124,10 @@ impl HostPlan {
                 "{path} of another version is still there and imported too; remove it when its images are not needed"
             )
         });
-        older.collect()
+        let left_over = self.left_over.iter().map(|path| {
+            format!("{path} is of another version and no longer wanted; it stays, so remove it when nothing needs it")
+        });
+        older.chain(left_over).collect()
     }
 
     /// Whether the host is already as the bundle wants it.

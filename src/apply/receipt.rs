@@ -143,6 +143,8 @@ pub struct ReceiptImage {
     pub target: Digest,
     /// The manifests for this machine.
     pub manifests: Vec<Digest>,
+    /// Their configurations and layers, each once.
+    pub blobs: Vec<Digest>,
 }
 
 /// The time now, as receipts have it.

@@ -104,9 +104,10 @@ async fn image_differences(image: &ReceiptImage, client: &Client) -> Result<Vec<
         };
         differences.push(Difference { what: name.clone(), expected: image.target.to_string(), found });
     }
-    for manifest in &image.manifests {
-        if !client.holds(manifest).await? {
-            let (what, expected) = (image.reference.to_string(), format!("manifest {manifest}"));
+    let manifests = image.manifests.iter().map(|digest| ("manifest", digest));
+    for (kind, digest) in manifests.chain(image.blobs.iter().map(|digest| ("blob", digest))) {
+        if !client.holds(digest).await? {
+            let (what, expected) = (image.reference.to_string(), format!("{kind} {digest}"));
             differences.push(Difference { what, expected, found: "absent".to_owned() });
         }
     }

@@ -9,6 +9,7 @@ use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::files::{Found, TargetFile, targets};
 use super::image_folder::{self, ImageFolder};
 use super::plan::HostPlan;
+use super::receipt;
 use super::source::Source;
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
@@ -67,7 +68,23 @@ pub(super) struct RuntimeSurvey {
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
 pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
-    super::receipt::check_name(&contents.profile.name, &contents.profile.version)?;
+    let mut survey = compare(contents, source, target).await?;
+    survey.plan.left_over = left_over(contents, &target.root, &survey.plan)?;
+    Ok(survey)
+}
+
+/// What the newest receipt of the same profile lists, this version does not, and is still there.
+fn left_over(contents: &Contents, root: &Root, plan: &HostPlan) -> Result<Vec<String>, ApplyError> {
+    let receipts = receipt::all(root)?;
+    let earlier = receipts.iter().find(|receipt| receipt.name == contents.profile.name);
+    let files = earlier.iter().flat_map(|receipt| &receipt.files).map(|file| &file.path);
+    let dropped = files.filter(|path| !plan.files.iter().any(|planned| planned.file.path == **path));
+    let there = |path: &&String| root.resolve(path).is_ok_and(|place| place.symlink_metadata().is_ok());
+    Ok(dropped.filter(there).cloned().collect())
+}
+
+async fn compare(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
+    receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
     let files = targets(contents, &target.root, &target.platform)?;
     if let TargetRuntime::Folder(folder) = target.runtime {

@@ -207,9 +207,10 @@ fn index(parts: &Parts, profile: &[u8]) -> ImageIndex {
         artifact_type: Some(media_type::PROFILE.to_owned()),
         ..Descriptor::of(media_type::IMAGE_MANIFEST, profile)
     };
-    let mut manifests = vec![profile_descriptor];
+    let (mut manifests, mut named) = (vec![profile_descriptor], HashSet::new());
     for image in &parts.images {
-        for name in image.reference.runtime_names() {
+        // `a:1@DIGEST` beside `a:1` gives a name twice; the plan has seen to it that both mean the same.
+        for name in image.reference.runtime_names().into_iter().filter(|name| named.insert(name.clone())) {
             let mut descriptor = name_image(&image.target, &name);
             if image.manifests.is_empty() {
                 descriptor.annotations.insert(annotation::ABSENT.to_owned(), "true".to_owned());

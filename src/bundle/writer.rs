@@ -5,9 +5,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::frame::{self, BLOCK_DATA, stored_position};
 use super::plan::{BundlePlan, StoredPlace};
@@ -46,12 +48,18 @@ impl PartialBundle {
     /// Where the file cannot be made, locked, read or written, its disk has no room for the whole bundle, or a folder has
     /// the target's name.
     pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
-        if target.is_dir() {
-            // The rename would tell, after everything has been fetched.
-            return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target);
+        // The rename would replace a device or a link, and tell of a folder after everything has been fetched.
+        match target.symlink_metadata() {
+            Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target),
+            Ok(found) if !found.is_file() => {
+                return Err(io::Error::other("it is there and is not a regular file")).at("replace", target);
+            }
+            _ => {}
         }
         let partial = partial_path(target);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&partial);
+        let (mut options, flags) = (OpenOptions::new(), OFlags::NOFOLLOW | OFlags::NONBLOCK);
+        let file = options.read(true).write(true).create(true).truncate(false).custom_flags(flags.bits() as i32);
+        let file = file.open(&partial);
         let file = file.at("create", &partial)?;
         let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
         lock.map_err(|_| io::Error::other("another build is writing it")).at("open", &partial)?;
@@ -64,7 +72,13 @@ impl PartialBundle {
             file.set_len(0).at("empty", &partial)?;
         }
         let this = Self { file: Arc::new(file), partial, target: target.to_owned(), resumed };
-        this.reserve(plan)?;
+        if let Err(error) = this.reserve(plan) {
+            if !resumed {
+                // Nothing is in it. Where it stays nevertheless, the next build takes it over.
+                let _ = std::fs::remove_file(&this.partial);
+            }
+            return Err(error);
+        }
         if !resumed {
             this.write(&plan.head, 0)?;
         }

@@ -179,6 +179,8 @@ mod operator {
                     Self::from_error(Kind::Input, &error).hint("resolve it anew: carrack lock PROFILE --update REF")
                 }
                 FetchError::FileDigest { .. } => Self::from_error(Kind::Input, &error),
+                FetchError::OneName { .. } => Self::from_error(Kind::Input, &error)
+                    .hint("see where both come from: carrack images PROFILE --why"),
                 FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
                 FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
             }
@@ -308,7 +310,13 @@ fn apply_hint(error: &crate::apply::ApplyError) -> Option<String> {
             Some(format!("remove it, and what needs it, and apply again: ctr -n k8s.io content rm {digest}"))
         }
         ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
-            Some("see all that is damaged: carrack-install verify BUNDLE".into())
+            Some("nothing on this host has changed; see all that is damaged: carrack-install verify BUNDLE".into())
+        }
+        ApplyError::Receipt { path, .. } => {
+            Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
+        }
+        ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
+            Some("everything was put back; when the cause is gone, run the same command again".into())
         }
         ApplyError::Installer { .. } => Some("use the carrack-install that came with the bundle".into()),
         ApplyError::NotReleased { source, .. } => apply_hint(source),

@@ -41,8 +41,16 @@ fn run<P: clap::Parser>(
     common: impl Fn(&P) -> &Common,
     execute: impl FnOnce(&P, &Ui) -> Result<(), CliError>,
 ) -> u8 {
-    let parsed = match P::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = match P::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") => {
+            let ui = Ui::new(&Common { json: true, ..Common::default() });
+            let text = error.render().to_string();
+            let message = text.lines().next().unwrap_or_default();
+            ui.error(&CliError::new(Kind::Usage, message.strip_prefix("error: ").unwrap_or(message)));
+            return Kind::Usage.code();
+        }
         Err(error) => {
             // Clap decides between standard output (help, version) and standard error; a closed pipe is no failure.
             let _ = error.print();
@@ -52,6 +60,7 @@ fn run<P: clap::Parser>(
     let ui = Ui::new(common(&parsed));
     let start = Instant::now();
     let result = execute(&parsed, &ui);
+    let result = result.and_then(|()| ui.lost_data().map_or(Ok(()), Err));
     let memory = peak_memory().map(|bytes| format!(", {} of memory at most", ui::bytes(bytes))).unwrap_or_default();
     ui.detail(&format!("took {:.1} s{memory}", start.elapsed().as_secs_f64()));
     match result {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub struct Ui {
     quiet: bool,
     verbose: bool,
     color: bool,
+    /// Why data did not reach standard output.
+    lost: Arc<OnceLock<std::io::Error>>,
 }
 
 impl Ui {
@@ -41,9 +43,9 @@ impl Ui {
         let color = match common.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal(),
+            Color::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && std::io::stderr().is_terminal(),
         };
-        Self { json: common.json, quiet: common.quiet, verbose: common.verbose, color }
+        Self { json: common.json, quiet: common.quiet, verbose: common.verbose, color, lost: Arc::default() }
     }
 
     /// Whether one JSON document is wanted on standard output.
@@ -54,7 +56,23 @@ impl Ui {
     /// Prints data on standard output, adding a line end. A reader that has gone away (`| head`) is no failure.
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "{}", harmless(text.strip_suffix('\n').unwrap_or(text)));
+        let written = writeln!(out, "{}", harmless(text.strip_suffix('\n').unwrap_or(text))).and_then(|()| out.flush());
+        if let Err(error) = written
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            self.lost.get_or_init(|| error);
+        }
+    }
+
+    /// The error for data that was printed and did not arrive, on a full disk for example.
+    pub fn lost_data(&self) -> Option<CliError> {
+        let error = self.lost.get()?;
+        Some(CliError::new(super::Kind::Local, format!("cannot write to standard output: {error}")))
+    }
+
+    /// Whether only data and errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Prints a value as the command's one JSON document.

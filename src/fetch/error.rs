@@ -29,6 +29,16 @@ pub enum FetchError {
         /// Why.
         source: ManifestError,
     },
+    /// Two references of the profile give one name to different images.
+    #[error("{name} would stand for {first} and for {second}")]
+    OneName {
+        /// The name, as a runtime looks it up.
+        name: String,
+        /// What one reference means.
+        first: Digest,
+        /// What the other means.
+        second: Digest,
+    },
     /// An image's configuration is larger than any that a bundle carries.
     #[error(
         "{reference}: its configuration has {size} bytes, and at most {} are carried",

@@ -32,7 +32,7 @@ pub struct PlannedBuild {
     pub identity: Digest,
     /// Where every byte goes.
     pub plan: BundlePlan,
-    /// How many images the bundle names.
+    /// How many image names the bundle has.
     pub images: usize,
     sources: HashMap<Digest, Source>,
 }
@@ -73,6 +73,7 @@ pub async fn plan(
     let (files, manifests) = local::read(profile, &mut sources)?;
     let images = metadata::fetch(&lock.images, registry, images, jobs).await?;
     check_sizes(files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob)), &images)?;
+    let names = check_names(&images)?;
     for image in &images {
         add_sources(image, &mut sources);
     }
@@ -86,7 +87,7 @@ pub async fn plan(
     };
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
-    Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, images: parts.images.len(), sources })
+    Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, images: names, sources })
 }
 
 /// Places are planned by what manifests claim. Each digest has one size, and all of them fit into a bundle.
@@ -103,6 +104,20 @@ fn check_sizes<'a>(files: impl Iterator<Item = &'a Descriptor>, images: &'a [Ima
     }
     let total = sizes.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
     if total > MAX_BYTES { Err(FetchError::TooLarge(total)) } else { Ok(()) }
+}
+
+/// Counts the names that the images have, each of which may stand for one image only.
+fn check_names(images: &[ImageParts]) -> Result<usize, FetchError> {
+    let mut names = HashMap::new();
+    for image in images {
+        for name in image.reference.runtime_names() {
+            let first = *names.entry(name.clone()).or_insert(image.target.digest);
+            if first != image.target.digest {
+                return Err(FetchError::OneName { name, first, second: image.target.digest });
+            }
+        }
+    }
+    Ok(names.len())
 }
 
 fn add_sources(image: &ImageParts, sources: &mut HashMap<Digest, Source>) {

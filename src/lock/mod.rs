@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub use resolve::{Change, Check, Moved, Resolved, Update, check, resolve};
 pub use select::ResolveError;
 
-use crate::oci::{Digest, Platform, Reference, media_type};
+use crate::oci::{Digest, Platform, Reference};
 
 /// The lock's file name, beside the profile.
 pub const FILE_NAME: &str = "carrack.lock";
@@ -55,11 +55,9 @@ pub struct LockedManifest {
 }
 
 impl LockedImage {
-    /// Whether everything is here that `wanted` asks for: of an index a manifest for each platform, else one that serves
-    /// any of them.
+    /// Whether there is a manifest for each platform that `wanted` asks for.
     pub fn covers(&self, wanted: &[Platform]) -> bool {
-        let has = |platform: &Platform| self.platforms.iter().any(|manifest| manifest.serves(platform));
-        if media_type::is_index(&self.media_type) { wanted.iter().all(has) } else { wanted.iter().any(has) }
+        wanted.iter().all(|platform| self.platforms.iter().any(|manifest| manifest.serves(platform)))
     }
 
     /// The same without manifests that serve none of `wanted`.
@@ -105,6 +103,7 @@ pub fn compare(lock: &Lock, needed: &[Reference], platforms: &[Platform]) -> Dif
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::media_type;
 
     fn image(media_type: &str, platforms: &[&str]) -> LockedImage {
         let manifest = |platform: &&str| LockedManifest {
@@ -117,11 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn an_index_must_have_every_platform_and_an_image_any() {
+    fn every_platform_must_be_there() {
         let wanted = ["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
         assert!(image(media_type::IMAGE_INDEX, &["linux/amd64", "linux/arm64/v8"]).covers(&wanted));
         assert!(!image(media_type::IMAGE_INDEX, &["linux/amd64"]).covers(&wanted));
-        assert!(image(media_type::IMAGE_MANIFEST, &["linux/amd64"]).covers(&wanted));
+        assert!(!image(media_type::IMAGE_MANIFEST, &["linux/amd64"]).covers(&wanted));
+        assert!(image(media_type::IMAGE_MANIFEST, &["linux/amd64"]).covers(&wanted[..1]));
         assert!(!image(media_type::IMAGE_MANIFEST, &["linux/s390x"]).covers(&wanted));
     }
 

@@ -90,10 +90,12 @@ impl Selection<'_> {
     async fn of_image(&self, fetched: &FetchedManifest, image: &ImageManifest) -> Result<LockedManifest, ResolveError> {
         let platform = self.platform_of(image).await?;
         let manifest = LockedManifest { platform, digest: fetched.digest, size: fetched.raw.len() as u64 };
-        if self.platforms.iter().any(|wanted| manifest.serves(wanted)) {
+        let missing: Vec<Platform> =
+            self.platforms.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
+        if missing.is_empty() {
             return Ok(manifest);
         }
-        Err(self.no_platform(self.platforms.to_vec(), manifest.platform.into_iter().collect()))
+        Err(self.no_platform(missing, manifest.platform.into_iter().collect()))
     }
 
     /// Every manifest that satisfies a wanted platform. Where several satisfy one, all are kept: which of them is best

@@ -1,5 +1,7 @@
 //! `carrack build`: pull and pack. `carrack export`: the definition alone.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +20,9 @@ use crate::oci::{Digest, Platform, Reference};
 use crate::profile::{self, Profile};
 use crate::progress::Progress;
 use crate::registry::Registry;
+
+/// What every bundle begins with (RFC 8878 §3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Pull every image of a profile and pack one bundle
 ///
@@ -87,11 +92,12 @@ pub(super) fn run_export(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
 
 fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) -> Result<(), CliError> {
     let start = Instant::now();
-    check_output(&args.output)?;
     let mut profile = profile::load(&args.profile)?;
+    check_output(&args.output, &profile)?;
     let discovery = discover(&profile)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
     let runtime = super::runtime()?;
+    runtime.spawn(interrupted(ui.clone()));
     let registry = args.registry.client();
     let jobs = args.registry.jobs.get();
     let mut lock = runtime.block_on(locked(args, &profile, &discovery, &registry, ui))?;
@@ -113,14 +119,30 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     report(args, &build, written, start, ui)
 }
 
-/// Tells before anything is asked of a registry that the bundle has no folder to be written into.
-fn check_output(output: &Path) -> Result<(), CliError> {
+/// Tells before anything is asked of a registry that the bundle cannot be written, or would replace something that no
+/// build made: the profile, a file that it names, a device.
+fn check_output(output: &Path, profile: &Profile) -> Result<(), CliError> {
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let metadata = std::fs::metadata(folder).at("write into", folder)?;
-    if metadata.is_dir() {
+    if !std::fs::metadata(folder).at("write into", folder)?.is_dir() {
+        return Err(std::io::Error::from(std::io::ErrorKind::NotADirectory)).at("write into", folder)?;
+    }
+    let Ok(mut existing) = File::open(output) else { return Ok(()) };
+    let refuse = |reason: &str| {
+        let text = format!("{} is there and {reason}; it is not replaced", output.display());
+        Err(CliError::new(Kind::Local, text).hint("name another file with -o, or remove that one first"))
+    };
+    if !existing.metadata().at("examine", output)?.is_file() {
+        // Folders, devices and the like are refused where the file is made.
         return Ok(());
     }
-    Err(std::io::Error::from(std::io::ErrorKind::NotADirectory)).at("write into", folder)?
+    let here = output.canonicalize().at("examine", output)?;
+    let sources = profile.packs.iter().flat_map(|pack| pack.files.iter().map(|file| &file.source).chain(&pack.manifests));
+    if sources.filter_map(|source| source.canonicalize().ok()).any(|source| source == here) {
+        return refuse("the profile needs it");
+    }
+    let mut start = Vec::new();
+    Read::by_ref(&mut existing).take(4).read_to_end(&mut start).at("read", output)?;
+    if start.is_empty() || start == ZSTD_MAGIC { Ok(()) } else { refuse("is no bundle") }
 }
 
 /// The lock of exactly what the profile needs. What was missing is written to carrack.lock, unless `--locked` forbids it.
@@ -154,6 +176,15 @@ fn not_locked(file: &Path, differences: &Differences) -> CliError {
     error.causes.extend(differences.missing.iter().map(|reference| format!("missing: {reference}")));
     error.causes.extend(differences.stale.iter().map(|reference| format!("stale: {reference}")));
     error.hint("bring it up to date: carrack lock PROFILE")
+}
+
+/// Ends the process on Ctrl-C. What was fetched is in the partial file, as after a kill.
+async fn interrupted(ui: Ui) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        let error = CliError::new(Kind::Interrupted, "interrupted");
+        ui.error(&error.hint("what was fetched is kept: run the same command again to go on"));
+        std::process::exit(i32::from(Kind::Interrupted.code()));
+    }
 }
 
 /// Leaves out the platforms that were not asked for.
