@@ -1,6 +1,6 @@
 //! Local files: hashed while planning, so that their place and digest are known before anything is packed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -37,10 +37,10 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
             };
             files.push((file, content));
         }
-        let mut names = HashSet::new();
         for path in &pack.manifests {
             let (blob, content) = describe(path, media_type::KUBERNETES_MANIFEST, sources)?;
-            let name = unique_name(path, &mut names);
+            // Unique within the pack: the profile is refused otherwise.
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             manifests.push((ManifestFile { blob, pack: pack.name.clone(), name }, content));
         }
     }
@@ -52,21 +52,6 @@ fn check_digest(source: &FileSource, got: Digest) -> Result<(), FetchError> {
         Some(want) if want != got => Err(FetchError::FileDigest { path: source.source.clone(), got, want }),
         _ => Ok(()),
     }
-}
-
-/// Files of the same name in different folders of one pack are told apart by a number.
-fn unique_name(path: &Path, names: &mut HashSet<String>) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut unique = name.clone();
-    let mut number = 2;
-    while !names.insert(unique.clone()) {
-        unique = match name.rsplit_once('.') {
-            Some((stem, extension)) => format!("{stem}-{number}.{extension}"),
-            None => format!("{name}-{number}"),
-        };
-        number += 1;
-    }
-    unique
 }
 
 fn describe(
@@ -100,14 +85,6 @@ fn describe(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_of_one_name_get_numbers() {
-        let mut names = HashSet::new();
-        let names: Vec<String> =
-            ["a/x.yaml", "b/x.yaml", "x-2.yaml"].iter().map(|path| unique_name(Path::new(path), &mut names)).collect();
-        assert_eq!(names, ["x.yaml", "x-2.yaml", "x-2-2.yaml"]);
-    }
 
     #[test]
     fn the_first_bytes_and_the_size_decide_where_a_file_goes() {
