@@ -275,3 +275,48 @@ fn two_bundles_are_compared() {
     let signs: Vec<&str> = diff.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(signs, ["-", "~", "+"], "{}", diff.stdout);
 }
+
+#[test]
+fn nothing_but_a_bundle_is_replaced() {
+    let setup = setup();
+    succeed(setup.sandbox.carrack(&["lock", "."]));
+    let work = setup.sandbox.work();
+    setup.sandbox.write("notes.txt", "keep me");
+    std::os::unix::fs::symlink("notes.txt", work.join("link.tar.zst")).unwrap();
+    for output in ["carrack.yaml", "carrack.lock", "notes.txt", "link.tar.zst"] {
+        let before = fs::read(work.join(output)).unwrap();
+        let ran = setup.sandbox.carrack(&["build", ".", "-o", output]);
+        assert_eq!(ran.code, 25, "{output}: {}", ran.stderr);
+        assert!(ran.stderr.contains(output), "{}", ran.stderr);
+        assert_eq!(fs::read(work.join(output)).unwrap(), before, "{output}");
+    }
+    std::os::unix::fs::symlink("notes.txt", work.join("app.tar.zst.partial")).unwrap();
+    assert_eq!(setup.build(&[]).code, 25);
+    assert_eq!(fs::read(work.join("notes.txt")).unwrap(), b"keep me");
+}
+
+#[test]
+fn one_name_is_listed_once_and_means_one_image() {
+    let setup = setup();
+    let digest = setup.registry.put_image("app/a", Some("1"), &image(vec![layer(2, 1000)])).digest;
+    setup.profile(&["app/a:1", &format!("app/a:1@{digest}"), &format!("app/a@{digest}")]);
+    let built = succeed(setup.build(&[]));
+    assert!(built.stderr.contains("2 images"), "{}", built.stderr);
+    assert_eq!(setup.bundle().contents().images.len(), 2);
+    let other = setup.registry.put_image("app/a", None, &image(vec![layer(3, 1000)])).digest;
+    setup.profile(&["app/a:1", &format!("app/a:1@{other}")]);
+    let refused = setup.build(&[]);
+    assert_eq!(refused.code, 10);
+    assert!(refused.stderr.contains("app/a:1 would stand for"), "{}", refused.stderr);
+}
+
+#[test]
+fn data_that_does_not_arrive_is_an_error() {
+    let setup = setup();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut images = std::process::Command::new(env!("CARGO_BIN_EXE_carrack"));
+    images.args(["images", "."]).current_dir(setup.sandbox.work()).stdout(full);
+    let output = images.output().unwrap();
+    assert_eq!(output.status.code(), Some(25));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{output:?}");
+}

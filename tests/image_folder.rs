@@ -536,6 +536,20 @@ fn what_the_bundle_declares_absent_is_left_to_the_runtime() {
 }
 
 #[test]
+fn what_an_older_version_put_there_is_named() {
+    let mut sample = Sample::usual("1.0.0");
+    sample.file("/etc/more", b"more\n".to_vec(), FileContent::Inline(b"more\n".to_vec()));
+    let mut site = Site::new(&sample);
+    site.k3s("apply", 0);
+    site.bundle = Sample::usual("1.1.0").write(site.folder.path());
+    for command in ["plan", "apply"] {
+        let said = site.k3s(command, 0);
+        assert!(said.contains("/etc/more is of another version"), "{command}: {said}");
+    }
+    assert!(site.tree().contains_key("etc/more"), "nothing is removed silently");
+}
+
+#[test]
 fn without_images_there_is_no_archive() {
     let mut sample = Sample::new("1.0.0", &[Platform::of_this_machine()]);
     sample.file("/etc/file", b"x".to_vec(), FileContent::Inline(b"x".to_vec()));

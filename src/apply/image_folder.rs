@@ -155,7 +155,8 @@ fn older(
 /// The images as a receipt has them.
 pub(super) fn receipt_images(wanted: &Wanted) -> Vec<ReceiptImage> {
     let image = |image: &WantedImage| {
-        let blobs = image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
+        let blobs =
+            image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
         let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
         ReceiptImage {
             reference: image.reference.clone(),

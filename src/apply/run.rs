@@ -1,12 +1,8 @@
 //! Applying: content first, changes together, the receipt last.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::archive::{self, Archive};
 use super::containerd::{Changed, NameUndo, Session};
@@ -21,8 +17,7 @@ use super::survey::{Survey, blocking};
 use super::sweep::{Sweep, Swept};
 use super::{ApplyError, Interrupt};
 use crate::bundle::Contents;
-use crate::host::Root;
-use crate::io::{AtPath, with_causes};
+use crate::io::with_causes;
 use crate::oci::Digest;
 use crate::progress::Progress;
 
@@ -67,7 +62,6 @@ pub async fn apply(
     options: &Options,
 ) -> Result<Outcome, ApplyError> {
     let root = &survey.target.root;
-    let _lock = lock(root)?;
     for file in &survey.plan.files {
         staging::clean(&file.file.target)?;
     }
@@ -304,16 +298,5 @@ fn ignores_pins(version: &str) -> bool {
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (1, 7),
         _ => false,
-    }
-}
-
-/// Keeps two installers out of one root. Locking the folder itself leaves no file behind.
-fn lock(root: &Root) -> Result<File, ApplyError> {
-    let folder: &Path = root.folder();
-    let handle = File::open(folder).at("open", folder)?;
-    match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(handle),
-        Err(Errno::WOULDBLOCK) => Err(ApplyError::Busy(folder.to_owned())),
-        Err(error) => Err(error).at("lock", folder)?,
     }
 }

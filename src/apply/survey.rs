@@ -1,8 +1,12 @@
 //! Looking at the host before anything changes: what is there of what the bundle wants.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::ApplyError;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
@@ -13,6 +17,7 @@ use super::receipt;
 use super::source::Source;
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
+use crate::io::AtPath;
 use crate::oci::{Digest, ImageConfig, Platform, media_type};
 
 /// Where a bundle is to be installed.
@@ -53,6 +58,8 @@ pub struct Survey {
     pub(super) archived: Option<Arc<Wanted>>,
     /// What apply would change.
     pub plan: HostPlan,
+    /// Keeps other installers out of the root, so that what was found stays true until it is acted upon.
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -68,9 +75,21 @@ pub(super) struct RuntimeSurvey {
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
 pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
-    let mut survey = compare(contents, source, target).await?;
+    let lock = lock(&target.root)?;
+    let mut survey = compare(contents, source, target, lock).await?;
     survey.plan.left_over = left_over(contents, &target.root, &survey.plan)?;
     Ok(survey)
+}
+
+/// Keeps two installers out of one root. Locking the folder itself leaves no file behind.
+fn lock(root: &Root) -> Result<File, ApplyError> {
+    let folder: &Path = root.folder();
+    let handle = File::open(folder).at("open", folder)?;
+    match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(handle),
+        Err(Errno::WOULDBLOCK) => Err(ApplyError::Busy(folder.to_owned())),
+        Err(error) => Err(error).at("lock", folder)?,
+    }
 }
 
 /// What the newest receipt of the same profile lists, this version does not, and is still there.
@@ -83,17 +102,17 @@ fn left_over(contents: &Contents, root: &Root, plan: &HostPlan) -> Result<Vec<St
     Ok(dropped.filter(there).cloned().collect())
 }
 
-async fn compare(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
+async fn compare(contents: &Contents, source: &Source, target: &Target, lock: File) -> Result<Survey, ApplyError> {
     receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
     let files = targets(contents, &target.root, &target.platform)?;
     if let TargetRuntime::Folder(folder) = target.runtime {
-        return survey_folder(contents, files, folder, target).await;
+        return survey_folder(contents, files, folder, target, lock).await;
     }
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
         let plan = HostPlan::new(files, None);
-        return Ok(Survey { target: target.clone(), runtime: None, archived: None, plan });
+        return Ok(Survey { target: target.clone(), runtime: None, archived: None, plan, _lock: lock });
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
@@ -104,7 +123,7 @@ async fn compare(contents: &Contents, source: &Source, target: &Target) -> Resul
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { target: target.clone(), runtime, archived: None, plan })
+    Ok(Survey { target: target.clone(), runtime, archived: None, plan, _lock: lock })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
@@ -120,6 +139,7 @@ async fn survey_folder(
     files: Vec<TargetFile>,
     folder: ImageFolder,
     target: &Target,
+    lock: File,
 ) -> Result<Survey, ApplyError> {
     let wanted = Arc::new(image_folder::wanted(contents, &target.platform)?);
     let (contents, images, root) = (contents.clone(), Arc::clone(&wanted), target.root.clone());
@@ -127,7 +147,7 @@ async fn survey_folder(
         let (archive, older) = image_folder::look(&contents, &images, &files, folder, &root)?;
         Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive, older))
     });
-    Ok(Survey { target: target.clone(), runtime: None, archived: Some(wanted), plan: plan.await? })
+    Ok(Survey { target: target.clone(), runtime: None, archived: Some(wanted), plan: plan.await?, _lock: lock })
 }
 
 /// Runs what reads files on a thread of its own.

@@ -50,7 +50,9 @@ impl PartialBundle {
     pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
         // The rename would replace a device or a link, and tell of a folder after everything has been fetched.
         match target.symlink_metadata() {
-            Ok(found) if found.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target),
+            Ok(found) if found.is_dir() => {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target);
+            }
             Ok(found) if !found.is_file() => {
                 return Err(io::Error::other("it is there and is not a regular file")).at("replace", target);
             }

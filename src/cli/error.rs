@@ -179,8 +179,9 @@ mod operator {
                     Self::from_error(Kind::Input, &error).hint("resolve it anew: carrack lock PROFILE --update REF")
                 }
                 FetchError::FileDigest { .. } => Self::from_error(Kind::Input, &error),
-                FetchError::OneName { .. } => Self::from_error(Kind::Input, &error)
-                    .hint("see where both come from: carrack images PROFILE --why"),
+                FetchError::OneName { .. } => {
+                    Self::from_error(Kind::Input, &error).hint("see where both come from: carrack images PROFILE --why")
+                }
                 FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
                 FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
             }
@@ -258,6 +259,19 @@ impl From<crate::apply::ApplyError> for CliError {
         match apply_hint(&error) {
             Some(hint) => made.hint(hint),
             None => made,
+        }
+    }
+}
+
+#[cfg(feature = "installer")]
+impl CliError {
+    /// The error of a step that only looks: where apply would have put everything back, nothing had been changed.
+    pub fn before_changes(error: crate::apply::ApplyError) -> Self {
+        match Self::from(error) {
+            Self { kind: Kind::RolledBack | Kind::NeedsPerson, message, causes, .. } => {
+                Self { causes, ..Self::new(Kind::NotReady, message) }
+            }
+            other => other,
         }
     }
 }

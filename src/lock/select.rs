@@ -90,8 +90,7 @@ impl Selection<'_> {
     async fn of_image(&self, fetched: &FetchedManifest, image: &ImageManifest) -> Result<LockedManifest, ResolveError> {
         let platform = self.platform_of(image).await?;
         let manifest = LockedManifest { platform, digest: fetched.digest, size: fetched.raw.len() as u64 };
-        let missing: Vec<Platform> =
-            self.platforms.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
+        let missing: Vec<Platform> = self.platforms.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
         if missing.is_empty() {
             return Ok(manifest);
         }

@@ -59,6 +59,17 @@ fn images_run_where_there_is_no_network() {
     assert_eq!(receipts(), 1);
     let mut status = containerd.network.command(env!("CARGO_BIN_EXE_carrack-install"));
     succeed(status.arg("status").arg("--root").arg(&root));
+
+    // What somebody else removes is seen, and put back by the same command.
+    let layer = containerd.ctr(["content", "ls"]);
+    let layer =
+        layer.lines().find(|line| line.contains("containerd.io/uncompressed")).unwrap().split('\t').next().unwrap();
+    containerd.ctr(["content", "rm", layer]);
+    let differs = status.output().unwrap();
+    assert_eq!(differs.status.code(), Some(40), "{}", both(&differs));
+    assert!(both(&differs).contains(layer), "{}", both(&differs));
+    succeed(&mut apply());
+    succeed(&mut status);
 }
 
 #[test]

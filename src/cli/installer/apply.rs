@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
         preflight::require(contents, &target).await?;
-        Ok::<_, CliError>(survey(contents, &source, &target).await?)
+        survey(contents, &source, &target).await.map_err(CliError::before_changes)
     })?;
     if args.dry_run {
         return plan::show(&survey.plan, contents, ui);

@@ -71,7 +71,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let target = args.target.target(Some(bundle.contents()))?;
     let plan = target::runtime()?.block_on(async {
         preflight::require(bundle.contents(), &target).await?;
-        Ok::<_, CliError>(survey(bundle.contents(), &target::source(&bundle), &target).await?.plan)
+        let survey = survey(bundle.contents(), &target::source(&bundle), &target).await;
+        Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;
     show(&plan, bundle.contents(), ui)
 }

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         let error = CliError::new(Kind::NotReady, format!("nothing is installed in {}", root.folder().display()));
         return Err(error.hint("install a bundle: carrack-install apply BUNDLE"));
     };
-    let differences = target::runtime()?.block_on(differences(&receipt, &root))?;
+    let differences = target::runtime()?.block_on(differences(&receipt, &root)).map_err(CliError::before_changes)?;
     let intact = differences.is_empty();
     let report = Report { version: 1, intact, receipt: &path, installed: &receipt, differences: &differences };
     if !ui.wants_json() {

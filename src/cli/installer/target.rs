@@ -27,7 +27,7 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "SOCKET")]
     containerd_address: Option<PathBuf>,
     /// containerd's namespace; by default the kubelet's, k8s.io
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
     namespace: Option<String>,
     /// Leave unpacking layers to the first start of a container
     #[arg(long)]
@@ -94,10 +94,16 @@ impl TargetArgs {
         }
     }
 
+    /// The kubelet and crictl write the socket as an address; both mean the same.
+    fn socket(&self) -> Option<PathBuf> {
+        let address = self.containerd_address.as_ref()?;
+        Some(address.to_str().and_then(|text| text.strip_prefix("unix://")).map_or(address.clone(), PathBuf::from))
+    }
+
     fn containerd(&self, distribution: Option<ImageFolder>) -> TargetRuntime {
         let default = if distribution.is_some() { DISTRIBUTION_ADDRESS } else { DEFAULT_ADDRESS };
         TargetRuntime::Containerd {
-            address: self.containerd_address.clone().unwrap_or_else(|| default.into()),
+            address: self.socket().unwrap_or_else(|| default.into()),
             namespace: self.namespace.clone().unwrap_or_else(|| "k8s.io".to_owned()),
             unpack: !self.no_unpack,
         }
@@ -145,4 +151,14 @@ pub(super) fn source(bundle: &Trusted) -> Source {
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|error| CliError::from_error(Kind::Local, &error))
+}
+
+/// containerd's identifiers are words joined by single `.`, `_` or `-`, up to 76 characters.
+fn namespace(text: &str) -> Result<String, String> {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if text.len() <= 76 && text.split(['.', '_', '-']).all(word) {
+        Ok(text.to_owned())
+    } else {
+        Err("letters and digits, joined by single '.', '_' or '-', are a namespace".to_owned())
+    }
 }

@@ -136,7 +136,8 @@ fn check_output(output: &Path, profile: &Profile) -> Result<(), CliError> {
         return Ok(());
     }
     let here = output.canonicalize().at("examine", output)?;
-    let sources = profile.packs.iter().flat_map(|pack| pack.files.iter().map(|file| &file.source).chain(&pack.manifests));
+    let sources =
+        profile.packs.iter().flat_map(|pack| pack.files.iter().map(|file| &file.source).chain(&pack.manifests));
     if sources.filter_map(|source| source.canonicalize().ok()).any(|source| source == here) {
         return refuse("the profile needs it");
     }

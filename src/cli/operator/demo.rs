@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::generate::refuse_json;
 use crate::cli::{CliError, Kind, Ui, installer};
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::Platform;
@@ -52,6 +53,7 @@ spec:
 ";
 
 pub(super) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
+    refuse_json("demo", ui)?;
     let folder = tempfile::tempdir().at("create a folder in", &std::env::temp_dir())?;
     let registry = InProcessRegistry::start().at("start a registry on", Path::new("127.0.0.1"))?;
     fill(&registry).at("make images for", Path::new("the demo"))?;
@@ -100,7 +102,9 @@ fn fill(registry: &InProcessRegistry) -> std::io::Result<()> {
 
 /// Shows a command as one would type it, and runs it in this process.
 fn step(ui: &Ui, command: &[&str], arguments: &[&std::ffi::OsStr]) -> Result<(), CliError> {
-    let words: Vec<OsString> = command.iter().map(OsString::from).chain(arguments.iter().map(OsString::from)).collect();
+    let quiet = ui.is_quiet().then_some("--quiet");
+    let command_words = command.iter().copied().chain(quiet).map(OsString::from);
+    let words: Vec<OsString> = command_words.chain(arguments.iter().map(OsString::from)).collect();
     let line: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     ui.status(&format!("\n$ {}", line.join(" ")));
     let code = match command.first() {

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::inspect::image_blobs;
 use crate::bundle::{Bundle, Contents};
-use crate::cli::ui::bytes;
+use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::oci::Digest;
 
 /// Compare two bundles
 ///
 /// Prints images, host files and manifests that were added (+), removed (-) or changed (~), and how many bytes the new
-/// bundle has that the old one has not.
+/// bundle has that the old one has not. The exit code is 0 whether they differ or not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The bundle to compare with
@@ -71,9 +71,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let (added, removed, kept) = (bytes(report.bytes_added), bytes(report.bytes_removed), bytes(report.bytes_kept));
     ui.status(&format!(
-        "{}: {} changes, {} kept; {added} added, {removed} removed, {kept} kept",
+        "{}: {}, {} kept; {added} added, {removed} removed, {kept} kept",
         if report.identical { "the same bundle" } else { "different bundles" },
-        report.items.len(),
+        counted(report.items.len(), "change"),
         report.kept,
     ));
     Ok(())

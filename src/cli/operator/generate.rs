@@ -26,6 +26,7 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<(), CliError> {
+    refuse_json("completions", ui)?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Operator::command(), "carrack", &mut script);
     ui.data(&String::from_utf8_lossy(&script));
@@ -33,6 +34,7 @@ pub(super) fn completions(args: &CompletionsArgs, ui: &Ui) -> Result<(), CliErro
 }
 
 pub(super) fn man(args: &ManArgs, ui: &Ui) -> Result<(), CliError> {
+    refuse_json("man", ui)?;
     let command = Operator::command().disable_help_subcommand(true);
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
@@ -43,5 +45,16 @@ pub(super) fn man(args: &ManArgs, ui: &Ui) -> Result<(), CliError> {
     };
     std::fs::create_dir_all(dir).at("create the folder", dir)?;
     clap_mangen::generate_to(command, dir).at("write manual pages into", dir)?;
+    Ok(())
+}
+
+/// What is printed has a form of its own.
+pub(super) fn refuse_json(command: &str, ui: &Ui) -> Result<(), CliError> {
+    if ui.wants_json() {
+        return Err(CliError::new(
+            Kind::Usage,
+            format!("carrack {command} has nothing to say in JSON: leave --json out"),
+        ));
+    }
     Ok(())
 }
