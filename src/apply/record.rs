@@ -23,7 +23,7 @@ pub(super) fn receipt_of(
     let mut verified = vec!["the bundle's index, manifests and framing".to_owned()];
     verified.push("every blob that was read, by length and SHA-256".to_owned());
     if survey.runtime.is_some() {
-        verified.push(format!("{} blobs that containerd had, by digest and length", swept.present));
+        verified.push(format!("{} blobs that containerd had, by name and length", swept.present));
         verified.push(format!("{unpacked} layers, by the digest of what they unpacked to"));
     }
     Receipt {

@@ -47,6 +47,9 @@ pub(super) fn length(footer: &[u8; FOOTER]) -> Result<u64, &'static str> {
 
 /// Decodes a whole table, which begins at byte `begin` of the file. The frames fill the file up to there exactly.
 pub(super) fn decode(table: &[u8], begin: u64) -> Result<Vec<Frame>, &'static str> {
+    if table.len() < HEADER + FOOTER {
+        return Err("the seek table is too short");
+    }
     let word = |at: usize| {
         let bytes: [u8; 4] =
             table.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or("the seek table is too short")?;

@@ -101,7 +101,8 @@ impl PartialBundle {
         let metadata = self.file.metadata().at("examine", &self.partial)?;
         let held = metadata.blocks() * 512;
         let (free, needed) = (stat.f_bavail * stat.f_frsize, plan.length_at_most().saturating_sub(held));
-        if free < needed {
+        // Some network file systems do not tell.
+        if stat.f_blocks > 0 && free < needed {
             let text = format!("the bundle needs {needed} bytes more and its filesystem has {free} free");
             return Err(io::Error::new(io::ErrorKind::StorageFull, text)).at("write", &self.partial);
         }

@@ -93,7 +93,7 @@ impl Transfer<'_> {
         state.resumed.fetch_add(resumed, Ordering::Relaxed);
         self.progress.advance(resumed);
         self.fill(&mut blob, source, place, state)?;
-        if resumed > 0 && blob.finish().is_err() {
+        if resumed > 0 && blob.finish().is_err() && !state.failed.load(Ordering::Relaxed) {
             // What the interrupted build left was damaged, by a power cut for example: once more from the start.
             blob.restart();
             self.fill(&mut blob, source, place, state)?;
