@@ -179,3 +179,16 @@ fn opening_reads_the_head_alone() {
     // Profile, its content, manifest, configuration, and the first file at which the walk stopped.
     assert_eq!(bundle.blobs().len(), 5);
 }
+
+#[test]
+fn what_a_later_installer_understands_is_not_called_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    for (version, expected) in [("9.0.0", "needs carrack-install 9.0.0 or later"), ("0.1.0", "is damaged")] {
+        let (target, mut sample) = (folder.path().join("sample.tar.zst"), sample(10_000, 10_000));
+        sample.parts.requires_installer = version.to_owned();
+        sample.parts.files[0].0.blob.media_type = "application/vnd.carrack.later.v1".to_owned();
+        write(&target, &sample);
+        let error = trust::establish(&target).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

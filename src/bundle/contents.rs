@@ -1,11 +1,14 @@
 //! What a bundle holds, as values: the part of the format that both sides speak of.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::annotation;
 use super::head::Named;
 use crate::oci::{
-    Descriptor, Digest, ImageConfig, ImageIndex, Manifest, Platform, Reference, ReferenceError, media_type,
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, Reference, ReferenceError,
+    media_type,
 };
 
 /// Everything in a bundle, read from its head and checked against its digests.
@@ -154,17 +157,34 @@ impl BundledImage {
     }
 }
 
-/// Builds the contents from the index and the documents that were read. The error is a reason, for
-/// [`super::BundleError::Damaged`].
-pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> Result<Contents, String> {
-    let is_profile = |descriptor: &&Descriptor| descriptor.artifact_type.as_deref() == Some(media_type::PROFILE);
+fn is_profile(descriptor: &&Descriptor) -> bool {
+    descriptor.artifact_type.as_deref() == Some(media_type::PROFILE)
+}
+
+fn profile_artifact<'a>(index: &ImageIndex, named: &'a Named) -> Result<&'a ImageManifest, String> {
     let mut profiles = index.manifests.iter().filter(is_profile);
     let (Some(profile), None) = (profiles.next(), profiles.next()) else {
         return Err("it does not name exactly one profile".to_owned());
     };
-    let Some(Manifest::Image(artifact)) = named.manifests.get(&profile.digest) else {
-        return Err("its profile is missing".to_owned());
-    };
+    match named.manifests.get(&profile.digest) {
+        Some(Manifest::Image(artifact)) => Ok(artifact),
+        _ => Err("its profile is missing".to_owned()),
+    }
+}
+
+/// The oldest installer that may apply the bundle, where that is later than this one. Such a bundle may well say something
+/// that this one does not understand, and is not damaged for that.
+pub(super) fn later_installer(index: &ImageIndex, named: &Named) -> Option<semver::Version> {
+    let artifact = profile_artifact(index, named).ok()?;
+    let needs: semver::Version = artifact.annotations.get(annotation::REQUIRES_INSTALLER)?.parse().ok()?;
+    let this: semver::Version = env!("CARGO_PKG_VERSION").parse().ok()?;
+    (needs > this).then_some(needs)
+}
+
+/// Builds the contents from the index and the documents that were read. The error is a reason, for
+/// [`super::BundleError::Damaged`].
+pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> Result<Contents, String> {
+    let artifact = profile_artifact(index, named)?;
     let config = named.documents.get(&artifact.config.digest).ok_or("its profile's content is missing")?;
     let resolved = serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
     let requires = artifact.annotations.get(annotation::REQUIRES_INSTALLER);
@@ -187,6 +207,12 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
     }
     let images = index.manifests.iter().filter(|descriptor| !is_profile(descriptor));
     contents.images = images.map(|descriptor| image(descriptor, named)).collect::<Result<_, _>>()?;
+    let mut names = BTreeMap::new();
+    for image in &contents.images {
+        if names.insert(&image.reference, image.target.digest).is_some() {
+            return Err(format!("it lists {} twice", image.reference));
+        }
+    }
     Ok(contents)
 }
 

@@ -27,6 +27,14 @@ pub enum BundleError {
         /// The format that it states.
         found: String,
     },
+    /// The bundle says something that only a later installer understands.
+    #[error("{} needs carrack-install {needs} or later; this is {}", path.display(), env!("CARGO_PKG_VERSION"))]
+    LaterInstaller {
+        /// The file.
+        path: PathBuf,
+        /// The version.
+        needs: String,
+    },
     /// Bytes are not what they should be.
     #[error("{} is damaged: {place}: {reason}", path.display())]
     Damaged {

@@ -105,8 +105,12 @@ impl Bundle {
             let reason = format!("it is named with {one} bytes and with {other}");
             return Err(BundleError::damaged(path, format!("blob {digest}"), reason));
         }
-        let contents = contents::assemble(identity, &index, &bundle.named)
-            .map_err(|reason| BundleError::damaged(path, "its index", reason))?;
+        let contents = contents::assemble(identity, &index, &bundle.named).map_err(|reason| {
+            match contents::later_installer(&index, &bundle.named) {
+                Some(needs) => BundleError::LaterInstaller { path: path.to_owned(), needs: needs.to_string() },
+                None => BundleError::damaged(path, "its index", reason),
+            }
+        })?;
         let Opening { frames, blobs, by_digest, named } = bundle;
         Ok(Self { frames, contents: Arc::new(contents), blobs, by_digest, named })
     }

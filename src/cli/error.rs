@@ -114,7 +114,9 @@ impl From<BundleError> for CliError {
         let hint = match &error {
             BundleError::Io(_) => return Self::from_error(Kind::Local, &error),
             BundleError::NotABundle { .. } => "copy the file again, or make one with: carrack build PROFILE -o BUNDLE",
-            BundleError::Newer { .. } => "use the carrack and carrack-install that came with the bundle",
+            BundleError::Newer { .. } | BundleError::LaterInstaller { .. } => {
+                "use the carrack and carrack-install that came with the bundle"
+            }
             BundleError::Damaged { .. } => {
                 "copy the bundle again from where it was built, and check it there too: carrack verify BUNDLE"
             }
