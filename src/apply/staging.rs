@@ -1,8 +1,8 @@
 //! Putting files in place: all are written beside their targets first, and get their names together, at the end.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl Committed {
         let backup = replaces.then(|| backup_of(&target));
         if let Some(backup) = &backup {
             remove_if_there(backup)?;
-            fs::hard_link(&target, backup).at("keep the old file as", backup)?;
+            keep(&target, backup)?;
         }
         // Before the commit, since that may fail after the rename.
         self.done.push(Done { target, backup, inode });
@@ -226,5 +226,41 @@ fn remove_if_there(path: &Path) -> Result<(), PathError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
         _ => Ok(()),
+    }
+}
+
+/// Gives the old file a second name. FAT and some network file systems have no hard links, and the kernel may refuse one to
+/// who does not own the file: then it is copied.
+fn keep(target: &Path, backup: &Path) -> Result<(), PathError> {
+    match fs::hard_link(target, backup) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
+            copy(target, backup).at("keep the old file as", backup)
+        }
+        linked => linked.at("keep the old file as", backup),
+    }
+}
+
+/// Copies content, mode and owner, and syncs them.
+fn copy(target: &Path, backup: &Path) -> io::Result<()> {
+    fs::copy(target, backup)?;
+    let found = fs::metadata(target)?;
+    std::os::unix::fs::chown(backup, Some(found.uid()), Some(found.gid()))?;
+    File::open(backup)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_copy_is_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, backup) = (folder.path().join("file"), folder.path().join("file.old"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o750)).unwrap();
+        copy(&target, &backup).unwrap();
+        assert_eq!(fs::read(&backup).unwrap(), b"old");
+        assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 }
