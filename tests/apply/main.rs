@@ -2,6 +2,8 @@
 //! show.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot set itself up has failed")]
 
+#[path = "../common/available.rs"]
+mod available;
 mod fake;
 mod files;
 mod image;

@@ -12,14 +12,7 @@ pub(crate) struct Real {
 impl Real {
     /// Whether one can be started here; says so where not.
     pub(crate) fn is_possible() -> bool {
-        let missing = match () {
-            () if !is_root() => "not root",
-            () if Command::new("containerd").arg("--version").output().is_err() => "no containerd",
-            () => return true,
-        };
-        assert!(std::env::var_os("CARRACK_REQUIRE_REAL").is_none(), "the real containerd is required: {missing}");
-        println!("SKIPPED: the real containerd: {missing}");
-        false
+        super::available::available("apply into a real containerd", &["containerd", "ctr", "runc"])
     }
 
     /// Starts one.
@@ -77,8 +70,4 @@ impl Drop for Real {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }

@@ -5,6 +5,8 @@
 #![expect(unreachable_pub, reason = "modules of one test program")]
 #![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
 
+#[path = "../common/available.rs"]
+mod available;
 mod blocks;
 mod demo;
 mod described;

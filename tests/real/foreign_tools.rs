@@ -27,7 +27,7 @@ fn other_tools_read_the_bundle() {
     let address = containerd.address.display();
     shell(&format!("zstd -dc {bundle} | ctr -a {address} -n k8s.io images import --platform linux/amd64 -"));
     let host = &project.registry.host;
-    assert_eq!(containerd.ctr(["run", "--rm", &format!("{host}/app/tagged:1.0"), "imported"]), "hello by tag\n");
+    assert_eq!(containerd.run_image(&format!("{host}/app/tagged:1.0"), "imported"), "hello by tag\n");
 
     let layout = project.path("layout");
     fs::create_dir(&layout).unwrap();

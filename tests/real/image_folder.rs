@@ -46,7 +46,7 @@ fn a_distributions_archive_imports_without_a_platform() {
         (format!("{host}/app/multi:2.0"), "multi", "I am linux/amd64\n"),
         (format!("{host}/app/multi@{index}"), "multi-pinned", "I am linux/amd64\n"),
     ] {
-        assert_eq!(containerd.ctr(["run", "--rm", &name, id]), said, "{name}");
+        assert_eq!(containerd.run_image(&name, id), said, "{name}");
     }
 
     let content = Digest::of(&fs::read(&archive).unwrap());

@@ -44,9 +44,20 @@ fn kill_after(command: &mut Command, delay: Duration) -> bool {
     ended
 }
 
-/// Delays spread over `whole`, in an order that looks random and is the same every time.
-fn delays(whole: Duration) -> impl Iterator<Item = Duration> {
-    (0..KILLS).map(move |number| whole * ((number * 7 + 3) % KILLS) / KILLS)
+/// Kills what `start` makes at [`KILLS`] points spread over `whole`, in an order that looks random and is the same every
+/// time, and calls `check` after each. A run that has ended by itself is not one of them, and later ones are killed sooner.
+fn kill_often(mut whole: Duration, mut start: impl FnMut(u32) -> Command, mut check: impl FnMut(u32, Duration)) {
+    let (mut killed, mut run) = (0, 0);
+    while killed < KILLS {
+        let delay = whole * ((run * 7 + 3) % KILLS) / KILLS;
+        if kill_after(&mut start(run), delay) {
+            whole = whole * 9 / 10;
+        } else {
+            killed += 1;
+        }
+        check(run, delay);
+        run += 1;
+    }
 }
 
 fn verify(bundle: &Path) {
@@ -64,23 +75,24 @@ fn a_killed_build_goes_on() {
     project.build("whole.tar.zst");
     let duration = start.elapsed();
     let bundle = project.path("killed.tar.zst");
-    let mut killed = 0;
-    for delay in delays(duration) {
+    let build = |_| {
         let mut build = project.carrack("build");
-        killed += u32::from(!kill_after(build.arg("-o").arg(&bundle), delay));
+        build.arg("-o").arg(&bundle);
+        build
+    };
+    kill_often(duration, build, |run, delay| {
         if bundle.exists() {
             verify(&bundle);
         }
         // Every second time goes on from what the kill before left; a finished one begins anew.
-        if bundle.exists() || delay.as_micros() % 2 == 0 {
+        if bundle.exists() || run % 2 == 0 {
             project.build("killed.tar.zst");
             assert_eq!(sha256(&bundle), whole, "killed after {delay:?}");
             fs::remove_file(&bundle).unwrap();
         }
-    }
+    });
     project.build("killed.tar.zst");
     assert_eq!(sha256(&bundle), whole);
-    assert!(killed >= KILLS / 2, "only {killed} of {KILLS} came while it ran");
 }
 
 #[test]
@@ -106,18 +118,20 @@ fn a_killed_apply_converges() {
             containerd.ctr(["images", "rm", "--sync", &name]);
         }
     };
-    for (number, delay) in delays(duration).enumerate() {
+    let host = |run: u32| project.path(&format!("killed-{run}"));
+    let start = |run| {
         forget();
-        let root = project.path(&format!("killed-{number}"));
-        fs::create_dir(&root).unwrap();
-        kill_after(&mut apply(&root), delay);
+        fs::create_dir(host(run)).unwrap();
+        apply(&host(run))
+    };
+    kill_often(duration, start, |run, delay| {
         // At no point may a name stand for something incomplete.
         let check = containerd.ctr(["images", "check"]);
         assert!(check.lines().skip(1).all(|line| line.contains(" complete ")), "after {delay:?}:\n{check}");
-        succeed(&mut apply(&root));
+        succeed(&mut apply(&host(run)));
         assert_eq!(containerd.images(), names, "killed after {delay:?}");
-        assert_eq!(tree(&root), files, "killed after {delay:?}");
-    }
+        assert_eq!(tree(&host(run)), files, "killed after {delay:?}");
+    });
 }
 
 /// Every file under `root` but receipts, with its content's digest and mode.

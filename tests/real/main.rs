@@ -7,6 +7,8 @@
 
 #[path = "../common/anatomy.rs"]
 mod anatomy;
+#[path = "../common/available.rs"]
+mod available;
 mod cri;
 mod damage;
 mod foreign_tools;

@@ -11,30 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use super::available::available;
 use carrack::oci::{Descriptor, Digest, Platform};
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
-
-/// Whether the test can run: root, and every one of `tools` on the path. Where it cannot, that is said, written to the
-/// file `CARRACK_SKIPPED`, and with `CARRACK_REQUIRE_REAL=1` a failure.
-pub fn available(test: &str, tools: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-    let mut lacks: Vec<&str> = tools.iter().copied().filter(|tool| !found(tool)).collect();
-    if !rustix::process::geteuid().is_root() {
-        lacks.push("root");
-    }
-    if lacks.is_empty() {
-        return true;
-    }
-    let line = format!("{test}: needs {}", lacks.join(", "));
-    assert!(std::env::var_os("CARRACK_REQUIRE_REAL").is_none_or(|value| value != "1"), "{line}");
-    println!("skipped: {line}");
-    if let Some(list) = std::env::var_os("CARRACK_SKIPPED") {
-        let mut list = fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
-        writeln!(list, "{line}").unwrap();
-    }
-    false
-}
 
 /// A process that ends with its owner.
 pub struct Server(Child);
@@ -194,6 +173,15 @@ impl Containerd {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "ctr: {}{}", text(&output.stdout), text(&output.stderr));
         text(&output.stdout)
+    }
+
+    /// Runs a container of `image` to its end and returns what it printed. It is written to a file by the runtime's shim:
+    /// over a pipe, `ctr` loses the output of a container that ends at once.
+    pub fn run_image(&self, image: &str, id: &str) -> String {
+        let log = self.folder.join(format!("{id}.log"));
+        self.ctr(["run", "--rm", "--log-uri", &format!("file://{}", log.display()), image, id]);
+        wait_until("the container's output", &log, || fs::read(&log).is_ok_and(|text| text.ends_with(b"\n")));
+        fs::read_to_string(log).unwrap()
     }
 
     /// The names of all images, sorted.

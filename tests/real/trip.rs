@@ -35,9 +35,9 @@ fn images_run_where_there_is_no_network() {
         assert!(line.contains(" complete "), "{line}");
         assert!(line.ends_with("true") || line.trim_end().ends_with("true"), "not unpacked: {line}");
     }
-    assert_eq!(containerd.ctr(["run", "--rm", &tagged, "by-tag"]), "hello by tag\n");
-    assert_eq!(containerd.ctr(["run", "--rm", &pinned, "by-digest"]), "hello by digest\n");
-    assert_eq!(containerd.ctr(["run", "--rm", &multi, "platform"]), "I am linux/amd64\n");
+    assert_eq!(containerd.run_image(&tagged, "by-tag"), "hello by tag\n");
+    assert_eq!(containerd.run_image(&pinned, "by-digest"), "hello by digest\n");
+    assert_eq!(containerd.run_image(&multi, "platform"), "I am linux/amd64\n");
 
     let list = containerd.ctr(["images", "ls"]);
     for (name, reference) in [(&tagged, &tagged), (&pinned, &pinned), (&multi, &multi)] {
