@@ -192,3 +192,15 @@ fn what_a_later_installer_understands_is_not_called_damage() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+/// A bundle of every format that was ever released stays readable; and the format, the order of blobs and libzstd's
+/// encoding stay what they were, so that equal inputs give equal bytes on every machine and with every build of this version.
+#[test]
+fn the_first_format_is_read_and_still_written() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bundles/format-1.tar.zst");
+    check(&fixture).unwrap();
+    let identity = trust::establish(&fixture).unwrap().contents().identity;
+    assert_eq!(identity.to_string(), "sha256:b57c14d69097c2124052d1cae8b1dfe6be088e3f9b18baadd5efd1f76c37b859");
+    let (_folder, path, _) = written(3_000, 200_000);
+    assert!(fs::read(path).unwrap() == fs::read(fixture).unwrap(), "the same inputs give other bytes");
+}
