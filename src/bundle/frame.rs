@@ -17,7 +17,8 @@ pub(super) const RAW_HEADER: u64 = 10;
 /// An encoder's window as a power of two: it covers a frame, so every packed frame is a single segment.
 const WINDOW_LOG: u32 = 22;
 
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// What every zstd frame begins with (RFC 8878 §3.1.1), and so every bundle.
+pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Four-byte content size, window descriptor present.
 const RAW_DESCRIPTOR: u8 = 0x80;
 /// 128 KiB (RFC 8878 §3.1.1.1.2): readers need no more memory than a block.
@@ -59,7 +60,7 @@ pub(super) fn stored_position(at: u64) -> u64 {
 
 /// The header of a raw frame with `data` bytes of data.
 pub(super) fn raw_header(data: u32) -> [u8; RAW_HEADER as usize] {
-    let [m0, m1, m2, m3] = MAGIC;
+    let [m0, m1, m2, m3] = ZSTD_MAGIC;
     let [s0, s1, s2, s3] = data.to_le_bytes();
     [m0, m1, m2, m3, RAW_DESCRIPTOR, RAW_WINDOW, s0, s1, s2, s3]
 }
@@ -115,7 +116,7 @@ fn packed_header(data: u32) -> Vec<u8> {
         0x100..=0x100ff => (1, ((data - 0x100) as u16).to_le_bytes().to_vec()),
         _ => (2, data.to_le_bytes().to_vec()),
     };
-    MAGIC.into_iter().chain([flag << 6 | 0x24]).chain(size).collect()
+    ZSTD_MAGIC.into_iter().chain([flag << 6 | 0x24]).chain(size).collect()
 }
 
 /// How a frame's data is to be read.

@@ -152,11 +152,6 @@ impl Bundle {
         self.blobs.iter().map(|(blob, _)| *blob)
     }
 
-    /// Whether the blob is among those found so far.
-    pub fn holds(&self, digest: &Digest) -> bool {
-        self.by_digest.contains_key(digest)
-    }
-
     /// A reader of a blob that checks size and digest. What it reads before its end is not yet to be believed.
     ///
     /// # Errors

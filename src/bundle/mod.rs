@@ -18,11 +18,12 @@ mod writer;
 pub use compose::{FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
 pub use contents::{BundledImage, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile};
 pub use error::BundleError;
+pub use frame::ZSTD_MAGIC;
 pub use head::{BlobEntry, Bundle};
 pub use plan::{BundlePlan, Regions, StoredPlace, TailPlace};
 pub use reader::FrameReader;
 pub use tail::{TailBlob, TailError, TailWriter};
-pub use writer::{CHUNK_DATA, PartialBundle, StoredBlob, WriteError, partial_path};
+pub use writer::{PartialBundle, StoredBlob, WriteError, partial_path};
 
 /// The format that this Carrack writes, and the highest that it reads.
 pub const FORMAT: u32 = 1;

@@ -20,7 +20,7 @@ use crate::oci::Digester;
 
 /// Data bytes that are written at once. An interruption costs less than two of them of each blob that was under way: what
 /// had not been written, and the last that had, which may be torn.
-pub const CHUNK_DATA: u64 = 512 << 10;
+const CHUNK_DATA: u64 = 512 << 10;
 
 /// A bundle under construction.
 pub struct PartialBundle {
@@ -88,11 +88,6 @@ impl PartialBundle {
             this.write(&blob.gap.encoded, blob.offset - blob.gap.encoded.len() as u64)?;
         }
         Ok(this)
-    }
-
-    /// Whether an earlier build's work is there.
-    pub fn resumed(&self) -> bool {
-        self.resumed
     }
 
     /// A full disk is told before the first blob is fetched, not after the last but one.

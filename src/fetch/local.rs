@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{FetchError, Source};
-use crate::bundle::{FileContent, HostFile, ManifestFile};
+use crate::bundle::{FileContent, HostFile, ManifestFile, ZSTD_MAGIC};
 use crate::io::AtPath;
 use crate::oci::{Descriptor, Digest, Digester, media_type};
 use crate::profile::{FileSource, Profile};
@@ -15,7 +15,7 @@ use crate::profile::{FileSource, Profile};
 const INLINE_BYTES: usize = 256 << 10;
 /// First bytes of formats that compressing again does not make smaller: gzip, zstd, xz, bzip2, lz4.
 const COMPRESSED: [&[u8]; 5] =
-    [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], &[0xfd, b'7', b'z', b'X', b'Z'], b"BZh", &[0x04, 0x22, 0x4d, 0x18]];
+    [&[0x1f, 0x8b], &ZSTD_MAGIC, &[0xfd, b'7', b'z', b'X', b'Z'], b"BZh", &[0x04, 0x22, 0x4d, 0x18]];
 
 type Files = Vec<(HostFile, FileContent)>;
 type Manifests = Vec<(ManifestFile, FileContent)>;

@@ -30,7 +30,6 @@ pub const SNAPSHOTTER: &str = "overlayfs";
 /// containerd's messages and clients, from `proto/`.
 #[expect(unreachable_pub, clippy::all, reason = "generated")]
 mod api {
-    #[allow(unused_qualifications)]
     mod generated {
         include!(concat!(env!("OUT_DIR"), "/client/mod.rs"));
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::RegistryArgs;
 use super::lock::entries;
+use crate::bundle::ZSTD_MAGIC;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::fetch::{self, Images, Transfer, Written};
@@ -20,9 +21,6 @@ use crate::oci::{Digest, Platform, Reference};
 use crate::profile::{self, Profile};
 use crate::progress::Progress;
 use crate::registry::Registry;
-
-/// What every bundle begins with (RFC 8878 §3.1.1).
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Pull every image of a profile and pack one bundle
 ///
