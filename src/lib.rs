@@ -13,6 +13,7 @@
 //! | step | module |
 //! | --- | --- |
 //! | what the cluster needs | [`profile`] |
+//! | what it leaves open for each place | [`variables`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`] |
@@ -37,7 +38,6 @@ pub mod io;
 #[cfg(feature = "operator")]
 pub mod lock;
 pub mod oci;
-#[cfg(feature = "operator")]
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;
@@ -45,5 +45,5 @@ pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
 pub mod trust;
-#[cfg(feature = "operator")]
+pub mod variables;
 pub mod yaml;

@@ -11,10 +11,11 @@ const RULE: &[(&str, &[&str])] = &[
     ("io", &["oci"]),
     ("problem", &["io"]),
     ("yaml", &["problem"]),
+    ("variables", &["problem", "yaml"]),
     ("registry", &["oci", "io"]),
-    ("bundle", &["oci", "io", "progress"]),
+    ("bundle", &["oci", "io", "progress", "variables"]),
     ("host", &["oci", "io"]),
-    ("profile", &["oci", "io", "problem", "yaml"]),
+    ("profile", &["oci", "io", "problem", "yaml", "variables"]),
     ("images", &["oci", "io", "problem", "yaml", "profile"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("fetch", &["oci", "io", "progress", "profile", "images", "lock", "registry", "bundle"]),
@@ -24,15 +25,28 @@ const RULE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "oci", "io", "progress", "problem", "yaml", "registry", "bundle", "host", "profile", "images", "lock",
-            "fetch", "trust", "apply",
+            "oci",
+            "io",
+            "progress",
+            "problem",
+            "yaml",
+            "variables",
+            "registry",
+            "bundle",
+            "host",
+            "profile",
+            "images",
+            "lock",
+            "fetch",
+            "trust",
+            "apply",
         ],
     ),
     ("bin", &["cli"]),
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 6] = ["registry", "images", "lock", "fetch", "profile", "yaml"];
+const OPERATOR_ONLY: [&str; 5] = ["registry", "images", "lock", "fetch", "profile"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

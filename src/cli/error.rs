@@ -125,7 +125,6 @@ impl From<BundleError> for CliError {
     }
 }
 
-#[cfg(feature = "operator")]
 impl From<crate::problem::Problems> for CliError {
     fn from(problems: crate::problem::Problems) -> Self {
         use crate::problem::{Problem, Problems};

@@ -1,6 +1,6 @@
 //! Reading a mapping field by field, so that every mistake in it is told and none twice.
 
-use super::node::{Kind, Node, Value};
+use super::node::{Kind, Node, Scalar, Value};
 use super::suggest::nearest;
 use crate::problem::{Position, Report};
 
@@ -83,6 +83,18 @@ impl<'n> Fields<'n> {
     pub fn required_text(&self, name: &str, report: &mut Report) -> Option<&'n str> {
         let node = self.required(name, report)?;
         text(node, &format!("`{name}`"), report)
+    }
+
+    /// The truth value of `name`; false where it is not given.
+    pub fn flag(&self, name: &str, report: &mut Report) -> bool {
+        let Some(node) = self.optional(name, report) else { return false };
+        match node.scalar() {
+            Some(Scalar { kind: Kind::Bool, text, .. }) => text.eq_ignore_ascii_case("true"),
+            _ => {
+                report.add(node.at, format!("`{name}` must be true or false, found {}", node.describe()));
+                false
+            }
+        }
     }
 
     /// The items of the list `name`; none where it is not given.

@@ -1,0 +1,153 @@
+//! Whether a declaration makes sense, and whether a value fits it.
+
+use regex::{Regex, RegexBuilder};
+
+use super::{Format, Variable};
+
+/// Memory that a pattern may take once compiled, in bytes. Bundles bring patterns too.
+const MAX_PATTERN: usize = 1 << 20;
+/// Longest value in bytes.
+const MAX_VALUE: usize = 256 << 10;
+
+/// A pattern that whole values match.
+///
+/// # Errors
+/// Why it is none, in a line.
+pub(super) fn pattern(text: &str) -> Result<Regex, String> {
+    // Alone first: in the brackets below, `a)(b` would be a pattern.
+    compile(text)?;
+    compile(&format!(r"\A(?:{text})\z"))
+}
+
+fn compile(text: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(text).size_limit(MAX_PATTERN).build();
+    // The library's message draws the place over several lines; the last one says what is wrong.
+    built.map_err(|error| {
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned()
+    })
+}
+
+impl Variable {
+    /// The canonical spelling of `value`, where this variable may have it.
+    ///
+    /// # Errors
+    /// The variable, the value (masked where it is sensitive) and what was expected, in a line.
+    pub fn accept(&self, value: &str) -> Result<String, String> {
+        self.fit(value)
+            .map_err(|expected| format!("variable {} is {}, expected {expected}", self.name, self.shown(value)))
+    }
+
+    /// As [`Variable::accept`], with an error that only says what was expected.
+    pub(super) fn fit(&self, value: &str) -> Result<String, String> {
+        if value.len() > MAX_VALUE {
+            return Err(format!("at most {} KiB", MAX_VALUE >> 10));
+        }
+        let value = self.format.canonical(value)?;
+        if !self.options.is_empty() && !self.options.contains(&value) {
+            let options: Vec<String> = self.options.iter().map(|option| format!("{option:?}")).collect();
+            return Err(format!("one of {}", options.join(", ")));
+        }
+        if let Some(text) = &self.regex
+            && !pattern(text).is_ok_and(|pattern| pattern.is_match(&value))
+        {
+            return Err(format!("what matches {text}"));
+        }
+        Ok(value)
+    }
+
+    /// What contradicts itself in the declaration, a field and a message each. Values are brought to their canonical
+    /// spelling.
+    pub(super) fn settle(&mut self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        if let Some(error) = self.regex.as_deref().and_then(|text| pattern(text).err()) {
+            wrong.push(("regex", format!("`regex` is not a pattern: {error}")));
+            self.regex = None;
+        }
+        self.settle_options(&mut wrong);
+        if let Some(default) = self.default.take() {
+            match self.fit(&default) {
+                Ok(value) => self.default = Some(value),
+                Err(expected) => wrong.push(("default", format!("`default` is {default:?}, expected {expected}"))),
+            }
+            if self.required {
+                wrong.push((
+                    "required",
+                    "`required` and `default` contradict each other: with a default, no value has to be given"
+                        .to_owned(),
+                ));
+            }
+            if self.sensitive {
+                wrong.push((
+                    "default",
+                    "a sensitive variable has no `default`: everybody who has the bundle could read it".to_owned(),
+                ));
+            }
+        } else if self.read_only && !wrong.iter().any(|(field, _)| *field == "default") {
+            wrong.push(("readOnly", "`readOnly` needs a `default`, as nothing else can give a value".to_owned()));
+        }
+        if self.sensitive && !self.options.is_empty() {
+            wrong.push((
+                "options",
+                "a sensitive variable has no `options`: everybody who has the bundle could read them".to_owned(),
+            ));
+        }
+        wrong
+    }
+
+    fn settle_options(&mut self, wrong: &mut Vec<(&'static str, String)>) {
+        if self.format == Format::Boolean && !self.options.is_empty() {
+            wrong.push(("options", "a boolean has no `options`: it is true or false".to_owned()));
+            self.options.clear();
+        }
+        let mut settled: Vec<String> = Vec::new();
+        for option in std::mem::take(&mut self.options) {
+            match self.fit(&option) {
+                Err(expected) => wrong.push(("options", format!("option {option:?}: expected {expected}"))),
+                Ok(value) if settled.contains(&value) => {
+                    wrong.push(("options", format!("option {option:?} is listed twice")))
+                }
+                Ok(value) => settled.push(value),
+            }
+        }
+        self.options = settled;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn string() -> Variable {
+        Variable { name: "x".to_owned(), ..Variable::default() }
+    }
+
+    #[test]
+    fn a_pattern_speaks_of_the_whole_value() {
+        let variable = Variable { regex: Some("[a-z]+|[0-9]".to_owned()), ..string() };
+        assert!(variable.accept("shop").is_ok() && variable.accept("7").is_ok());
+        assert_eq!(
+            variable.accept("shop7").unwrap_err(),
+            "variable x is \"shop7\", expected what matches [a-z]+|[0-9]"
+        );
+        assert!(variable.accept("shop\n").is_err());
+        assert!(pattern("a)(b").is_err() && pattern("(?x) a # b").is_err() && pattern("^a$").is_ok());
+        assert!(pattern("(a{1000}){1000}").is_err(), "a pattern of a bundle takes all memory");
+    }
+
+    #[test]
+    fn a_sensitive_value_is_masked() {
+        let variable = Variable { sensitive: true, regex: Some("[0-9]{8}".to_owned()), ..string() };
+        let error = variable.accept("canary").unwrap_err();
+        assert_eq!(error, "variable x is ••••, expected what matches [0-9]{8}");
+    }
+
+    #[test]
+    fn values_in_a_declaration_get_their_spelling() {
+        let (default, options) = (Some("FD00::1".to_owned()), vec!["fd00:0::1".to_owned(), "fd00::2".to_owned()]);
+        let mut variable = Variable { format: Format::Ipv6, default, options, ..string() };
+        assert_eq!(variable.settle(), []);
+        assert_eq!(variable.default.as_deref(), Some("fd00::1"));
+        assert_eq!(variable.options, ["fd00::1", "fd00::2"]);
+    }
+}
