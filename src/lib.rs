@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | what the cluster needs | [`profile`] |
 //! | what it leaves open for each place | [`variables`] |
+//! | which images an object names | [`objects`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`] |
@@ -37,6 +38,7 @@ pub mod images;
 pub mod io;
 #[cfg(feature = "operator")]
 pub mod lock;
+pub mod objects;
 pub mod oci;
 pub mod problem;
 #[cfg(feature = "operator")]

@@ -303,3 +303,42 @@ proptest! {
         drop(discover(&profile::load(folder.path()).unwrap()));
     }
 }
+
+#[test]
+fn what_two_fields_or_two_arguments_give_together_is_a_candidate() {
+    let found = discovered("pairs.yaml", "").unwrap();
+    assert_eq!(
+        images(&found),
+        "controller:1 <- pack:10 Deployment controller spec.template.spec.containers[0].image\n"
+    );
+    assert_eq!(
+        candidates(&found),
+        "\
+agent:1.10 <- pack:15 Deployment controller spec.template.spec.containers[0].args[3]
+helper:latest <- pack:13 Deployment controller spec.template.spec.containers[0].args[1]
+proxy:2.4 <- pack:25 Everything cr spec.proxy.imageRepository
+sidecar:latest <- pack:14 Deployment controller spec.template.spec.containers[0].args[2]
+"
+    );
+}
+
+#[test]
+fn a_template_of_a_chart_is_told_from_a_manifest() {
+    let hint = "is a template of a Helm chart, and a manifest is not rendered; name the chart with `chart` instead";
+    assert_eq!(
+        discovered("template.yaml", "").unwrap_err(),
+        [format!("template.yaml:6:5: \"{{{{- include \\\"shop.labels\\\" . | nindent 4 }}}}\" {hint}")]
+    );
+    assert_eq!(
+        discovered("quoted-template.yaml", "").unwrap_err(),
+        [format!("quoted-template.yaml:6:27: Pod shop: spec.containers[0].image: \"{{{{ .Values.image }}}}\" {hint}")]
+    );
+}
+
+#[test]
+fn a_file_without_an_object_is_a_warning() {
+    assert_eq!(
+        warnings(&discovered("empty.yaml", "").unwrap()),
+        ["empty.yaml:1:1: no Kubernetes object is in this file"]
+    );
+}

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Candidate, Discovery, NeededImage, ObjectName, Reason};
+use super::{Candidate, Discovery, NeededImage, Reason};
 use crate::io::with_causes;
+use crate::objects::{ObjectName, Place, Sink, template_of_a_chart};
 use crate::oci::Reference;
-use crate::problem::{Position, Problem, ProblemList, Problems, Source};
+use crate::problem::{Position, Problem, ProblemList, Problems};
 use crate::profile::IgnoredImage;
 
 /// Everything found so far.
@@ -18,15 +19,6 @@ pub(super) struct Collector<'p> {
     candidates: BTreeMap<Reference, BTreeSet<Reason>>,
     warnings: ProblemList,
     problems: ProblemList,
-}
-
-/// A place in a manifest or list.
-#[derive(Clone, Copy)]
-pub(super) struct Spot<'s> {
-    pub(super) source: &'s Source,
-    pub(super) at: Position,
-    pub(super) object: Option<&'s ObjectName>,
-    pub(super) field: &'s str,
 }
 
 impl<'p> Collector<'p> {
@@ -52,14 +44,6 @@ impl<'p> Collector<'p> {
         result.map_err(|problem| self.problems.add(|| problem)).ok()
     }
 
-    pub(super) fn problem(&mut self, spot: Spot<'_>, message: impl Into<String>) {
-        self.problems.add(|| spot.source.problem(spot.at, in_object(spot, message.into())));
-    }
-
-    pub(super) fn warn(&mut self, spot: Spot<'_>, message: impl Into<String>) {
-        self.warnings.add(|| spot.source.problem(spot.at, in_object(spot, message.into())));
-    }
-
     pub(super) fn include(
         &mut self,
         reference: Reference,
@@ -72,39 +56,8 @@ impl<'p> Collector<'p> {
         self.images.entry(reference).or_default().insert(reason);
     }
 
-    /// An image is named here as `text`: it is included unless the profile ignores it, and a problem where it is no
-    /// reference. Returns what was included.
-    pub(super) fn named(&mut self, text: &str, spot: Spot<'_>) -> Option<Reference> {
-        let parsed: Result<Reference, _> = text.parse();
-        if self.ignores(text, parsed.as_ref().ok()) {
-            return None;
-        }
-        match parsed {
-            Ok(reference) => {
-                self.include(reference.clone(), spot.source.file(), spot.at, spot.object, spot.field.to_owned());
-                Some(reference)
-            }
-            Err(error) => {
-                let message = match text.split_once("://") {
-                    Some(_) => format!("{text:?} is a URL, not an image reference"),
-                    None => with_causes(&error),
-                };
-                self.problem(spot, message);
-                None
-            }
-        }
-    }
-
-    /// `text` may be an image.
-    pub(super) fn candidate(&mut self, text: &str, reference: Reference, spot: Spot<'_>) {
-        if !self.ignores(text, Some(&reference)) {
-            let reason = self.reason(spot.source.file(), spot.at, spot.object, spot.field.to_owned());
-            self.candidates.entry(reference).or_default().insert(reason);
-        }
-    }
-
     /// Whether the profile lists `text`, or another spelling of `reference`, under `ignoreImages`.
-    pub(super) fn ignores(&mut self, text: &str, reference: Option<&Reference>) -> bool {
+    fn lists(&mut self, text: &str, reference: Option<&Reference>) -> bool {
         let same = |ignored: &IgnoredImage| {
             ignored.image == text || reference.is_some_and(|r| ignored.image.parse().is_ok_and(|i: Reference| i == *r))
         };
@@ -137,10 +90,47 @@ impl<'p> Collector<'p> {
     }
 }
 
-fn in_object(spot: Spot<'_>, message: String) -> String {
-    match spot.object {
-        Some(object) if spot.field.is_empty() => format!("{object}: {message}"),
-        Some(object) => format!("{object}: {}: {message}", spot.field),
-        None => message,
+impl Sink for Collector<'_> {
+    /// It is included unless the profile ignores it, and a problem where it is no reference.
+    fn named(&mut self, text: &str, place: Place<'_>) -> Option<Reference> {
+        let parsed: Result<Reference, _> = text.parse();
+        if self.lists(text, parsed.as_ref().ok()) {
+            return None;
+        }
+        match parsed {
+            Ok(reference) => {
+                self.include(reference.clone(), place.source.file(), place.at, place.object, place.field.to_owned());
+                Some(reference)
+            }
+            Err(error) => {
+                let message = match template_of_a_chart(text) {
+                    Some((_, message)) => message,
+                    None if text.contains("://") => format!("{text:?} is a URL, not an image reference"),
+                    None => with_causes(&error),
+                };
+                self.problem(place, message);
+                None
+            }
+        }
+    }
+
+    fn candidate(&mut self, text: &str, reference: Reference, place: Place<'_>) {
+        if !self.lists(text, Some(&reference)) {
+            let reason = self.reason(place.source.file(), place.at, place.object, place.field.to_owned());
+            self.candidates.entry(reference).or_default().insert(reason);
+        }
+    }
+
+    fn ignores(&mut self, text: &str) -> bool {
+        let parsed: Option<Reference> = text.parse().ok();
+        self.lists(text, parsed.as_ref())
+    }
+
+    fn problem(&mut self, place: Place<'_>, message: String) {
+        self.problems.add(|| place.source.problem(place.at, place.named(&message)));
+    }
+
+    fn warn(&mut self, place: Place<'_>, message: String) {
+        self.warnings.add(|| place.source.problem(place.at, place.named(&message)));
     }
 }

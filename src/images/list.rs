@@ -1,6 +1,7 @@
 //! Image lists: one reference a line, as k3s and RKE2 publish; `#` begins a comment.
 
-use super::collect::{Collector, Spot};
+use super::collect::Collector;
+use crate::objects::{Place, Sink};
 use crate::problem::{Position, Source};
 
 pub(super) fn read(source: &Source, collector: &mut Collector<'_>) {
@@ -13,6 +14,6 @@ pub(super) fn read(source: &Source, collector: &mut Collector<'_>) {
         }
         let indent = content.chars().take_while(|c| c.is_whitespace()).count();
         let at = Position { line: index + 1, column: indent + 1 };
-        collector.named(text, Spot { source, at, object: None, field: "" });
+        collector.named(text, Place { source, at, object: None, field: "" });
     }
 }

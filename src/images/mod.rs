@@ -1,21 +1,18 @@
 //! Discovery: which images a profile needs, and why each one.
 //!
-//! Owns the reading of image lists and of Kubernetes manifests. It must not know what is behind a reference.
+//! Owns the reading of image lists, and the reasons; [`objects`] reads manifests. It must not know what is behind a reference.
 
-mod candidates;
 mod collect;
 mod list;
-mod manifest;
-mod object;
-mod operator;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::objects::{self, ObjectName};
 use crate::oci::Reference;
-use crate::problem::{Position, Problem, Problems, printable, read_document};
+use crate::problem::{Problem, Problems, printable, read_document};
 use crate::profile::Profile;
 
 use collect::Collector;
@@ -66,28 +63,6 @@ pub struct Reason {
     pub field: String,
 }
 
-/// Names a Kubernetes object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ObjectName {
-    /// Its kind.
-    pub kind: String,
-    /// Its namespace, where it names one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Its name; empty where it has none.
-    pub name: String,
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", printable(&self.kind))?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{}/", printable(namespace))?;
-        }
-        f.write_str(&printable(&self.name))
-    }
-}
-
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pack {}, {}:{}", self.pack, self.file.display(), self.line)?;
@@ -117,7 +92,7 @@ pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
         }
         for file in &pack.manifests {
             if let Some(source) = collector.kept(read_document(file)?) {
-                manifest::read(&source, &mut collector);
+                objects::read(&source, &mut collector);
             }
         }
     }
@@ -129,9 +104,4 @@ pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
             Err(_) => Problem::with_file(&profile.file, message),
         }
     })
-}
-
-/// The line `offset` lines after `position`.
-fn lines_after(position: Position, offset: usize) -> Position {
-    if offset == 0 { position } else { Position { line: position.line + offset, column: 1 } }
 }

@@ -105,7 +105,7 @@ impl Variable {
             match self.fit(&option) {
                 Err(expected) => wrong.push(("options", format!("option {option:?}: expected {expected}"))),
                 Ok(value) if settled.contains(&value) => {
-                    wrong.push(("options", format!("option {option:?} is listed twice")))
+                    wrong.push(("options", format!("option {option:?} is listed twice")));
                 }
                 Ok(value) => settled.push(value),
             }

@@ -21,9 +21,14 @@ const MAX_WORD: usize = 600;
 
 /// Finds what looks like images in `text`.
 pub(super) fn find(text: &str) -> Vec<Found<'_>> {
+    find_after(text, false)
+}
+
+/// The same after a word that says `image`, where `said_image`.
+pub(super) fn find_after(text: &str, said_image: bool) -> Vec<Found<'_>> {
     let mut found = Vec::new();
     for (line, content) in text.lines().enumerate() {
-        let (mut rest, mut said_image) = (content, false);
+        let (mut rest, mut said_image) = (content, said_image && line == 0);
         while let Some(start) = rest.find(|c| !is_separator(c)) {
             let word = &rest[start..];
             let (word, after) = word.split_at(word.find(is_separator).unwrap_or(word.len()));

@@ -1,21 +1,27 @@
 //! Kubernetes manifests: documents, lists, and the objects in them.
 
-use super::ObjectName;
-use super::collect::{Collector, Spot};
-use super::object;
-use crate::problem::Source;
+use super::{ObjectName, Place, Sink, object, template_of_a_chart};
+use crate::problem::{Position, Source};
 use crate::yaml::{self, Node, Value};
 
 /// Reads every object of a file.
-pub(super) fn read(source: &Source, collector: &mut Collector<'_>) {
+pub fn read(source: &Source, sink: &mut dyn Sink) {
     let parsed = yaml::parse_with_merge_keys(source.text());
-    for mistake in parsed.mistakes {
-        collector.problem(Spot { source, at: mistake.at, object: None, field: "" }, mistake.message);
+    let place = |at| Place { source, at, object: None, field: "" };
+    // Of a template that is no YAML, what it is says more than where YAML ends.
+    let template = parsed.mistakes.first().and_then(|_| template_of_a_chart(source.text()));
+    if let Some((at, message)) = template {
+        return sink.problem(place(at), message);
+    }
+    for mistake in &parsed.mistakes {
+        sink.problem(place(mistake.at), mistake.message.clone());
     }
     // Nothing between two `---`, as templates leave behind, is no object.
-    for document in parsed.documents.iter().filter(|document| !document.is_null()) {
-        read_object(source, document, "", None, collector);
+    let mut documents = parsed.documents.iter().filter(|document| !document.is_null()).peekable();
+    if documents.peek().is_none() && parsed.mistakes.is_empty() {
+        sink.warn(place(Position::START), "no Kubernetes object is in this file".to_owned());
     }
+    documents.for_each(|document| read_object(source, document, "", None, sink));
 }
 
 /// What items of a typed list have where they do not say it themselves.
@@ -25,23 +31,17 @@ struct Inherited<'n> {
     kind: &'n str,
 }
 
-fn read_object(
-    source: &Source,
-    node: &Node,
-    prefix: &str,
-    inherited: Option<Inherited<'_>>,
-    collector: &mut Collector<'_>,
-) {
-    let spot = Spot { source, at: node.at, object: None, field: prefix };
+fn read_object(source: &Source, node: &Node, prefix: &str, inherited: Option<Inherited<'_>>, sink: &mut dyn Sink) {
+    let place = Place { source, at: node.at, object: None, field: prefix };
     if !matches!(node.value, Value::Mapping(_)) {
-        return collector.problem(spot, format!("a Kubernetes object is a mapping, found {}", node.describe()));
+        return sink.problem(place, format!("a Kubernetes object is a mapping, found {}", node.describe()));
     }
     let text = |name: &str| node.get(name).and_then(Node::text);
     let kind = text("kind").or(inherited.map(|inherited| inherited.kind)).unwrap_or_default();
     let api_version = text("apiVersion").or(inherited.map(|inherited| inherited.api_version)).unwrap_or_default();
     for (name, value) in [("apiVersion", api_version), ("kind", kind)] {
         if value.is_empty() {
-            collector.problem(spot, format!("not a Kubernetes object: `{name}` is missing"));
+            sink.problem(place, format!("not a Kubernetes object: `{name}` is missing"));
         }
     }
     if api_version.is_empty() || kind.is_empty() {
@@ -51,12 +51,12 @@ fn read_object(
         // A bare `List` holds anything, so its items have to say what they are.
         let inherited = (!of.is_empty()).then_some(Inherited { api_version, kind: of });
         for (index, item) in items.items().iter().enumerate() {
-            read_object(source, item, &format!("{prefix}items[{index}]."), inherited, collector);
+            read_object(source, item, &format!("{prefix}items[{index}]."), inherited, sink);
         }
         return;
     }
     let metadata = |name: &str| node.get("metadata")?.get(name)?.scalar().map(|scalar| scalar.text.to_string());
     let name = metadata("name").or_else(|| metadata("generateName")).unwrap_or_default();
     let object = ObjectName { kind: kind.to_owned(), namespace: metadata("namespace"), name };
-    object::read(source, node, api_version, &object, prefix, collector);
+    object::read(source, node, api_version, &object, prefix, sink);
 }

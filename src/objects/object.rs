@@ -1,8 +1,7 @@
 //! One Kubernetes object: containers, image volumes and environment anywhere in it, and everything else by the names
 //! that operators give their fields.
 
-use super::collect::{Collector, Spot};
-use super::{ObjectName, candidates, lines_after, operator};
+use super::{ObjectName, Place, Sink, candidates, lines_after, operator, pairs};
 use crate::oci::Reference;
 use crate::problem::{Position, Source};
 use crate::yaml::{Entry, Kind, Node, Value};
@@ -18,10 +17,10 @@ pub(super) fn read(
     api_version: &str,
     object: &ObjectName,
     prefix: &str,
-    collector: &mut Collector<'_>,
+    sink: &mut dyn Sink,
 ) {
     let built_in = is_built_in(api_version);
-    let mut walk = Walk { source, object, collector, path: prefix.to_owned(), built_in };
+    let mut walk = Walk { source, object, sink, path: prefix.to_owned(), built_in };
     for entry in node.entries() {
         match (&*entry.key, object.kind.as_str()) {
             // What describes the object, or what the cluster says of it, asks for no image.
@@ -42,15 +41,15 @@ fn is_built_in(api_version: &str) -> bool {
 }
 
 /// The way through one object.
-pub(super) struct Walk<'w, 'p> {
+pub(super) struct Walk<'w> {
     source: &'w Source,
     object: &'w ObjectName,
-    collector: &'w mut Collector<'p>,
+    sink: &'w mut dyn Sink,
     path: String,
     built_in: bool,
 }
 
-impl Walk<'_, '_> {
+impl Walk<'_> {
     /// Runs `inside` with the path of a field of the current place.
     pub(super) fn below(&mut self, key: &str, inside: impl FnOnce(&mut Self)) {
         let length = self.path.len();
@@ -68,6 +67,7 @@ impl Walk<'_, '_> {
         match &node.value {
             Value::Scalar(_) => self.candidates(node),
             Value::Sequence(items) => {
+                self.arguments(items);
                 for (index, item) in items.iter().enumerate() {
                     self.below(&format!("[{index}]"), |walk| walk.item(key, item));
                 }
@@ -97,6 +97,7 @@ impl Walk<'_, '_> {
 
     fn mapping(&mut self, key: &str, node: &Node, entries: &[Entry]) {
         let consumed = operator::read(self, key, node);
+        self.pairs(entries);
         for entry in entries.iter().filter(|entry| !consumed.contains(&&*entry.key)) {
             match image_text(&entry.value).filter(|_| &*entry.key == "image") {
                 Some(text) => {
@@ -181,34 +182,63 @@ impl Walk<'_, '_> {
     }
 
     fn named(&mut self, text: &str, at: Position) -> Option<Reference> {
-        let Self { source, object, collector, path, .. } = self;
-        collector.named(text, Spot { source, at, object: Some(object), field: path })
+        let Self { source, object, sink, path, .. } = self;
+        sink.named(text, Place { source, at, object: Some(object), field: path })
     }
 
     /// Whether the profile ignores `text`.
     pub(super) fn ignores(&mut self, text: &str) -> bool {
-        let parsed: Option<Reference> = text.parse().ok();
-        self.collector.ignores(text, parsed.as_ref())
+        self.sink.ignores(text)
     }
 
     pub(super) fn problem(&mut self, at: Position, message: impl Into<String>) {
-        let Self { source, object, collector, path, .. } = self;
-        collector.problem(Spot { source, at, object: Some(object), field: path }, message);
+        let Self { source, object, sink, path, .. } = self;
+        sink.problem(Place { source, at, object: Some(object), field: path }, message.into());
     }
 
     pub(super) fn warn(&mut self, at: Position, message: impl Into<String>) {
-        let Self { source, object, collector, path, .. } = self;
-        collector.warn(Spot { source, at, object: Some(object), field: path }, message);
+        let Self { source, object, sink, path, .. } = self;
+        sink.warn(Place { source, at, object: Some(object), field: path }, message.into());
     }
 
     fn candidates(&mut self, node: &Node) {
         let Some(scalar) = node.scalar().filter(|scalar| scalar.kind == Kind::Text) else { return };
-        let Self { source, object, collector, path, .. } = self;
+        let Self { source, object, sink, path, .. } = self;
         for found in candidates::find(&scalar.text) {
             let at = lines_after(node.at, if scalar.literal { found.line } else { 0 });
-            let spot = Spot { source, at, object: Some(object), field: path };
-            collector.candidate(found.text, found.reference, spot);
+            let spot = Place { source, at, object: Some(object), field: path };
+            sink.candidate(found.text, found.reference, spot);
         }
+    }
+
+    /// Images that a command line's words give, one after the name of a flag or two together.
+    fn arguments(&mut self, items: &[Node]) {
+        let given = pairs::arguments(items);
+        for (text, reference, index) in pairs::find(&given) {
+            self.below(&format!("[{index}]"), |walk| walk.candidate(&text, reference, items[index].at));
+        }
+        for (_, value, index) in given.iter().filter(|(flag, ..)| pairs::takes_image(flag)) {
+            for found in candidates::find_after(value, true) {
+                self.below(&format!("[{index}]"), |walk| walk.candidate(found.text, found.reference, items[*index].at));
+            }
+        }
+    }
+
+    /// Images that two fields give together.
+    fn pairs(&mut self, entries: &[Entry]) {
+        let scalars = entries.iter().enumerate().filter_map(|(index, entry)| {
+            let scalar = entry.value.scalar().filter(|scalar| scalar.kind != Kind::Null)?;
+            Some((&*entry.key, &*scalar.text, index))
+        });
+        for (text, reference, index) in pairs::find(&scalars.collect::<Vec<_>>()) {
+            let entry = &entries[index];
+            self.below(&entry.key, |walk| walk.candidate(&text, reference, entry.value.at));
+        }
+    }
+
+    fn candidate(&mut self, text: &str, reference: Reference, at: Position) {
+        let Self { source, object, sink, path, .. } = self;
+        sink.candidate(text, reference, Place { source, at, object: Some(object), field: path });
     }
 
     /// Takes every text as a place where an image may stand, whatever its field is called.

@@ -6,7 +6,7 @@ use crate::yaml::{Kind, Node};
 
 /// Takes the image that `node`, the value of the field `key`, gives in parts, where it does. Returns the fields that
 /// have been understood with it.
-pub(super) fn read(walk: &mut Walk<'_, '_>, key: &str, node: &Node) -> &'static [&'static str] {
+pub(super) fn read(walk: &mut Walk<'_>, key: &str, node: &Node) -> &'static [&'static str] {
     let part = |name: &str| {
         let scalar = node.get(name).and_then(Node::scalar).filter(|scalar| scalar.kind != Kind::Null);
         scalar.map(|scalar| &*scalar.text).filter(|text| !text.is_empty())
