@@ -4,7 +4,7 @@
 use super::{ObjectName, Place, Sink, candidates, lines_after, operator, pairs};
 use crate::oci::Reference;
 use crate::problem::{Position, Source};
-use crate::yaml::{Entry, Kind, Node, Value};
+use crate::yaml::{Entry, Kind, Node, Style, Value};
 
 /// Names of the field that says when to pull.
 pub(super) const POLICIES: &[&str] = &["imagePullPolicy", "pullPolicy"];
@@ -205,7 +205,7 @@ impl Walk<'_> {
         let Some(scalar) = node.scalar().filter(|scalar| scalar.kind == Kind::Text) else { return };
         let Self { source, object, sink, path, .. } = self;
         for found in candidates::find(&scalar.text) {
-            let at = lines_after(node.at, if scalar.literal { found.line } else { 0 });
+            let at = lines_after(node.at, if scalar.style == Style::Literal { found.line } else { 0 });
             let spot = Place { source, at, object: Some(object), field: path };
             sink.candidate(found.text, found.reference, spot);
         }

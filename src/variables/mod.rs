@@ -6,6 +6,7 @@
 mod check;
 mod decode;
 mod format;
+pub mod template;
 
 use std::collections::BTreeMap;
 

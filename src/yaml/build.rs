@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{self, Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
-use super::node::{Entry, Kind, Node, Scalar, Value};
+use super::node::{Entry, Kind, Node, Scalar, Style, Value};
 use super::{Mistake, Parsed};
 use crate::problem::Position;
 
@@ -67,7 +67,17 @@ pub(super) fn build(text: &str, expand_merge_keys: bool) -> Parsed {
     Parsed { documents, mistakes: builder.mistakes }
 }
 
-fn position(marker: Marker) -> Position {
+pub(super) fn styled(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted => Style::Single,
+        ScalarStyle::DoubleQuoted => Style::Double,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    }
+}
+
+pub(super) fn position(marker: Marker) -> Position {
     Position { line: marker.line().max(1), column: marker.col() + 1 }
 }
 
@@ -115,8 +125,7 @@ impl<'t> Builder<'t> {
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = self.kind(&text, style, tag.as_deref(), at);
                 let weight = 1 + text.len() / BYTES_A_NODE;
-                let literal = style == ScalarStyle::Literal;
-                let value = Value::Scalar(Scalar { text: text.into(), kind, literal });
+                let value = Value::Scalar(Scalar { text: text.into(), kind, style: styled(style) });
                 (anchor, Built { node: Node { at, value }, weight, height: 1 })
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -246,7 +255,7 @@ impl<'t> Builder<'t> {
     }
 }
 
-fn syntax(error: &ScanError) -> String {
+pub(super) fn syntax(error: &ScanError) -> String {
     format!("not valid YAML: {}", error.info())
 }
 

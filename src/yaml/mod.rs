@@ -6,10 +6,12 @@
 mod build;
 mod fields;
 mod node;
+mod scalars;
 mod suggest;
 
 pub use fields::Fields;
-pub use node::{Entry, Kind, Node, Scalar, Value};
+pub use node::{Entry, Kind, Node, Scalar, Style, Value};
+pub use scalars::{Located, Written, scalars};
 
 use crate::problem::Position;
 

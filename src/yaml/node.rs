@@ -43,8 +43,23 @@ pub struct Scalar {
     pub text: Arc<str>,
     /// What it is.
     pub kind: Kind,
-    /// Whether it is a literal block (`|`), whose lines are lines of the document.
-    pub literal: bool,
+    /// How it is written.
+    pub style: Style,
+}
+
+/// Scalar styles (YAML 1.2.2, chapters 7.3 and 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// As it is.
+    Plain,
+    /// In `'`.
+    Single,
+    /// In `"`, with escapes.
+    Double,
+    /// A block after `|`, whose lines are lines of the document.
+    Literal,
+    /// A block after `>`, whose lines are joined.
+    Folded,
 }
 
 /// Scalar kinds of the core schema (YAML 1.2.2, chapter 10.3).
