@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | what the cluster needs | [`profile`] |
 //! | what it leaves open for each place | [`variables`] |
+//! | what a host must have | [`requirements`] |
 //! | which images an object names | [`objects`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
@@ -46,6 +47,7 @@ pub mod profile;
 pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
+pub mod requirements;
 pub mod trust;
 pub mod variables;
 pub mod yaml;
