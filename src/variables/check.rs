@@ -40,20 +40,28 @@ impl Variable {
 
     /// As [`Variable::accept`], with an error that only says what was expected.
     pub(super) fn fit(&self, value: &str) -> Result<String, String> {
-        if value.len() > MAX_VALUE {
-            return Err(format!("at most {} KiB", MAX_VALUE >> 10));
+        self.fitting()(value)
+    }
+
+    /// [`Variable::fit`] for many values.
+    pub(super) fn fitting(&self) -> impl Fn(&str) -> Result<String, String> {
+        let compiled = self.regex.as_deref().map(|text| (text, pattern(text)));
+        move |value| {
+            if value.len() > MAX_VALUE {
+                return Err(format!("at most {} KiB", MAX_VALUE >> 10));
+            }
+            let value = self.format.canonical(value)?;
+            if !self.options.is_empty() && !self.options.contains(&value) {
+                let options: Vec<String> = self.options.iter().map(|option| format!("{option:?}")).collect();
+                return Err(format!("one of {}", options.join(", ")));
+            }
+            match &compiled {
+                Some((text, pattern)) if !pattern.as_ref().is_ok_and(|pattern| pattern.is_match(&value)) => {
+                    Err(format!("what matches {text}"))
+                }
+                _ => Ok(value),
+            }
         }
-        let value = self.format.canonical(value)?;
-        if !self.options.is_empty() && !self.options.contains(&value) {
-            let options: Vec<String> = self.options.iter().map(|option| format!("{option:?}")).collect();
-            return Err(format!("one of {}", options.join(", ")));
-        }
-        if let Some(text) = &self.regex
-            && !pattern(text).is_ok_and(|pattern| pattern.is_match(&value))
-        {
-            return Err(format!("what matches {text}"));
-        }
-        Ok(value)
     }
 
     /// What contradicts itself in the declaration, a field and a message each. Values are brought to their canonical

@@ -6,6 +6,8 @@
 mod check;
 mod decode;
 mod format;
+#[cfg(feature = "operator")]
+pub mod samples;
 pub mod template;
 
 use std::collections::BTreeMap;
