@@ -21,6 +21,7 @@
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
+//! | what differs from place to place | [`site`] |
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
 //!
@@ -46,6 +47,7 @@ pub mod profile;
 pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
+pub mod site;
 pub mod trust;
 pub mod variables;
 pub mod yaml;

@@ -12,6 +12,7 @@ mod suggest;
 pub use fields::Fields;
 pub use node::{Entry, Kind, Node, Scalar, Style, Value};
 pub use scalars::{Located, Written, scalars};
+pub use suggest::nearest;
 
 use crate::problem::Position;
 
