@@ -22,6 +22,7 @@
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
+//! | what differs from place to place | [`site`] |
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
 //!
@@ -48,6 +49,7 @@ pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
 pub mod requirements;
+pub mod site;
 pub mod trust;
 pub mod variables;
 pub mod yaml;

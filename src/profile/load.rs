@@ -33,7 +33,7 @@ pub fn load(path: &Path, packs: &Packs) -> Result<Loaded, Problems> {
     };
     let mut known = Known::new(packs);
     let mut report = Report::new(source.clone());
-    let document = only_document(&source, "the profile", &mut report);
+    let document = only_document(&source, "a profile", &mut report);
     let profile = document.and_then(|document| decode(&file, &document, &mut known, &mut report));
     let mut problems = report.into_problems();
     problems.append(&mut known.problems);

@@ -40,20 +40,33 @@ impl Variable {
 
     /// As [`Variable::accept`], with an error that only says what was expected.
     pub(super) fn fit(&self, value: &str) -> Result<String, String> {
-        if value.len() > MAX_VALUE {
-            return Err(format!("at most {} KiB", MAX_VALUE >> 10));
+        self.fitting()(value)
+    }
+
+    /// [`Variable::fit`] for many values.
+    pub(super) fn fitting(&self) -> impl Fn(&str) -> Result<String, String> {
+        let compiled = self.regex.as_deref().map(|text| (text, pattern(text)));
+        move |value| {
+            if value.len() > MAX_VALUE {
+                return Err(format!("at most {} KiB", MAX_VALUE >> 10));
+            }
+            let value = self.format.canonical(value)?;
+            let offered = self.options.is_empty() || self.options.contains(&value);
+            let matches =
+                |(_, pattern): &(_, Result<Regex, _>)| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(&value));
+            if offered && compiled.as_ref().is_none_or(matches) { Ok(value) } else { Err(self.expected()) }
         }
-        let value = self.format.canonical(value)?;
-        if !self.options.is_empty() && !self.options.contains(&value) {
-            let options: Vec<String> = self.options.iter().map(|option| format!("{option:?}")).collect();
-            return Err(format!("one of {}", options.join(", ")));
+    }
+
+    /// What values of it look like, for people.
+    pub fn expected(&self) -> String {
+        let options: Vec<String> = self.options.iter().map(|option| format!("{option:?}")).collect();
+        match &self.regex {
+            _ if !options.is_empty() => format!("one of {}", options.join(", ")),
+            Some(text) if self.format == Format::String => format!("text that matches {text}"),
+            Some(text) => format!("{} that matches {text}", self.format.example()),
+            None => self.format.example().to_owned(),
         }
-        if let Some(text) = &self.regex
-            && !pattern(text).is_ok_and(|pattern| pattern.is_match(&value))
-        {
-            return Err(format!("what matches {text}"));
-        }
-        Ok(value)
     }
 
     /// What contradicts itself in the declaration, a field and a message each. Values are brought to their canonical
@@ -128,7 +141,7 @@ mod tests {
         assert!(variable.accept("shop").is_ok() && variable.accept("7").is_ok());
         assert_eq!(
             variable.accept("shop7").unwrap_err(),
-            "variable x is \"shop7\", expected what matches [a-z]+|[0-9]"
+            "variable x is \"shop7\", expected text that matches [a-z]+|[0-9]"
         );
         assert!(variable.accept("shop\n").is_err());
         assert!(pattern("a)(b").is_err() && pattern("(?x) a # b").is_err() && pattern("^a$").is_ok());
@@ -139,7 +152,7 @@ mod tests {
     fn a_sensitive_value_is_masked() {
         let variable = Variable { sensitive: true, regex: Some("[0-9]{8}".to_owned()), ..string() };
         let error = variable.accept("canary").unwrap_err();
-        assert_eq!(error, "variable x is ••••, expected what matches [0-9]{8}");
+        assert_eq!(error, "variable x is ••••, expected text that matches [0-9]{8}");
     }
 
     #[test]

@@ -52,22 +52,50 @@ impl Format {
     /// # Errors
     /// What was expected instead.
     pub(super) fn canonical(self, text: &str) -> Result<String, String> {
-        let kept = |fits: bool, expected: &str| if fits { Ok(text.to_owned()) } else { Err(expected.to_owned()) };
+        let kept = |fits: bool| if fits { Ok(text.to_owned()) } else { Err(self.example().to_owned()) };
         match self {
-            Self::String => kept(!text.contains('\0'), "text without NUL characters"),
-            Self::Number => kept(is_number(text), "a number such as 42, -7 or 1.5"),
-            Self::Boolean => kept(matches!(text, "true" | "false"), "true or false"),
-            Self::Ipv4 => kept(text.parse::<Ipv4Addr>().is_ok(), "an IPv4 address such as 10.0.0.10"),
-            Self::Ipv4Cidr => network(text),
+            // No file and no command line has those.
+            Self::String if text.contains('\0') => Err("text without NUL characters".to_owned()),
+            Self::String => Ok(text.to_owned()),
+            Self::Number => kept(is_number(text)),
+            Self::Boolean => kept(matches!(text, "true" | "false")),
+            Self::Ipv4 => kept(text.parse::<Ipv4Addr>().is_ok()),
+            Self::Ipv4Cidr => self.network(text),
             Self::Ipv6 => match text.parse::<Ipv6Addr>() {
                 Ok(address) => Ok(address.to_string()),
-                Err(_) => Err("an IPv6 address such as fd00::10".to_owned()),
+                Err(_) => Err(self.example().to_owned()),
             },
-            Self::Version => {
-                let bare = text.strip_prefix('v').unwrap_or(text);
-                kept(semver::Version::parse(bare).is_ok(), "a version such as 1.32.5 or v1.32.5")
-            }
+            Self::Version => kept(semver::Version::parse(text.strip_prefix('v').unwrap_or(text)).is_ok()),
         }
+    }
+
+    /// What values of the format look like, for people.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::String => "any text",
+            Self::Number => "a number such as 42, -7 or 1.5",
+            Self::Boolean => "true or false",
+            Self::Ipv4 => "an IPv4 address such as 10.0.0.10",
+            Self::Ipv4Cidr => "an IPv4 network such as 10.42.0.0/16",
+            Self::Ipv6 => "an IPv6 address such as fd00::10",
+            Self::Version => "a version such as 1.32.5 or v1.32.5",
+        }
+    }
+
+    fn network(self, text: &str) -> Result<String, String> {
+        let parsed = text.split_once('/').and_then(|(address, length)| {
+            // `u8` takes `+8` and `08`, which nothing else does.
+            let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+            let length = length.parse::<u8>().ok().filter(|length| plain && *length <= 32)?;
+            Some((address.parse::<Ipv4Addr>().ok()?, length))
+        });
+        let Some((address, length)) = parsed else { return Err(self.example().to_owned()) };
+        let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+        let network = Ipv4Addr::from(address.to_bits() & mask);
+        if network == address {
+            return Ok(text.to_owned());
+        }
+        Err(format!("the address of a network without bits of a host, which here is {network}/{length}"))
     }
 }
 
@@ -82,24 +110,6 @@ fn is_number(text: &str) -> bool {
         && fraction.is_none_or(digits)
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)))
         && text.parse::<f64>().is_ok_and(f64::is_finite)
-}
-
-fn network(text: &str) -> Result<String, String> {
-    let parsed = text.split_once('/').and_then(|(address, length)| {
-        // `u8` takes `+8` and `08`, which nothing else does.
-        let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
-        let length = length.parse::<u8>().ok().filter(|length| plain && *length <= 32)?;
-        Some((address.parse::<Ipv4Addr>().ok()?, length))
-    });
-    let Some((address, length)) = parsed else {
-        return Err("an IPv4 network such as 10.42.0.0/16".to_owned());
-    };
-    let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-    let network = Ipv4Addr::from(address.to_bits() & mask);
-    if network == address {
-        return Ok(text.to_owned());
-    }
-    Err(format!("the address of a network, which is {network}/{length}"))
 }
 
 #[cfg(test)]
@@ -143,6 +153,6 @@ mod tests {
             }
         }
         let host = Format::Ipv4Cidr.canonical("10.42.7.1/16").unwrap_err();
-        assert_eq!(host, "the address of a network, which is 10.42.0.0/16");
+        assert_eq!(host, "the address of a network without bits of a host, which here is 10.42.0.0/16");
     }
 }

@@ -6,6 +6,9 @@
 mod check;
 mod decode;
 mod format;
+mod resolve;
+#[cfg(feature = "operator")]
+pub mod samples;
 pub mod template;
 
 use std::collections::BTreeMap;
@@ -14,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use decode::{FIELDS, decode, value_text};
 pub use format::Format;
+pub use resolve::{Ask, Given, Known, Written, resolve};
 
 /// What stands for a sensitive value wherever something is printed.
 pub const MASK: &str = "••••";

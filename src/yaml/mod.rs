@@ -14,6 +14,7 @@ pub use emit::to_text;
 pub use fields::Fields;
 pub use node::{Entry, Kind, Node, Scalar, Style, Value};
 pub use scalars::{Located, Written, scalars};
+pub use suggest::nearest;
 
 use crate::problem::Position;
 

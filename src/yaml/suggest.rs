@@ -1,7 +1,7 @@
 //! "Did you mean": the known word nearest to an unknown one.
 
 /// The word of `known` that `word` is most likely a slip of, where one is near enough.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let distance = |candidate: &&str| distance(&word.to_lowercase(), &candidate.to_lowercase());
     // A third of the letters may be wrong: `vesrion` is a slip, `foo` for `files` is not.
     known

@@ -16,7 +16,7 @@ pub fn scan(text: &str) -> Scan {
         let inside = &text[start + 2..];
         // Go templates take `{{-` too, which trims what is around; a placeholder leaves that alone.
         let bare = inside.strip_prefix('-').unwrap_or(inside).trim_start();
-        if !bare.strip_prefix(".carrack").is_some_and(|rest| !rest.starts_with(is_word)) {
+        if bare.strip_prefix(".carrack").is_none_or(|rest| rest.starts_with(is_word)) {
             // Of `{{{`, the last two may begin one.
             from = start + 1;
             continue;

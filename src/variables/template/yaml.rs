@@ -255,15 +255,9 @@ fn stays_plain(text: &str, scalar: &Located, inside: &[(usize, &Chosen<'_>)]) ->
         }
         None => false,
     };
-    let whole = begins
-        && text.trim() == text
-        && !text.ends_with(':')
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !(scalar.flow && text.contains(flow))
-        && !text.starts_with("---")
-        && !text.starts_with("...")
-        && !inside.iter().any(|(_, chosen)| broken(&chosen.value));
+    let ends = text.trim() != text || text.ends_with(':') || text.contains(": ") || text.contains(" #");
+    let marks = text.starts_with("---") || text.starts_with("...") || scalar.flow && text.contains(flow);
+    let whole = begins && !ends && !marks && !inside.iter().any(|(_, chosen)| broken(&chosen.value));
     if !whole {
         return Err(format!("the value of variable {names} needs quotes here; put the whole text in quotes"));
     }
