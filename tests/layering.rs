@@ -11,7 +11,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("io", &["oci"]),
     ("problem", &["io"]),
     ("yaml", &["problem"]),
-    ("registry", &["oci", "io"]),
+    ("http", &[]),
+    ("registry", &["oci", "io", "http"]),
+    ("download", &["oci", "io", "http"]),
     ("bundle", &["oci", "io", "progress"]),
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "problem", "yaml"]),
@@ -24,15 +26,15 @@ const RULE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "oci", "io", "progress", "problem", "yaml", "registry", "bundle", "host", "profile", "images", "lock",
-            "fetch", "trust", "apply",
+            "oci", "io", "progress", "problem", "yaml", "registry", "download", "bundle", "host", "profile", "images",
+            "lock", "fetch", "trust", "apply",
         ],
     ),
     ("bin", &["cli"]),
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 6] = ["registry", "images", "lock", "fetch", "profile", "yaml"];
+const OPERATOR_ONLY: [&str; 8] = ["http", "download", "registry", "images", "lock", "fetch", "profile", "yaml"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

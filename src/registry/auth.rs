@@ -8,9 +8,10 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use reqwest::RequestBuilder;
 
-use super::credentials::{Credentials, Login};
+use super::credentials::Credentials;
 use super::error::RegistryErrorKind;
-use super::transport::{Route, Transports};
+use super::transport::Transports;
+use crate::http::{Login, Route};
 use crate::oci::Reference;
 
 /// What a request proves itself with. Not printable on purpose.

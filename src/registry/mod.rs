@@ -11,14 +11,13 @@ mod blob;
 mod credentials;
 mod error;
 pub mod in_process;
-mod retry;
 mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::{Response, StatusCode};
 
 pub use blob::BlobStream;
@@ -26,9 +25,9 @@ pub use credentials::Credentials;
 pub use error::{RegistryError, RegistryErrorKind};
 
 use auth::{Authorization, Authorizations};
-use retry::Tries;
-use transport::{Route, Transports};
+use transport::Transports;
 
+use crate::http::{self, Route, Tries, read_up_to};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, media_type};
 
 /// How registries are reached.
@@ -86,7 +85,7 @@ impl Registry {
             transports: Transports::default(),
             authorizations: Authorizations::new(credentials),
         };
-        Self { shared: Arc::new(shared), first_pause: retry::FIRST_PAUSE }
+        Self { shared: Arc::new(shared), first_pause: http::FIRST_PAUSE }
     }
 
     /// The same client with another pause before the second try; each further pause is twice as long.
@@ -104,7 +103,8 @@ impl Registry {
         loop {
             match self.manifest_once(reference).await {
                 Ok(manifest) => return Ok(manifest),
-                Err(kind) => tries.wait_after(kind.about(reference)).await?,
+                Err(kind) if tries.wait(kind.retry()).await => {}
+                Err(kind) => return Err(kind.about(reference)),
             }
         }
     }
@@ -221,8 +221,7 @@ impl Wanted {
 async fn failure(reference: &Reference, response: Response, wanted: Wanted) -> RegistryErrorKind {
     let registry = reference.registry().to_owned();
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let retry_after = retry_after.map(Duration::from_secs);
+    let retry_after = http::retry_after(&response);
     match (status, wanted) {
         (StatusCode::TOO_MANY_REQUESTS, _) => RegistryErrorKind::RateLimited { registry, retry_after },
         (StatusCode::NOT_FOUND, _) if says_no_repository(response).await => RegistryErrorKind::NoRepository,
@@ -261,21 +260,6 @@ async fn body_of_manifest(registry: &str, response: Response) -> Result<Bytes, R
             other => Err(other),
         },
     }
-}
-
-/// The body, or nothing where it is longer than `limit`. A failure says after how many bytes.
-async fn read_up_to(mut response: Response, limit: u64) -> Result<Option<Bytes>, (u64, reqwest::Error)> {
-    if response.content_length().is_some_and(|length| length > limit) {
-        return Ok(None);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| (body.len() as u64, error))? {
-        if body.len() as u64 + chunk.len() as u64 > limit {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body.freeze()))
 }
 
 /// The manifest's own type decides, then the registry's header, then the shape: OCI lets both be absent.
