@@ -120,6 +120,23 @@ pub enum RegistryErrorKind {
     /// A manifest is longer than any registry may accept.
     #[error("the manifest is larger than {MAX_MANIFEST_BYTES} bytes")]
     ManifestTooLarge,
+    /// The registry takes nothing, as a mirror does.
+    #[error("{registry} does not take what is pushed (HTTP 405)")]
+    ReadOnly {
+        /// The registry's host.
+        registry: String,
+    },
+    /// The registry does not take this content.
+    #[error("{registry} refuses what was sent (HTTP {code})")]
+    NotTaken {
+        /// The registry's host.
+        registry: String,
+        /// HTTP status code.
+        code: u16,
+    },
+    /// What is to be sent cannot be read.
+    #[error("what is to be sent cannot be read")]
+    Content(#[source] std::io::Error),
     /// The answer breaks the distribution specification.
     #[error("the registry's answer breaks the protocol: {0}")]
     Protocol(&'static str),
