@@ -217,7 +217,7 @@ files:
         assert!(text.ends_with(&tail), "{text}");
         for (from, to, part) in [
             ("compressed: true", "compressed: maybe", "`compressed` must be true or false"),
-            ("source: oci:", "sauce: oci:", "did you mean `source`"),
+            ("source: oci:", "sources: oci:", "did you mean `source`"),
             (&format!("\"{hex}\"\n  size: 7"), "\"abc\"\n  size: 7", "not a digest"),
             ("url: https://example.org/k3s", "url: \"https://example.org/a.tgz?b#c\"", "is here twice"),
             ("packs:", "bags:", "did you mean `packs`"),
