@@ -220,7 +220,7 @@ files:
             ("source: oci:", "sources: oci:", "did you mean `source`"),
             (&format!("\"{hex}\"\n  size: 7"), "\"abc\"\n  size: 7", "not a digest"),
             ("url: https://example.org/k3s", "url: \"https://example.org/a.tgz?b#c\"", "is here twice"),
-            ("packs:", "bags:", "did you mean `packs`"),
+            ("packs:", "pack:", "did you mean `packs`"),
         ] {
             assert!(text.contains(from), "{from}");
             let error = parse(text.replacen(from, to, 1)).unwrap_err().to_string();
