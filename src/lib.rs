@@ -18,7 +18,7 @@
 //! | which images an object names | [`objects`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
-//! | where blobs come from | [`registry`] |
+//! | where blobs come from | [`registry`], [`download`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -33,8 +33,12 @@ pub mod apply;
 pub mod bundle;
 pub mod cli;
 #[cfg(feature = "operator")]
+pub mod download;
+#[cfg(feature = "operator")]
 pub mod fetch;
 pub mod host;
+#[cfg(feature = "operator")]
+mod http;
 #[cfg(feature = "operator")]
 pub mod images;
 pub mod io;

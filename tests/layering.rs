@@ -15,7 +15,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("variables", &["problem", "yaml"]),
     ("objects", &["oci", "problem", "yaml"]),
     ("site", &["io", "problem", "yaml", "variables"]),
-    ("registry", &["oci", "io"]),
+    ("http", &[]),
+    ("registry", &["oci", "io", "http"]),
+    ("download", &["oci", "io", "http"]),
     ("bundle", &["oci", "io", "progress", "requirements", "variables"]),
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
@@ -38,6 +40,7 @@ const RULE: &[(&str, &[&str])] = &[
             "objects",
             "site",
             "registry",
+            "download",
             "bundle",
             "host",
             "profile",
@@ -52,7 +55,7 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 5] = ["registry", "images", "lock", "fetch", "profile"];
+const OPERATOR_ONLY: [&str; 7] = ["http", "download", "registry", "images", "lock", "fetch", "profile"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use carrack::lock::{self, Change, Check, Lock, Moved, ResolveError, Resolved, Update};
+use carrack::lock::{self, Change, Check, Entry, Lock, Moved, Needed, ResolveError, Resolved, Update};
 use carrack::oci::{Annotations, Descriptor, Digest, ImageManifest, Platform, Reference, media_type};
 use carrack::registry::in_process::{Fault, Image, InProcessRegistry, Layer};
 use carrack::registry::{Credentials, Options, Registry, RegistryErrorKind};
@@ -62,7 +62,8 @@ impl Fixture {
     }
 
     async fn check(&self, names: &[&str], lock: &Lock) -> Check {
-        lock::check(&registry(), &self.references(names), &self.platforms, lock, JOBS).await.unwrap()
+        let needed = Needed { images: self.references(names), ..Needed::default() };
+        lock::check(&registry(), &needed, &self.platforms, lock, JOBS).await.unwrap()
     }
 }
 
@@ -193,17 +194,18 @@ async fn a_moved_tag_stays_locked_until_it_is_updated() {
 
     let kept = fixture.resolve(&names, &lock, Update::Nothing).await.unwrap();
     assert_eq!((&kept.lock, kept.changes), (&lock, vec![]));
-    let moved = Moved { reference: fixture.references(&names)[0].clone(), from, to };
+    let [app, other] = fixture.references(&names).try_into().unwrap();
+    let moved = Moved { entry: app.clone().into(), from, to, versions: None };
     let check = fixture.check(&names, &lock).await;
     assert_eq!((check.moved, check.differences.is_empty()), (vec![moved.clone()], true));
 
-    let others = Update::These(BTreeSet::from([fixture.references(&names)[1].clone()]));
+    let others = Update::These(BTreeSet::from([other.to_string()]));
     assert_eq!(fixture.resolve(&names, &lock, others).await.unwrap().changes, []);
-    let these = Update::These(BTreeSet::from([moved.reference.clone()]));
+    let these = Update::These(BTreeSet::from([app.to_string()]));
     for update in [these, Update::All] {
         let updated = fixture.resolve(&names, &lock, update).await.unwrap();
         assert_eq!(updated.changes, [Change::Moved(moved.clone())]);
-        assert_eq!(updated.lock.images[&moved.reference].digest, to);
+        assert_eq!(updated.lock.images[&app].digest, to);
     }
 }
 
@@ -217,12 +219,15 @@ async fn only_what_is_missing_is_asked_for_and_what_is_stale_is_dropped() {
     let asked = fixture.server.requests().len();
     let check = fixture.check(&["b:1", "c:1"], &lock).await;
     let [a, c] = fixture.references(&["a:1", "c:1"]).try_into().unwrap();
-    assert_eq!((check.differences.missing, check.differences.stale), (vec![c.clone()], vec![a.clone()]));
+    assert_eq!(
+        (check.differences.missing, check.differences.stale),
+        (vec![Entry::Image(c.clone())], vec![Entry::Image(a.clone())])
+    );
     assert_eq!(fixture.server.requests().len(), asked + 1, "only b:1 is asked for");
 
     let resolved = fixture.resolve(&["b:1", "c:1"], &lock, Update::Nothing).await.unwrap();
     let digest = resolved.lock.images[&c].digest;
-    assert_eq!(resolved.changes, [Change::Dropped(a), Change::Added(c, digest)]);
+    assert_eq!(resolved.changes, [Change::Dropped(a.into()), Change::Added(c.into(), digest)]);
     assert!(!fixture.server.requests()[asked + 1..].iter().any(|request| request.path.contains("/b/")));
 }
 
@@ -233,10 +238,13 @@ async fn another_platform_is_added_at_the_locked_digest() {
     let lock = fixture.lock(&["app:1"]).await;
     fixture.image("app:1", "linux/arm64");
     fixture.platforms.push(Platform::new("linux", "arm64"));
-    assert_eq!(fixture.check(&["app:1"], &lock).await.differences.missing, fixture.references(&["app:1"]));
+    assert_eq!(
+        fixture.check(&["app:1"], &lock).await.differences.missing,
+        fixture.references(&["app:1"]).into_iter().map(Entry::from).collect::<Vec<_>>()
+    );
     let wider = fixture.resolve(&["app:1"], &lock, Update::Nothing).await.unwrap();
     let reference = fixture.references(&["app:1"]).remove(0);
-    assert_eq!(wider.changes, [Change::Platforms(reference.clone())]);
+    assert_eq!(wider.changes, [Change::Facts(reference.clone().into())]);
     let locked = &wider.lock.images[&reference];
     assert_eq!((locked.digest, locked.platforms.len()), (index.digest, 2));
     assert_eq!(locked.platforms[1].digest, images[2].digest);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use carrack::oci::{Descriptor, Digest, Platform, Reference};
 use carrack::registry::in_process::{Access, Fault, Image, InProcessRegistry, Layer, Served};
-use carrack::registry::{Credentials, FetchedManifest, Options, Registry, RegistryError, RegistryErrorKind};
+use carrack::registry::{Content, Credentials, FetchedManifest, Options, Registry, RegistryError, RegistryErrorKind};
 
 /// Base64 of `user:s3cret`.
 const LOGIN: &str = "dXNlcjpzM2NyZXQ=";
@@ -301,4 +301,81 @@ async fn a_plain_server_on_a_secure_route_is_a_tls_error_or_unreachable() {
     let plain = Options { plain_http: vec!["0.0.0.0".into()] };
     let registry = Registry::with_credentials(plain, Credentials::none());
     assert_eq!(registry.manifest(&reference).await.unwrap().digest, fixture.image.digest);
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+#[tokio::test]
+async fn a_blob_is_sent_once_and_read_back() {
+    for access in [Access::Anonymous, Access::Basic(LOGIN.to_owned()), Access::Bearer(Some(LOGIN.to_owned()))] {
+        let fixture = fixture();
+        fixture.server.require(access);
+        let (registry, folder) = logged_in(&fixture);
+        let reference = fixture.server.reference("packs/shop:1").unwrap();
+        // Longer than one piece, so that it goes in several.
+        let content: Vec<u8> = (0..9_u32 << 20).map(|i| (i % 253) as u8).collect();
+        let file = folder.path().join("blob");
+        std::fs::write(&file, &content).unwrap();
+        let (blob, config) = (Descriptor::of("application/x", &content), Descriptor::of("application/y", b"{}"));
+        assert!(registry.push_blob(&reference, &blob, &Content::File(file.clone())).await.unwrap());
+        assert!(!registry.push_blob(&reference, &blob, &Content::File(file)).await.unwrap(), "it is there");
+        assert!(registry.push_blob(&reference, &config, &Content::Bytes("{}".into())).await.unwrap());
+        let methods = fixture.server.requests().into_iter().filter(|request| (200..300).contains(&request.status));
+        let methods: Vec<String> = methods.map(|request| request.method).collect();
+        assert_eq!(methods.iter().filter(|method| *method == "PATCH").count(), 1);
+        let raw: bytes::Bytes = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [blob],
+        })
+        .to_string()
+        .into();
+        let digest = registry.push_manifest(&reference, &raw, MANIFEST).await.unwrap();
+        let fetched = registry.manifest(&reference).await.unwrap();
+        assert_eq!((fetched.digest, &fetched.raw), (digest, &raw));
+        let mut stream = registry.blob(&reference, &blob.digest, blob.size, 0).await.unwrap();
+        let mut back = Vec::new();
+        while let Some(chunk) = stream.next().await.unwrap() {
+            back.extend_from_slice(&chunk);
+        }
+        assert_eq!(back, content);
+        assert_eq!(registry.tags(&reference).await.unwrap(), ["1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_push_that_may_succeed_is_tried_again_and_others_are_named() {
+    let fixture = fixture();
+    let reference = fixture.server.reference("packs/shop:1").unwrap();
+    let (blob, bytes) = (Descriptor::of("application/x", b"abc"), Content::Bytes("abc".into()));
+    let uploads = "packs/shop/blobs/uploads/";
+    fixture.server.inject(uploads, Fault::Status(503, None));
+    assert!(anonymous().push_blob(&reference, &blob, &bytes).await.unwrap());
+    let other = Descriptor::of("application/x", b"xyz");
+    for (code, part) in [(405, "does not take what is pushed"), (413, "refuses what was sent (HTTP 413)")] {
+        fixture.server.inject(uploads, Fault::Status(code, None));
+        let error = anonymous().push_blob(&reference, &other, &Content::Bytes("xyz".into())).await.unwrap_err();
+        assert!(error.to_string().contains(part) && error.to_string().contains("packs/shop:1"), "{error}");
+    }
+    for wrong in ["xy", "xyzz"] {
+        let error = anonymous().push_blob(&reference, &other, &Content::Bytes(wrong.into())).await.unwrap_err();
+        assert!(matches!(error.kind, RegistryErrorKind::Content(_)), "{error}");
+    }
+    let error = anonymous().push_blob(&reference, &other, &Content::Bytes("xyy".into())).await.unwrap_err();
+    assert!(matches!(error.kind, RegistryErrorKind::NotTaken { code: 400, .. }), "{error}");
+    let raw: bytes::Bytes = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": other, "layers": [],
+    })
+    .to_string()
+    .into();
+    assert!(anonymous().push_manifest(&reference, &raw, MANIFEST).await.is_err(), "its configuration is not there");
+    fixture.server.require(Access::Basic(LOGIN.to_owned()));
+    let error = anonymous().push_blob(&reference, &blob, &bytes).await.unwrap_err();
+    assert!(error.to_string().contains("without credentials"), "{error}");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_not_there_has_no_tags() {
+    let fixture = fixture();
+    assert_eq!(anonymous().tags(&fixture.app()).await.unwrap(), ["1"]);
+    let error = anonymous().tags(&fixture.server.reference("other:1").unwrap()).await.unwrap_err();
+    assert!(matches!(error.kind, RegistryErrorKind::NoRepository), "{error}");
 }

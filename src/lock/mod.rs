@@ -1,16 +1,21 @@
-//! `carrack.lock`: which digest each reference means.
+//! `carrack.lock`: which digest each reference means, and each chart, pack and file from elsewhere.
 //!
-//! Owns the lock file's form, resolving references against registries, and comparing a lock with what a profile needs.
-//! It must not know why an image is needed, nor fetch layers.
+//! Owns the lock file's form, resolving image references against registries, and comparing a lock with what a profile
+//! needs. It must not know why something is needed, nor fetch layers; what charts, packs and files are, `gather` finds out.
 
+mod changes;
+mod entry;
 mod file;
+mod items;
 mod resolve;
 mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-pub use resolve::{Change, Check, Moved, Resolved, Update, check, resolve};
+pub use changes::{Change, Moved, changes};
+pub use entry::{ChartKey, Entry, LockedChart, LockedFile, LockedPack, Needed};
+pub use resolve::{Check, Resolved, Update, check, resolve};
 pub use select::ResolveError;
 
 use crate::oci::{Digest, Platform, Reference};
@@ -28,6 +33,12 @@ pub fn path_for(profile: &Path) -> PathBuf {
 pub struct Lock {
     /// By reference, in the order in which they are written.
     pub images: BTreeMap<Reference, LockedImage>,
+    /// Charts from registries and repositories, by what the profile says of them.
+    pub charts: BTreeMap<ChartKey, LockedChart>,
+    /// Packs from registries, by reference.
+    pub packs: BTreeMap<Reference, LockedPack>,
+    /// Host files from web servers, by address.
+    pub files: BTreeMap<String, LockedFile>,
 }
 
 /// What one reference means.
@@ -77,10 +88,10 @@ impl LockedManifest {
 /// How a lock differs from what is needed. `build --locked` accepts none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Differences {
-    /// Needed references that the lock lacks, or has without a wanted platform.
-    pub missing: Vec<Reference>,
-    /// References in the lock that nothing needs any more.
-    pub stale: Vec<Reference>,
+    /// What is needed and the lock lacks, or has otherwise: an image without a wanted platform, a file with another digest.
+    pub missing: Vec<Entry>,
+    /// What is in the lock and nothing needs any more.
+    pub stale: Vec<Entry>,
 }
 
 impl Differences {
@@ -90,13 +101,28 @@ impl Differences {
     }
 }
 
-/// Compares a lock with the references and platforms that a profile needs.
-pub fn compare(lock: &Lock, needed: &[Reference], platforms: &[Platform]) -> Differences {
-    let needed: BTreeSet<_> = needed.iter().collect();
-    let locked = |reference: &&Reference| lock.images.get(*reference).is_some_and(|image| image.covers(platforms));
+/// Compares a lock with what a profile needs, and the platforms that it needs images for.
+pub fn compare(lock: &Lock, needed: &Needed, platforms: &[Platform]) -> Differences {
+    let has = |entry: &Entry| match entry {
+        Entry::Image(reference) => lock.images.get(reference).is_some_and(|image| image.covers(platforms)),
+        Entry::Chart(key) => lock.charts.contains_key(key),
+        Entry::Pack(reference) => lock.packs.contains_key(reference),
+        Entry::File(url) => lock.files.get(url).is_some_and(|file| needed.files.get(url) == Some(&file.digest)),
+    };
+    let needed: BTreeSet<Entry> = needed.entries().collect();
     Differences {
-        missing: needed.iter().copied().filter(|reference| !locked(reference)).cloned().collect(),
-        stale: lock.images.keys().filter(|reference| !needed.contains(reference)).cloned().collect(),
+        missing: needed.iter().filter(|entry| !has(entry)).cloned().collect(),
+        stale: lock.entries().filter(|entry| !needed.contains(entry)).collect(),
+    }
+}
+
+impl Lock {
+    /// Everything that is locked, in the order in which it is written.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let images = self.images.keys().cloned().map(Entry::Image);
+        let charts = self.charts.keys().cloned().map(Entry::Chart);
+        let packs = self.packs.keys().cloned().map(Entry::Pack);
+        images.chain(charts).chain(packs).chain(self.files.keys().cloned().map(Entry::File))
     }
 }
 
@@ -134,11 +160,44 @@ mod tests {
                 .into_iter()
                 .map(|(name, image)| (reference(name), image))
                 .collect(),
+            ..Lock::default()
         };
-        let needed = [reference("c"), reference("b"), reference("a"), reference("a")];
-        let differences = compare(&lock, &needed, &[Platform::new("linux", "amd64")]);
-        assert_eq!(differences.missing, [reference("b"), reference("c")]);
-        assert_eq!(differences.stale, [reference("old")]);
+        let images = [reference("c"), reference("b"), reference("a"), reference("a")].into();
+        let differences = compare(&lock, &Needed { images, ..Needed::default() }, &[Platform::new("linux", "amd64")]);
+        assert_eq!(differences.missing, ["b", "c"].map(|name| Entry::Image(reference(name))));
+        assert_eq!(differences.stale, [Entry::Image(reference("old"))]);
+    }
+
+    #[test]
+    fn every_section_is_compared() {
+        let digest = Digest::of(b"");
+        let chart = |range: &str| ChartKey {
+            source: "oci://r.example.org/charts/x".to_owned(),
+            name: None,
+            range: Some(range.to_owned()),
+        };
+        let pack: Reference = "r.example.org/packs/web:1".parse().unwrap();
+        let url = "https://example.org/k3s".to_owned();
+        let needed = Needed {
+            images: vec![],
+            charts: [chart("^1")].into(),
+            packs: [pack.clone()].into(),
+            files: [(url.clone(), digest)].into(),
+        };
+        let locked = LockedChart { version: "1.2.0".to_owned(), url: None, digest, size: 1 };
+        let mut lock = Lock {
+            images: BTreeMap::new(),
+            charts: [(chart("^1"), locked.clone())].into(),
+            packs: [(pack.clone(), LockedPack { digest, size: 1 })].into(),
+            files: [(url.clone(), LockedFile { digest, size: 1, compressed: false })].into(),
+        };
+        assert!(compare(&lock, &needed, &[]).is_empty());
+        lock.charts = [(chart("^2"), locked)].into();
+        lock.packs.clear();
+        lock.files.insert(url.clone(), LockedFile { digest: Digest::of(b"other"), size: 1, compressed: false });
+        let differences = compare(&lock, &needed, &[]);
+        assert_eq!(differences.missing, [Entry::Chart(chart("^1")), Entry::Pack(pack), Entry::File(url)]);
+        assert_eq!(differences.stale, [Entry::Chart(chart("^2"))]);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use futures_util::{StreamExt, stream};
 
 use super::select::select;
-use super::{Differences, Lock, ResolveError, compare};
-use crate::oci::{Digest, Platform, Reference};
+use super::{Change, Differences, Entry, Lock, Moved, Needed, ResolveError, changes, compare};
+use crate::oci::{Platform, Reference};
 use crate::registry::Registry;
 
 /// Which locked references are asked for anew.
@@ -16,17 +16,18 @@ pub enum Update {
     /// None: what is locked stays.
     #[default]
     Nothing,
-    /// These.
-    These(BTreeSet<Reference>),
+    /// Those that are named like this (see [`Entry::is_named`]).
+    These(BTreeSet<String>),
     /// Every one.
     All,
 }
 
 impl Update {
-    fn includes(&self, reference: &Reference) -> bool {
+    /// Whether `entry` is asked for anew.
+    pub fn includes(&self, entry: &Entry) -> bool {
         match self {
             Self::Nothing => false,
-            Self::These(references) => references.contains(reference),
+            Self::These(names) => names.iter().any(|name| entry.is_named(name)),
             Self::All => true,
         }
     }
@@ -35,34 +36,10 @@ impl Update {
 /// A new lock, and how it differs from the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// Exactly what is needed.
+    /// Exactly the images that are needed, and what it had of everything else.
     pub lock: Lock,
     /// In the order of the references.
     pub changes: Vec<Change>,
-}
-
-/// What has become of one reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// It was not locked.
-    Added(Reference, Digest),
-    /// It meant something else.
-    Moved(Moved),
-    /// It means the same, with manifests of other platforms.
-    Platforms(Reference),
-    /// Nothing needs it any more.
-    Dropped(Reference),
-}
-
-/// A reference that has come to mean something else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// The reference.
-    pub reference: Reference,
-    /// What is locked.
-    pub from: Digest,
-    /// What it means now.
-    pub to: Digest,
 }
 
 /// What `lock --check` finds.
@@ -74,7 +51,7 @@ pub struct Check {
     pub differences: Differences,
 }
 
-/// Makes a lock of exactly `needed`: keeps what `existing` has, unless `update` names it, and asks the registries for the
+/// Makes a lock of exactly the images `needed`: keeps what `existing` has, unless `update` names it, and asks the registries for the
 /// rest, at most `jobs` at a time. Where only a platform is missing, the locked digest is asked for and not the tag.
 ///
 /// # Errors
@@ -90,7 +67,7 @@ pub async fn resolve(
     let mut images = BTreeMap::new();
     let mut wanted = Vec::new();
     for reference in needed.iter().collect::<BTreeSet<_>>() {
-        let locked = existing.images.get(reference).filter(|_| !update.includes(reference));
+        let locked = existing.images.get(reference).filter(|_| !update.includes(&Entry::Image(reference.clone())));
         match locked.filter(|image| image.covers(platforms)) {
             Some(image) => drop(images.insert(reference.clone(), image.clone().only_for(platforms))),
             None => wanted.push((reference, locked.map(|image| image.digest))),
@@ -100,7 +77,7 @@ pub async fn resolve(
         .into_iter()
         .map(async |(reference, pin)| (reference.clone(), select(registry, reference, platforms, pin).await));
     images.extend(run_all(tasks, jobs).await?);
-    let lock = Lock { images };
+    let lock = Lock { images, ..existing.clone() };
     Ok(Resolved { changes: changes(existing, &lock), lock })
 }
 
@@ -111,12 +88,12 @@ pub async fn resolve(
 /// All failures of all references, in their order.
 pub async fn check(
     registry: &Registry,
-    needed: &[Reference],
+    needed: &Needed,
     platforms: &[Platform],
     lock: &Lock,
     jobs: NonZeroUsize,
 ) -> Result<Check, Vec<ResolveError>> {
-    let needed_set: BTreeSet<_> = needed.iter().collect();
+    let needed_set: BTreeSet<_> = needed.images.iter().collect();
     let moves = |reference: &&Reference| reference.digest().is_none() && needed_set.contains(reference);
     let tasks = lock.images.keys().filter(moves).map(async |reference| {
         let now = registry.manifest(reference).await;
@@ -125,7 +102,7 @@ pub async fn check(
     let now = run_all(tasks, jobs).await?.into_iter();
     let moved = now.filter_map(|(reference, to)| {
         let from = lock.images.get(&reference)?.digest;
-        (from != to).then_some(Moved { reference, from, to })
+        (from != to).then(|| Moved { entry: reference.into(), from, to, versions: None })
     });
     Ok(Check { moved: moved.collect(), differences: compare(lock, needed, platforms) })
 }
@@ -148,18 +125,4 @@ where
         }
     }
     if failed.is_empty() { Ok(done) } else { Err(failed) }
-}
-
-fn changes(before: &Lock, after: &Lock) -> Vec<Change> {
-    let references: BTreeSet<_> = before.images.keys().chain(after.images.keys()).collect();
-    let change = |reference: &Reference| match (before.images.get(reference), after.images.get(reference)) {
-        (None, Some(new)) => Some(Change::Added(reference.clone(), new.digest)),
-        (Some(_), None) => Some(Change::Dropped(reference.clone())),
-        (Some(old), Some(new)) if old.digest != new.digest => {
-            Some(Change::Moved(Moved { reference: reference.clone(), from: old.digest, to: new.digest }))
-        }
-        (Some(old), Some(new)) if old != new => Some(Change::Platforms(reference.clone())),
-        _ => None,
-    };
-    references.into_iter().filter_map(change).collect()
 }

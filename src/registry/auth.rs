@@ -8,9 +8,10 @@ use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use reqwest::RequestBuilder;
 
-use super::credentials::{Credentials, Login};
+use super::credentials::Credentials;
 use super::error::RegistryErrorKind;
-use super::transport::{Route, Transports};
+use super::transport::Transports;
+use crate::http::{Login, Route};
 use crate::oci::Reference;
 
 /// What a request proves itself with. Not printable on purpose.
@@ -29,6 +30,15 @@ impl Authorization {
     }
 }
 
+/// What a request may do, which a token must allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// Read.
+    Pull,
+    /// Read and write.
+    Push,
+}
+
 type Slot<T> = Arc<tokio::sync::Mutex<Option<T>>>;
 
 /// Logins of registries and authorizations for repositories, each fetched once however many requests want it.
@@ -44,8 +54,8 @@ impl Authorizations {
     }
 
     /// What earlier challenges for this repository were answered with.
-    pub(super) async fn known(&self, reference: &Reference) -> Option<Authorization> {
-        slot(&self.repositories, &reference.name()).lock().await.clone()
+    pub(super) async fn known(&self, reference: &Reference, operation: Operation) -> Option<Authorization> {
+        slot(&self.repositories, &key(reference, operation)).lock().await.clone()
     }
 
     /// Answers a challenge. `used` is what the challenged request bore: where another request has got something newer
@@ -55,14 +65,15 @@ impl Authorizations {
         transports: &Transports,
         route: Route,
         reference: &Reference,
+        operation: Operation,
         used: Option<&Authorization>,
     ) -> Result<Authorization, RegistryErrorKind> {
-        let slot = slot(&self.repositories, &reference.name());
+        let slot = slot(&self.repositories, &key(reference, operation));
         let mut held = slot.lock().await;
         if let Some(newer) = held.as_ref().filter(|held| Some(*held) != used) {
             return Ok(newer.clone());
         }
-        let fresh = self.negotiate(transports, route, reference).await?;
+        let fresh = self.negotiate(transports, route, reference, operation).await?;
         *held = Some(fresh.clone());
         Ok(fresh)
     }
@@ -77,6 +88,7 @@ impl Authorizations {
         transports: &Transports,
         route: Route,
         reference: &Reference,
+        operation: Operation,
     ) -> Result<Authorization, RegistryErrorKind> {
         let registry = reference.registry();
         let login = self.login(registry).await?;
@@ -89,7 +101,11 @@ impl Authorizations {
             .as_ref()
             .map_or(RegistryAuth::Anonymous, |login| RegistryAuth::Basic(login.user.clone(), login.password.clone()));
         let client = transports.negotiate(route).map_err(|source| RegistryErrorKind::of_transport(registry, source))?;
-        let result = client.auth(&to_oci_client(reference), &secret, RegistryOperation::Pull).await;
+        let operation = match operation {
+            Operation::Pull => RegistryOperation::Pull,
+            Operation::Push => RegistryOperation::Push,
+        };
+        let result = client.auth(&to_oci_client(reference), &secret, operation).await;
         match (result, login) {
             (Ok(Some(token)), _) => Ok(Authorization::Bearer(token)),
             (Ok(None), Some(login)) => Ok(Authorization::Basic(login)),
@@ -117,6 +133,14 @@ impl Authorizations {
             .map_err(|reason| RegistryErrorKind::Credentials { registry: registry.to_owned(), reason })?;
         *held = Some(login.clone());
         Ok(login)
+    }
+}
+
+/// A token is for one repository and one operation.
+fn key(reference: &Reference, operation: Operation) -> String {
+    match operation {
+        Operation::Pull => reference.name(),
+        Operation::Push => format!("{} push", reference.name()),
     }
 }
 

@@ -6,17 +6,12 @@ use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
+use crate::http::Login;
+
 /// Where credentials come from.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     config: Option<PathBuf>,
-}
-
-/// A user's name and password. Not printable on purpose.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: String,
 }
 
 impl Credentials {

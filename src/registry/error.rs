@@ -1,9 +1,8 @@
 //! What can go wrong between Carrack and a registry.
 
-use std::error::Error;
-use std::io;
 use std::time::Duration;
 
+use crate::http::{ConnectionFailure, Retry};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Reference};
 
 /// A request for `reference` failed. Neither text nor causes carry a credential, a token or a signed address.
@@ -121,6 +120,23 @@ pub enum RegistryErrorKind {
     /// A manifest is longer than any registry may accept.
     #[error("the manifest is larger than {MAX_MANIFEST_BYTES} bytes")]
     ManifestTooLarge,
+    /// The registry takes nothing, as a mirror does.
+    #[error("{registry} does not take what is pushed (HTTP 405)")]
+    ReadOnly {
+        /// The registry's host.
+        registry: String,
+    },
+    /// The registry does not take this content.
+    #[error("{registry} refuses what was sent (HTTP {code})")]
+    NotTaken {
+        /// The registry's host.
+        registry: String,
+        /// HTTP status code.
+        code: u16,
+    },
+    /// What is to be sent cannot be read.
+    #[error("what is to be sent cannot be read")]
+    Content(#[source] std::io::Error),
     /// The answer breaks the distribution specification.
     #[error("the registry's answer breaks the protocol: {0}")]
     Protocol(&'static str),
@@ -132,17 +148,6 @@ fn with_or_without(credentials: bool) -> &'static str {
 
 fn wait(retry_after: Option<Duration>) -> String {
     retry_after.map(|wait| format!(" and asks to wait {} s", wait.as_secs())).unwrap_or_default()
-}
-
-/// Whether and how a failure may pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
-    /// It will fail again.
-    Never,
-    /// One more try is worth it: a service that is being restarted.
-    Once,
-    /// It may pass; the registry may have said when.
-    Later(Option<Duration>),
 }
 
 impl RegistryErrorKind {
@@ -164,33 +169,11 @@ impl RegistryErrorKind {
 
     /// Sorts a failure of the connection. The address is taken out of it: after a redirect it may be a signed one.
     pub(super) fn of_transport(registry: &str, source: reqwest::Error) -> Self {
-        let source = source.without_url();
         let registry = registry.to_owned();
-        let refused = any_cause(&source, |cause| {
-            let io = cause.downcast_ref::<io::Error>();
-            io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-        });
-        let tls = any_cause(&source, <dyn Error>::is::<rustls::Error>);
-        if refused {
-            Self::Refused { registry }
-        } else if tls || source.is_builder() {
-            // Building a client fails for one reason only: no certificate authority is installed.
-            Self::Tls { registry, source }
-        } else {
-            Self::Unreachable { registry, source }
+        match ConnectionFailure::of(source) {
+            ConnectionFailure::Refused => Self::Refused { registry },
+            ConnectionFailure::Tls(source) => Self::Tls { registry, source },
+            ConnectionFailure::Unreachable(source) => Self::Unreachable { registry, source },
         }
     }
-}
-
-fn any_cause(error: &reqwest::Error, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        if test(cause) {
-            return true;
-        }
-        // An io::Error does not count what it wraps among its sources.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = wrapped.map(|inner| inner as &(dyn Error + 'static)).or_else(|| cause.source());
-    }
-    false
 }

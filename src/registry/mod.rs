@@ -1,4 +1,4 @@
-//! The registry client: authentication, retries, resumed transfers (OCI distribution-spec 1.1, "Pull").
+//! The registry client: authentication, retries, resumed transfers (OCI distribution-spec 1.1, "Pull" and "Push").
 //!
 //! It hands over manifests whose digest has been checked, and blobs as streams that the caller checks. It must not know
 //! what images are for, nor where their bytes go.
@@ -11,24 +11,26 @@ mod blob;
 mod credentials;
 mod error;
 pub mod in_process;
-mod retry;
+mod push;
+mod tags;
 mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 
 pub use blob::BlobStream;
 pub use credentials::Credentials;
 pub use error::{RegistryError, RegistryErrorKind};
+pub use push::Content;
 
-use auth::{Authorization, Authorizations};
-use retry::Tries;
-use transport::{Route, Transports};
+use auth::{Authorization, Authorizations, Operation};
+use transport::Transports;
 
+use crate::http::{self, Route, Tries, read_up_to};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, media_type};
 
 /// How registries are reached.
@@ -86,7 +88,7 @@ impl Registry {
             transports: Transports::default(),
             authorizations: Authorizations::new(credentials),
         };
-        Self { shared: Arc::new(shared), first_pause: retry::FIRST_PAUSE }
+        Self { shared: Arc::new(shared), first_pause: http::FIRST_PAUSE }
     }
 
     /// The same client with another pause before the second try; each further pause is twice as long.
@@ -104,7 +106,8 @@ impl Registry {
         loop {
             match self.manifest_once(reference).await {
                 Ok(manifest) => return Ok(manifest),
-                Err(kind) => tries.wait_after(kind.about(reference)).await?,
+                Err(kind) if tries.wait(kind.retry()).await => {}
+                Err(kind) => return Err(kind.about(reference)),
             }
         }
     }
@@ -154,24 +157,57 @@ impl Registry {
         !matches!(answer, Err(RegistryErrorKind::NoRepository))
     }
 
-    /// Sends one GET, answering a challenge on the way.
+    /// Sends one GET, answering a challenge on the way. Only content is handed over.
     async fn get(&self, reference: &Reference, path: &str, wanted: Wanted) -> Result<Response, RegistryErrorKind> {
-        let authorizations = &self.shared.authorizations;
-        let route = Route::of(reference.registry(), &self.shared.plain_http);
-        let known = authorizations.known(reference).await;
-        let mut response = self.send(reference, route, path, wanted, known.as_ref()).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let answer = authorizations.answer(&self.shared.transports, route, reference, known.as_ref()).await?;
-            response = self.send(reference, route, path, wanted, Some(&answer)).await?;
-        }
+        let build = |client: &Client, base: &str| {
+            let request = client.get(format!("{base}/{path}"));
+            match wanted {
+                Wanted::Manifest => request.header(ACCEPT, media_type::MANIFESTS.join(", ")),
+                Wanted::Blob { offset: 1.., .. } => request.header(RANGE, wanted.range()),
+                Wanted::Blob { .. } | Wanted::Tags => request,
+            }
+        };
+        let response = self.exchange(reference, Operation::Pull, build).await?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
+            _ => Err(failure(reference, response, wanted).await),
+        }
+    }
+
+    /// Sends the request that `build` makes of a client and the repository's address, answering a challenge on the way.
+    /// Any answer but a refusal of access is handed over.
+    async fn exchange(
+        &self,
+        reference: &Reference,
+        operation: Operation,
+        build: impl Fn(&Client, &str) -> RequestBuilder,
+    ) -> Result<Response, RegistryErrorKind> {
+        self.exchange_where(reference, operation, |client, base| (build(client, base), true)).await
+    }
+
+    /// The same for requests of which some must not bear the authorization: `build` says which.
+    async fn exchange_where(
+        &self,
+        reference: &Reference,
+        operation: Operation,
+        build: impl Fn(&Client, &str) -> (RequestBuilder, bool),
+    ) -> Result<Response, RegistryErrorKind> {
+        let authorizations = &self.shared.authorizations;
+        let route = Route::of(reference.registry(), &self.shared.plain_http);
+        let known = authorizations.known(reference, operation).await;
+        let mut response = self.send(reference, route, known.as_ref(), &build).await?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let transports = &self.shared.transports;
+            let answer = authorizations.answer(transports, route, reference, operation, known.as_ref()).await?;
+            response = self.send(reference, route, Some(&answer), &build).await?;
+        }
+        match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistryErrorKind::Unauthorized {
                 registry: reference.registry().to_owned(),
                 code: response.status().as_u16(),
                 with_credentials: authorizations.has_login(reference).await,
             }),
-            _ => Err(failure(reference, response, wanted).await),
+            _ => Ok(response),
         }
     }
 
@@ -179,21 +215,15 @@ impl Registry {
         &self,
         reference: &Reference,
         route: Route,
-        path: &str,
-        wanted: Wanted,
         authorization: Option<&Authorization>,
+        build: impl Fn(&Client, &str) -> (RequestBuilder, bool),
     ) -> Result<Response, RegistryErrorKind> {
         // The Hub's name and its API's host differ.
         let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
-        let url = format!("{}://{host}/v2/{}/{path}", route.scheme(), reference.repository());
+        let base = format!("{}://{host}/v2/{}", route.scheme(), reference.repository());
         let of_transport = |source| RegistryErrorKind::of_transport(reference.registry(), source);
-        let mut request = self.shared.transports.transfer(route).map_err(of_transport)?.get(url);
-        request = match wanted {
-            Wanted::Manifest => request.header(ACCEPT, media_type::MANIFESTS.join(", ")),
-            Wanted::Blob { offset: 1.., .. } => request.header(RANGE, wanted.range()),
-            Wanted::Blob { .. } | Wanted::Tags => request,
-        };
-        if let Some(authorization) = authorization {
+        let (mut request, own) = build(self.shared.transports.transfer(route).map_err(of_transport)?, &base);
+        if let Some(authorization) = authorization.filter(|_| own) {
             request = authorization.apply(request);
         }
         request.send().await.map_err(of_transport)
@@ -221,8 +251,7 @@ impl Wanted {
 async fn failure(reference: &Reference, response: Response, wanted: Wanted) -> RegistryErrorKind {
     let registry = reference.registry().to_owned();
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let retry_after = retry_after.map(Duration::from_secs);
+    let retry_after = http::retry_after(&response);
     match (status, wanted) {
         (StatusCode::TOO_MANY_REQUESTS, _) => RegistryErrorKind::RateLimited { registry, retry_after },
         (StatusCode::NOT_FOUND, _) if says_no_repository(response).await => RegistryErrorKind::NoRepository,
@@ -261,21 +290,6 @@ async fn body_of_manifest(registry: &str, response: Response) -> Result<Bytes, R
             other => Err(other),
         },
     }
-}
-
-/// The body, or nothing where it is longer than `limit`. A failure says after how many bytes.
-async fn read_up_to(mut response: Response, limit: u64) -> Result<Option<Bytes>, (u64, reqwest::Error)> {
-    if response.content_length().is_some_and(|length| length > limit) {
-        return Ok(None);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| (body.len() as u64, error))? {
-        if body.len() as u64 + chunk.len() as u64 > limit {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body.freeze()))
 }
 
 /// The manifest's own type decides, then the registry's header, then the shape: OCI lets both be absent.

@@ -16,7 +16,7 @@ use crate::cli::{CliError, Kind, Ui};
 use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{Discovery, discover};
 use crate::io::AtPath;
-use crate::lock::{self, Differences, Lock, Update};
+use crate::lock::{self, Differences, Lock, Needed, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::profile::Profile;
 use crate::progress::Progress;
@@ -156,6 +156,7 @@ async fn locked(
     let existing = Lock::load(&file)?;
     let needed: Vec<Reference> = discovery.images.iter().map(|image| image.reference.clone()).collect();
     if args.locked {
+        let needed = Needed { images: needed.clone(), ..Needed::default() };
         let differences = lock::compare(&existing, &needed, &profile.platforms);
         if !differences.is_empty() {
             return Err(not_locked(&file, &differences));
@@ -172,8 +173,8 @@ async fn locked(
 
 fn not_locked(file: &Path, differences: &Differences) -> CliError {
     let mut error = CliError::new(Kind::Input, format!("{} does not fit the profile", file.display()));
-    error.causes.extend(differences.missing.iter().map(|reference| format!("missing: {reference}")));
-    error.causes.extend(differences.stale.iter().map(|reference| format!("stale: {reference}")));
+    error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
+    error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
     error.hint("bring it up to date: carrack lock PROFILE")
 }
 

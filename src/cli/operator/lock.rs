@@ -10,7 +10,7 @@ use super::RegistryArgs;
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::images;
-use crate::lock::{self, Change, Check, Lock, Moved, Update};
+use crate::lock::{self, Change, Check, Entry, Lock, Moved, Needed, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::Registry;
 
@@ -28,15 +28,15 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "update")]
     check: bool,
     /// Ask again for these images, or for all where none is named
-    #[arg(long, value_name = "REF", num_args = 0..)]
-    update: Option<Vec<Reference>>,
+    #[arg(long, value_name = "REF|URL|CHART", num_args = 0..)]
+    update: Option<Vec<String>>,
     #[command(flatten)]
     registry: RegistryArgs,
 }
 
 /// What a lock is made for and checked against.
 struct Needs {
-    references: Vec<Reference>,
+    needed: Needed,
     platforms: Vec<Platform>,
     file: PathBuf,
 }
@@ -47,15 +47,15 @@ struct Report {
     version: u32,
     file: PathBuf,
     images: usize,
-    added: Vec<Reference>,
+    added: Vec<Entry>,
     moved: Vec<MovedReport>,
-    platforms_changed: Vec<Reference>,
-    dropped: Vec<Reference>,
+    platforms_changed: Vec<Entry>,
+    dropped: Vec<Entry>,
 }
 
 #[derive(Serialize)]
 struct MovedReport {
-    reference: Reference,
+    reference: Entry,
     from: Digest,
     to: Digest,
 }
@@ -64,7 +64,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let profile = super::open::open(&args.profile)?;
     let discovery = images::discover(&profile)?;
     let needs = Needs {
-        references: discovery.images.into_iter().map(|image| image.reference).collect(),
+        needed: Needed {
+            images: discovery.images.into_iter().map(|image| image.reference).collect(),
+            ..Needed::default()
+        },
         file: lock::path_for(&profile.file),
         platforms: profile.platforms,
     };
@@ -74,20 +77,24 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     if args.check {
         runtime.block_on(check(&registry, &needs, &existing, args.registry.jobs, ui))
     } else {
-        let update = update_of(args.update.as_deref(), &needs)?;
+        let update = update_of(args.update.as_deref(), &needs.needed)?;
         runtime.block_on(write(&registry, &needs, &existing, &update, args.registry.jobs, ui))
     }
 }
 
-/// A reference to update must be one that is needed: a mistyped one would otherwise update nothing and say so to nobody.
-fn update_of(named: Option<&[Reference]>, needs: &Needs) -> Result<Update, CliError> {
+/// What is to be updated must be needed: a mistyped reference would otherwise update nothing and say so to nobody.
+fn update_of(named: Option<&[String]>, needed: &Needed) -> Result<Update, CliError> {
     match named {
         None => Ok(Update::Nothing),
         Some([]) => Ok(Update::All),
-        Some(named) => match named.iter().find(|reference| !needs.references.contains(reference)) {
+        Some(named) => match named.iter().find(|name| !needed.entries().any(|entry| entry.is_named(name))) {
             None => Ok(Update::These(named.iter().cloned().collect::<BTreeSet<_>>())),
-            Some(stranger) => Err(CliError::new(Kind::Usage, format!("the profile does not need {stranger}"))
-                .hint("list what it needs: carrack images PROFILE")),
+            Some(stranger) => {
+                // In its full form, where it is a reference: that is what was looked for.
+                let full = stranger.parse::<Reference>().map_or_else(|_| stranger.clone(), |full| full.to_string());
+                Err(CliError::new(Kind::Usage, format!("the profile does not need {full}"))
+                    .hint("list what it needs: carrack images PROFILE"))
+            }
         },
     }
 }
@@ -100,17 +107,18 @@ async fn write(
     jobs: NonZeroUsize,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let resolved = lock::resolve(registry, &needs.references, &needs.platforms, existing, update, jobs).await?;
+    let resolved = lock::resolve(registry, &needs.needed.images, &needs.platforms, existing, update, jobs).await?;
     resolved.lock.save(&needs.file)?;
     if ui.wants_json() {
         return ui.json(&report(&needs.file, resolved.lock.images.len(), &resolved.changes));
     }
     for change in &resolved.changes {
         ui.status(&match change {
-            Change::Added(reference, digest) => format!("added    {reference} {digest}"),
+            Change::Added(entry, digest) => format!("added    {entry} {digest}"),
             Change::Moved(moved) => format!("moved    {}", describe(moved)),
-            Change::Platforms(reference) => format!("platform {reference}"),
-            Change::Dropped(reference) => format!("dropped  {reference}"),
+            Change::Facts(entry @ Entry::Image(_)) => format!("platform {entry}"),
+            Change::Facts(entry) => format!("facts    {entry}"),
+            Change::Dropped(entry) => format!("dropped  {entry}"),
         });
     }
     let (images, changes) = (resolved.lock.images.len(), resolved.changes.len());
@@ -125,7 +133,7 @@ async fn check(
     jobs: NonZeroUsize,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let found = lock::check(registry, &needs.references, &needs.platforms, existing, jobs).await?;
+    let found = lock::check(registry, &needs.needed, &needs.platforms, existing, jobs).await?;
     if found != Check::default() {
         return Err(failed_check(&needs.file, &found));
     }
@@ -141,10 +149,10 @@ fn failed_check(file: &Path, found: &Check) -> CliError {
     let Check { moved, differences } = found;
     let mut error = CliError::new(Kind::Input, format!("{} is not up to date", file.display()));
     error.causes.extend(moved.iter().map(|moved| format!("moved: {}", describe(moved))));
-    error.causes.extend(differences.missing.iter().map(|reference| format!("missing: {reference}")));
-    error.causes.extend(differences.stale.iter().map(|reference| format!("stale: {reference}")));
+    error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
+    error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
     if !moved.is_empty() {
-        let references: Vec<_> = moved.iter().map(|moved| moved.reference.to_string()).collect();
+        let references: Vec<_> = moved.iter().map(|moved| moved.entry.to_string()).collect();
         error.hints.push(format!("to take what has moved: carrack lock PROFILE --update {}", references.join(" ")));
     }
     if !differences.is_empty() {
@@ -159,17 +167,21 @@ pub(super) fn entries(count: usize) -> String {
 }
 
 fn describe(moved: &Moved) -> String {
-    format!("{} {} → {}", moved.reference, moved.from, moved.to)
+    let Moved { entry, from, to, versions } = moved;
+    match versions {
+        Some((old, new)) => format!("{entry} {old} {from} → {new} {to}"),
+        None => format!("{entry} {from} → {to}"),
+    }
 }
 
 fn report(file: &Path, images: usize, changes: &[Change]) -> Report {
     let (mut added, mut moved, mut platforms_changed, mut dropped) = (vec![], vec![], vec![], vec![]);
     for change in changes {
         match change.clone() {
-            Change::Added(reference, _) => added.push(reference),
-            Change::Moved(Moved { reference, from, to }) => moved.push(MovedReport { reference, from, to }),
-            Change::Platforms(reference) => platforms_changed.push(reference),
-            Change::Dropped(reference) => dropped.push(reference),
+            Change::Added(entry, _) => added.push(entry),
+            Change::Moved(Moved { entry, from, to, .. }) => moved.push(MovedReport { reference: entry, from, to }),
+            Change::Facts(entry) => platforms_changed.push(entry),
+            Change::Dropped(entry) => dropped.push(entry),
         }
     }
     Report { version: 1, file: file.to_owned(), images, added, moved, platforms_changed, dropped }
@@ -186,8 +198,10 @@ mod tests {
 
     #[test]
     fn a_failed_check_names_everything_and_ends_with_10() {
-        let moved = Moved { reference: reference("app:1"), from: Digest::of(b"old"), to: Digest::of(b"new") };
-        let differences = Differences { missing: vec![reference("new:1")], stale: vec![reference("old:1")] };
+        let (from, to) = (Digest::of(b"old"), Digest::of(b"new"));
+        let moved = Moved { entry: reference("app:1").into(), from, to, versions: None };
+        let (missing, stale) = (vec![reference("new:1").into()], vec![reference("old:1").into()]);
+        let differences = Differences { missing, stale };
         let error = failed_check(Path::new("carrack.lock"), &Check { moved: vec![moved], differences });
         assert_eq!(error.kind.code(), 10);
         let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
@@ -197,11 +211,11 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_can_be_updated() {
-        let needs = Needs { references: vec![reference("app:1")], platforms: vec![], file: PathBuf::new() };
+        let needs = Needed { images: vec![reference("app:1")], ..Needed::default() };
         assert_eq!(update_of(None, &needs).unwrap(), Update::Nothing);
         assert_eq!(update_of(Some(&[]), &needs).unwrap(), Update::All);
-        let these = update_of(Some(&[reference("app:1")]), &needs).unwrap();
-        assert_eq!(these, Update::These([reference("app:1")].into()));
-        assert_eq!(update_of(Some(&[reference("apps:1")]), &needs).unwrap_err().kind, Kind::Usage);
+        let these = update_of(Some(&["app:1".to_owned()]), &needs).unwrap();
+        assert_eq!(these, Update::These(["app:1".to_owned()].into()));
+        assert_eq!(update_of(Some(&["apps:1".to_owned()]), &needs).unwrap_err().kind, Kind::Usage);
     }
 }

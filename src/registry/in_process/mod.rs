@@ -1,10 +1,11 @@
 //! A registry inside this process, on loopback: for `carrack demo`, and for tests, with faults on demand.
 //!
-//! It serves the read side of the OCI distribution-spec 1.1 from memory. Content is put in by function calls.
+//! It serves the OCI distribution-spec 1.1 from memory. Content is put in by function calls, or pushed.
 
 mod body;
 mod fault;
 mod image;
+mod push;
 mod server;
 
 use std::collections::{BTreeSet, HashMap};
@@ -32,7 +33,7 @@ pub struct InProcessRegistry {
 /// A request that was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// `GET` or `HEAD`.
+    /// `GET`, `HEAD`, `POST`, `PATCH` or `PUT`.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -61,6 +62,9 @@ struct State {
     /// By repository and by tag or digest: the bytes and their media type.
     manifests: HashMap<(String, String), (Bytes, String)>,
     served: HashMap<Digest, Served>,
+    /// What upload sessions have received so far, by their number.
+    uploads: HashMap<u64, Vec<u8>>,
+    sessions: u64,
     requests: Vec<Request>,
     faults: Vec<(String, Fault)>,
     access: Access,
@@ -131,8 +135,8 @@ impl InProcessRegistry {
         descriptor
     }
 
-    /// Answers the next GET of a path that ends with `path` (such as `manifests/1.0` or `blobs/sha256:…`) with a
-    /// fault. Several faults for one path happen one after another; then it is served as usual.
+    /// Answers the next request, but for a HEAD, of a path that ends with `path` (such as `manifests/1.0`,
+    /// `blobs/sha256:…` or `blobs/uploads/`) with a fault. What is sent can meet a [`Fault::Status`] only. Several faults for one path happen one after another; then it is served as usual.
     pub fn inject(&self, path: impl Into<String>, fault: Fault) {
         self.state.lock().faults.push((path.into(), fault));
     }

@@ -1,10 +1,12 @@
 //! The HTTP side of the in-process registry.
 
+use std::future::poll_fn;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::body::Incoming;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Response, StatusCode};
@@ -12,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
 
 use super::body::{Content, Never};
-use super::{Access, Fault, Request, Shared, State};
+use super::{Access, Fault, Request, Shared, State, push};
 use crate::oci::Digest;
 
 /// Accepts connections until `stopped`; those that are open then end with the runtime.
@@ -32,8 +34,8 @@ pub(super) async fn serve(
         let Ok((stream, _)) = accepted else { continue };
         let state = Arc::clone(&state);
         let service = service_fn(move |request| {
-            let response = answer(&state, address, &request);
-            async move { Ok::<_, Never>(response) }
+            let state = Arc::clone(&state);
+            async move { Ok::<_, Never>(answer(&state, address, request).await) }
         });
         tokio::spawn(async move {
             // An error is a connection that broke, which is the client's to notice.
@@ -42,8 +44,12 @@ pub(super) async fn serve(
     }
 }
 
-fn answer(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Incoming>) -> Response<Content> {
-    let response = route(state, address, request);
+async fn answer(state: &Arc<Shared>, address: SocketAddr, request: hyper::Request<Incoming>) -> Response<Content> {
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let (head, body) = request.into_parts();
+    let sent = if reads { Bytes::new() } else { collected(body).await };
+    let request = &hyper::Request::from_parts(head, sent);
+    let response = if reads { route(state, address, request) } else { push::route(state, address, request) };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let range = header(request, RANGE).map(str::to_owned);
     let method = request.method().to_string();
@@ -52,21 +58,16 @@ fn answer(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Inc
     response
 }
 
-fn route(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Incoming>) -> Response<Content> {
+fn route(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Bytes>) -> Response<Content> {
     let path = request.uri().path();
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return failure(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED");
-    }
     let locked = state.lock();
     if path == "/token" {
         return token(&locked, request);
     }
     let Some(rest) = path.strip_prefix("/v2/") else { return failure(StatusCode::NOT_FOUND, "UNSUPPORTED") };
     let (repository, kind, name) = split(rest);
-    if let Some(challenge) = challenge(&locked, address, repository, header(request, AUTHORIZATION)) {
-        let mut response = failure(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        return response;
+    if let Some(challenged) = challenged(&locked, address, repository, request) {
+        return challenged;
     }
     if rest.is_empty() {
         return Response::new(Content::from("{}"));
@@ -75,7 +76,7 @@ fn route(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Inco
         return failure(StatusCode::NOT_FOUND, "NAME_UNKNOWN");
     }
     let found = match kind {
-        "tags" => return Response::new(Content::from("{}")),
+        "tags" => return tags(&locked, repository),
         "manifests" => locked.manifests.get(&(repository.to_owned(), name.to_owned())).cloned(),
         _ => name.parse().ok().and_then(|digest: Digest| {
             locked.blobs.get(&digest).map(|blob| (blob.clone(), "application/octet-stream".to_owned()))
@@ -90,7 +91,7 @@ fn route(state: &Arc<Shared>, address: SocketAddr, request: &hyper::Request<Inco
 }
 
 /// `REPOSITORY/KIND/NAME`.
-fn split(rest: &str) -> (&str, &str, &str) {
+pub(super) fn split(rest: &str) -> (&str, &str, &str) {
     let (rest, name) = rest.rsplit_once('/').unwrap_or(("", ""));
     let (repository, kind) = rest.rsplit_once('/').unwrap_or(("", ""));
     (repository, kind, name)
@@ -98,7 +99,7 @@ fn split(rest: &str) -> (&str, &str, &str) {
 
 fn serve_content(
     state: &Arc<Shared>,
-    request: &hyper::Request<Incoming>,
+    request: &hyper::Request<Bytes>,
     name: &str,
     content: Bytes,
     media_type: &str,
@@ -161,7 +162,7 @@ fn serve_content(
     builder.body(body).unwrap_or_else(|_| broken())
 }
 
-fn take_fault(state: &mut State, path: &str) -> Option<Fault> {
+pub(super) fn take_fault(state: &mut State, path: &str) -> Option<Fault> {
     let index = state.faults.iter().position(|(end, _)| path.ends_with(end))?;
     Some(state.faults.remove(index).1)
 }
@@ -174,11 +175,49 @@ fn parse_range(range: &str, whole: u64) -> Option<(u64, u64)> {
     (start <= end).then_some((start, end))
 }
 
+/// The tags of a repository, in order.
+fn tags(state: &State, repository: &str) -> Response<Content> {
+    let names = state.manifests.keys().filter(|(of, _)| of == repository).map(|(_, name)| name);
+    let mut names: Vec<&String> = names.filter(|name| !name.contains(':')).collect();
+    names.sort();
+    let document = serde_json::json!({ "name": repository, "tags": names });
+    Response::new(Content::new(document.to_string().into()))
+}
+
+/// What was sent with a request. A connection that breaks on the way has sent nothing.
+async fn collected(mut body: Incoming) -> Bytes {
+    let mut all = BytesMut::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(frame) = frame else { return Bytes::new() };
+        all.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    all.freeze()
+}
+
+/// The answer to who is not let in.
+pub(super) fn challenged(
+    state: &State,
+    address: SocketAddr,
+    repository: &str,
+    request: &hyper::Request<Bytes>,
+) -> Option<Response<Content>> {
+    // A token for pushing is one for reading, too.
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let actions: &[&str] = if reads { &["pull", "pull,push"] } else { &["pull,push"] };
+    let bears = header(request, AUTHORIZATION);
+    let challenges = actions.iter().map(|actions| challenge(state, address, repository, actions, bears));
+    let challenge = challenges.reduce(|one, other| one.and(other))??;
+    let mut response = failure(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    Some(response)
+}
+
 /// The challenge to answer first, where the request does not bear what is required.
 fn challenge(
     state: &State,
     address: SocketAddr,
     repository: &str,
+    actions: &str,
     authorization: Option<&str>,
 ) -> Option<hyper::header::HeaderValue> {
     let (challenge, passes) = match &state.access {
@@ -189,20 +228,20 @@ fn challenge(
         Access::Bearer(_) => (
             format!("Bearer realm=\"http://{address}/token\",service=\"carrack\""),
             authorization.is_some_and(|value| {
-                value == format!("Bearer {}", token_for(state, &format!("repository:{repository}:pull")))
+                value == format!("Bearer {}", token_for(state, &format!("repository:{repository}:{actions}")))
             }),
         ),
     };
     if passes { None } else { challenge.parse().ok() }
 }
 
-fn token(state: &State, request: &hyper::Request<Incoming>) -> Response<Content> {
+fn token(state: &State, request: &hyper::Request<Bytes>) -> Response<Content> {
     if let Access::Bearer(Some(login)) = &state.access
         && header(request, AUTHORIZATION) != Some(&format!("Basic {login}"))
     {
         return failure(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
     }
-    let query = request.uri().query().unwrap_or_default().replace("%3A", ":").replace("%2F", "/");
+    let query = request.uri().query().unwrap_or_default().replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
     let scope = query.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or_default();
     let document = serde_json::json!({ "token": token_for(state, scope) });
     Response::new(Content::new(document.to_string().into()))
@@ -212,12 +251,12 @@ fn token_for(state: &State, scope: &str) -> String {
     Digest::of(format!("{} {scope}", state.generation).as_bytes()).hex()
 }
 
-fn header(request: &hyper::Request<Incoming>, name: hyper::header::HeaderName) -> Option<&str> {
+pub(super) fn header(request: &hyper::Request<Bytes>, name: hyper::header::HeaderName) -> Option<&str> {
     request.headers().get(name)?.to_str().ok()
 }
 
 /// An error document of the distribution specification.
-fn failure(status: StatusCode, code: &str) -> Response<Content> {
+pub(super) fn failure(status: StatusCode, code: &str) -> Response<Content> {
     let document = serde_json::json!({ "errors": [{ "code": code, "message": "", "detail": null }] });
     let mut response = Response::new(Content::new(document.to_string().into()));
     *response.status_mut() = status;

@@ -2,40 +2,46 @@
 
 use std::time::Duration;
 
-use super::error::{RegistryError, Retry};
-
 /// Tries in all without any progress.
 const TRIES: u32 = 5;
 /// The first pause; each one after it is twice as long.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A registry that asks for a longer wait than this is not waited for.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A server that asks for a longer wait than this is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Whether and how a failure may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// It will fail again.
+    Never,
+    /// One more try is worth it: a service that is being restarted.
+    Once,
+    /// It may pass; the server may have said when.
+    Later(Option<Duration>),
+}
 
 /// Counts the failures since the last progress.
 #[derive(Debug, Clone)]
-pub(super) struct Tries {
+pub(crate) struct Tries {
     failed: u32,
     first_pause: Duration,
 }
 
 impl Tries {
-    pub(super) fn new(first_pause: Duration) -> Self {
+    pub(crate) fn new(first_pause: Duration) -> Self {
         Self { failed: 0, first_pause }
     }
 
     /// Forgets the failures: something has arrived since.
-    pub(super) fn progress(&mut self) {
+    pub(crate) fn progress(&mut self) {
         self.failed = 0;
     }
 
-    /// Waits until the next try.
-    ///
-    /// # Errors
-    /// `error` itself, where trying again makes no sense (any more).
-    pub(super) async fn wait_after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
-        let Some(pause) = self.pause_after(error.kind.retry()) else { return Err(error) };
+    /// Waits until the next try. It is false, at once, where trying again makes no sense (any more).
+    pub(crate) async fn wait(&mut self, retry: Retry) -> bool {
+        let Some(pause) = self.pause_after(retry) else { return false };
         tokio::time::sleep(pause).await;
-        Ok(())
+        true
     }
 
     fn pause_after(&mut self, retry: Retry) -> Option<Duration> {
@@ -68,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_the_registry_asks_for_is_kept_unless_it_is_long() {
+    fn a_wait_that_the_server_asks_for_is_kept_unless_it_is_long() {
         assert_eq!(pauses([Retry::Later(Some(Duration::from_secs(30)))]), [Some(30)]);
         assert_eq!(pauses([Retry::Later(Some(Duration::from_secs(3600)))]), [None]);
     }
