@@ -14,6 +14,7 @@
 //! | --- | --- |
 //! | what the cluster needs | [`profile`] |
 //! | what it leaves open for each place | [`variables`] |
+//! | what a host must have | [`requirements`] |
 //! | which images an object names | [`objects`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
@@ -47,6 +48,7 @@ pub mod profile;
 pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;
+pub mod requirements;
 pub mod site;
 pub mod trust;
 pub mod variables;

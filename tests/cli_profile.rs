@@ -255,16 +255,40 @@ fn each_mistake_in_a_pack_has_its_place_and_message() {
         (file(&format!("{good}, symlink: /x")), "6:79: `files[].symlink` LATER"),
         (
             file("source: https://example.org/k3s, path: /x"),
-            "6:48: `https://` sources are not supported by this version of Carrack yet: `https://example.org/k3s`",
+            "6:48: a file from a server needs `sha256`, the digest that its makers publish",
+        ),
+        (file("source: oci://example.org/k3s, path: /x"), "6:48: `oci://` cannot stand here: `oci://example.org/k3s`"),
+        ("    - {name: a, layer: cni, chart: {source: x}}\n".to_owned(), "6:45: `x` does not exist"),
+        (
+            "    - {name: a, layer: cni, chart: {}}\n".to_owned(),
+            "6:36: a chart has either `source`, or `repository` and `name`",
         ),
         (
-            file("source: oci://example.org/k3s, path: /x"),
-            "6:48: `oci://` sources are not supported by this version of Carrack yet: `oci://example.org/k3s`",
+            "    - {name: a, layer: cni, chart: {repository: \"http://x.org\", name: a}}\n".to_owned(),
+            "6:49: `http://x.org` is plain HTTP, which anybody on the way can change; use https://",
         ),
-        ("    - {name: a, layer: cni, chart: {source: x}}\n".to_owned(), "6:29: `packs[].chart` LATER"),
-        ("    - {name: a, layer: cni, charts: []}\n".to_owned(), "6:29: `packs[].charts` LATER"),
-        ("    - {name: a, layer: k8s, config: {}}\n".to_owned(), "6:29: `packs[].config` LATER"),
-        ("    - {name: a, layer: k8s, source: oci://x}\n".to_owned(), "6:29: `packs[].source` LATER"),
+        (
+            "    - {name: a, layer: cni, chart: {source: \"oci://charts/x:1\"}}\n".to_owned(),
+            "6:45: `oci://charts/x:1` names no registry; write oci://HOST/REPOSITORY:TAG",
+        ),
+        (
+            "    - {name: a, layer: k8s, config: {}}\n".to_owned(),
+            "6:29: `config` is the configuration of a `distribution`, and this pack names none that has one",
+        ),
+        (
+            "    - {name: a, source: \"oci://x\"}\n".to_owned(),
+            "6:25: `oci://x` names no registry; write oci://HOST/REPOSITORY:TAG",
+        ),
+        ("    - {name: a, source: ./p}\n".to_owned(), "6:25: `./p/pack.yaml` does not exist"),
+        (
+            "    - {name: a, layer: cni, upgradeFrom: new}\n".to_owned(),
+            "6:42: `upgradeFrom` \"new\" is not a range such as \">=1.2, <2\": unexpected character 'n' while parsing major \
+             version number",
+        ),
+        (
+            "    - {name: a, layer: cni, version: \"{{.carrack.var.x}}\"}\n".to_owned(),
+            "6:38: a variable is not filled in here; it can stand in `values`, `config`, manifests and template files",
+        ),
         ("    - {name: a, layer: k8s, distribution: kubeadm}\n".to_owned(), "6:43: distribution `kubeadm` LATER"),
         ("    - {name: a, layer: k8s, distribution: canonical}\n".to_owned(), "6:43: distribution `canonical` LATER"),
         (
@@ -295,8 +319,11 @@ fn each_mistake_in_a_pack_has_its_place_and_message() {
         ),
         ("    - {name: a, layer: cni, name: b}\n".to_owned(), "6:29: duplicate key \"name\", already given in line 6"),
         ("    []\n".to_owned(), "6:5: `packs` is empty; a profile has at least one pack"),
-        ("    - {name: a, layer: cni}\n  variables: []\n".to_owned(), "7:3: `spec.variables` LATER"),
-        ("    - {name: a, layer: cni}\n  requirements: {}\n".to_owned(), "7:3: `spec.requirements` LATER"),
+        (
+            "    - {name: a, layer: cni}\n  requirements: {memory: lots}\n".to_owned(),
+            "7:26: `memory` is the text \"lots\", expected an amount such as 512MiB or 4GiB",
+        ),
+        ("    - {name: a, layer: cni}\n  requirements: {ssd: true}\n".to_owned(), "7:18: `requirements.ssd` LATER"),
         (
             "    - {name: a, layer: cni}\n  platforms: []\n".to_owned(),
             "7:14: `platforms` is empty; leave it out for linux/amd64",
@@ -328,7 +355,7 @@ fn what_is_no_profile_is_told_in_one_problem() {
         (&bomb, "5:45: aliases make this document too large (more than 100000 nodes)"),
         (
             "apiVersion: carrack/v1\nkind: Site\nspec: {role: server}\n",
-            "2:7: kind `Site` is not supported by this version of Carrack yet",
+            "2:7: `kind` is \"Site\", expected `ClusterProfile`; a site file is for carrack-install, with --site",
         ),
         (
             "apiVersion: carrack/v2\nkind: ClusterProfile\n",

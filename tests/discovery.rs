@@ -5,11 +5,18 @@
 use std::path::Path;
 
 use carrack::images::{Discovery, Reason, discover};
-use carrack::problem::Problem;
-use carrack::profile;
+use carrack::problem::{Problem, Problems};
+use carrack::profile::{self, Loaded, Packs, Profile};
 use proptest::prelude::*;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn load(path: &Path) -> Result<Profile, Problems> {
+    match profile::load(path, &Packs::new())? {
+        Loaded::Profile(profile) => Ok(*profile),
+        Loaded::Needs(packs) => panic!("no pack is in a registry: {packs:?}"),
+    }
+}
 
 /// What is discovered in a fixture, with the problems' texts where there are any. `ignored` is YAML for `ignoreImages`.
 fn discovered(fixture: &str, ignored: &str) -> Result<Discovery, Vec<String>> {
@@ -22,7 +29,7 @@ fn discovered(fixture: &str, ignored: &str) -> Result<Discovery, Vec<String>> {
     let file = folder.path().join("carrack.yaml");
     std::fs::write(&file, text).unwrap();
     let short = |problem: &Problem| first_line(problem, folder.path());
-    let profile = profile::load(&file).unwrap();
+    let profile = load(&file).unwrap();
     let mut discovery =
         discover(&profile).map_err(|problems| problems.found().iter().map(short).collect::<Vec<_>>())?;
     for warning in &mut discovery.warnings {
@@ -214,7 +221,7 @@ fn image_lists_have_one_reference_a_line() {
     std::fs::write(folder.path().join("carrack.yaml"), profile).unwrap();
     let list = folder.path().join("list.txt");
     std::fs::write(&list, "# k3s\r\ndocker.io/rancher/mirrored-pause:3.6\r\n\r\n  nginx:1  # again\n").unwrap();
-    let profile = profile::load(folder.path()).unwrap();
+    let profile = load(folder.path()).unwrap();
     assert_eq!(
         images(&discover(&profile).unwrap()),
         "docker.io/library/nginx:1 <- k3s:6  spec.packs[0].images[0]\ndocker.io/library/nginx:1 <- k3s:4  \n\
@@ -286,7 +293,7 @@ proptest! {
     fn any_text_is_a_profile_or_problems(text in prop_oneof!["\\PC{0,80}", near(PROFILE_LINES)]) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(profile::FILE_NAME), &text).unwrap();
-        match profile::load(folder.path()) {
+        match load(folder.path()) {
             // What is found in a profile that reads itself as manifest or list is not of interest here.
             Ok(profile) => drop(discover(&profile)),
             Err(problems) => prop_assert!(!problems.found().is_empty()),
@@ -300,7 +307,7 @@ proptest! {
         let packs = "{name: a, layer: addon, manifests: [m.yaml]}";
         let text = format!("apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec: {{packs: [{packs}]}}\n");
         std::fs::write(folder.path().join(profile::FILE_NAME), text).unwrap();
-        drop(discover(&profile::load(folder.path()).unwrap()));
+        drop(discover(&load(folder.path()).unwrap()));
     }
 }
 

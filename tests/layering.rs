@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const RULE: &[(&str, &[&str])] = &[
     ("oci", &[]),
     ("progress", &[]),
+    ("requirements", &[]),
     ("io", &["oci"]),
     ("problem", &["io"]),
     ("yaml", &["problem"]),
@@ -15,14 +16,14 @@ const RULE: &[(&str, &[&str])] = &[
     ("objects", &["oci", "problem", "yaml"]),
     ("site", &["io", "problem", "yaml", "variables"]),
     ("registry", &["oci", "io"]),
-    ("bundle", &["oci", "io", "progress", "variables"]),
+    ("bundle", &["oci", "io", "progress", "requirements", "variables"]),
     ("host", &["oci", "io"]),
-    ("profile", &["oci", "io", "problem", "yaml", "variables"]),
+    ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("images", &["oci", "io", "problem", "yaml", "objects", "profile"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("fetch", &["oci", "io", "progress", "profile", "images", "lock", "registry", "bundle"]),
     ("trust", &["oci", "io", "progress", "bundle"]),
-    ("apply", &["oci", "io", "progress", "problem", "yaml", "variables", "objects", "bundle", "host"]),
+    ("apply", &["oci", "io", "progress", "requirements", "problem", "yaml", "variables", "objects", "bundle", "host"]),
     // Everything but the binaries.
     (
         "cli",
@@ -30,6 +31,7 @@ const RULE: &[(&str, &[&str])] = &[
             "oci",
             "io",
             "progress",
+            "requirements",
             "problem",
             "yaml",
             "variables",

@@ -25,8 +25,9 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
     let (mut files, mut manifests) = (Vec::new(), Vec::new());
     for pack in &profile.packs {
         for source in &pack.files {
-            let (blob, content) = describe(&source.source, media_type::HOST_FILE, sources)?;
-            check_digest(source, blob.digest)?;
+            let Some(path) = source.source.local() else { continue };
+            let (blob, content) = describe(path, media_type::HOST_FILE, sources)?;
+            check_digest(path, source, blob.digest)?;
             let file = HostFile {
                 blob,
                 pack: pack.name.clone(),
@@ -47,9 +48,9 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
     Ok((files, manifests))
 }
 
-fn check_digest(source: &FileSource, got: Digest) -> Result<(), FetchError> {
+fn check_digest(path: &Path, source: &FileSource, got: Digest) -> Result<(), FetchError> {
     match source.sha256 {
-        Some(want) if want != got => Err(FetchError::FileDigest { path: source.source.clone(), got, want }),
+        Some(want) if want != got => Err(FetchError::FileDigest { path: path.to_owned(), got, want }),
         _ => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::objects::{self, ObjectName};
 use crate::oci::Reference;
 use crate::problem::{Problem, Problems, printable, read_document};
-use crate::profile::Profile;
+use crate::profile::{Origin, Profile};
 
 use collect::Collector;
 
@@ -82,8 +82,11 @@ pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
     for (index, pack) in profile.packs.iter().enumerate() {
         collector.enter(&pack.name);
         for (item, (reference, position)) in pack.images.iter().enumerate() {
-            let field = format!("spec.packs[{index}].images[{item}]");
-            collector.include(reference.clone(), &profile.file, *position, None, field);
+            let field = match pack.origin {
+                Origin::Profile => format!("spec.packs[{index}].images[{item}]"),
+                Origin::Folder(_) | Origin::Oci(_) => format!("spec.images[{item}]"),
+            };
+            collector.include(reference.clone(), &pack.file, *position, None, field);
         }
         for file in &pack.image_lists {
             if let Some(source) = collector.kept(read_document(file)?) {
@@ -96,12 +99,11 @@ pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
             }
         }
     }
-    let profile_source = read_document(&profile.file)?;
     collector.finish(|image| {
         let message = format!("`ignoreImages` names {:?}, which is found nowhere", image.image);
-        match &profile_source {
-            Ok(source) => source.problem(image.position, message),
-            Err(_) => Problem::with_file(&profile.file, message),
+        match read_document(&image.file) {
+            Ok(Ok(source)) => source.problem(image.position, message),
+            _ => Problem::with_file(&image.file, message),
         }
     })
 }

@@ -2,22 +2,20 @@
 
 use std::path::Path;
 
-use super::decode::Decoder;
-use super::{FileSource, paths};
+use super::packs::Decoder;
+use super::{FileOrigin, FileSource, paths};
 use crate::oci::{Digest, Platform};
-use crate::yaml::{Fields, Node};
+use crate::yaml::{Fields, Kind, Node};
 
-pub(super) const FILE: &[&str] = &["source", "sha256", "platform", "path", "mode", "owner"];
+pub(super) const FILE: &[&str] = &["source", "sha256", "platform", "path", "mode", "owner", "template"];
 const NOT_YET: &[(&str, &str)] = &[("extract", "files[].extract"), ("symlink", "files[].symlink")];
 
 const DEFAULT_MODE: u32 = 0o644;
 
-impl Decoder<'_> {
-    pub(super) fn file(&mut self, node: &Node) -> Option<FileSource> {
+impl Decoder<'_, '_> {
+    pub(super) fn host_file(&mut self, node: &Node) -> Option<FileSource> {
         let fields = Fields::open(node, "an item of `files`", FILE, NOT_YET, self.report)?;
-        let source = fields.required_text("source", self.report);
-        let source = source.and_then(|text| self.told(self.folder.file(text), fields.value_at("source")));
-        let sha256 = self.sha256(fields, source.as_deref());
+        let source = self.origin(fields);
         let platform = self.platform(fields);
         let path = self.host_path(fields, platform.as_ref());
         let mode = self.mode(fields);
@@ -27,7 +25,50 @@ impl Decoder<'_> {
             self.report.add(fields.value_at("owner"), message);
         }
         let owner = owner.map(str::to_owned);
-        Some(FileSource { source: source?, sha256, platform, path: path?, mode: mode?, owner })
+        let template = self.template(fields, source.as_ref());
+        let (source, sha256) = source?;
+        Some(FileSource { source, sha256, platform, path: path?, mode: mode?, owner, template })
+    }
+
+    /// A file beside the profile, or one on a server, which needs a digest to be believed.
+    fn origin(&mut self, fields: Fields<'_>) -> Option<(FileOrigin, Option<Digest>)> {
+        let text = fields.required_text("source", self.report);
+        let at = fields.value_at("source");
+        if let Some(url) = text.filter(|text| text.starts_with("https://") || text.starts_with("http://")) {
+            let checked = self.told(paths::check_url(url), at);
+            if fields.optional_text("sha256", self.report).is_none() {
+                self.report.add(at, "a file from a server needs `sha256`, the digest that its makers publish");
+            }
+            let sha256 = self.sha256(fields, None)?;
+            return checked.map(|()| (FileOrigin::Url { url: url.to_owned(), sha256 }, Some(sha256)));
+        }
+        let source = text.and_then(|text| self.told(self.folder.file(text), at));
+        let sha256 = self.sha256(fields, source.as_deref());
+        source.map(|source| (FileOrigin::Local(source), sha256))
+    }
+
+    fn template(&mut self, fields: Fields<'_>, source: Option<&(FileOrigin, Option<Digest>)>) -> bool {
+        let Some(node) = fields.optional("template", self.report) else { return false };
+        let at = node.at;
+        let Some(scalar) = node.scalar().filter(|scalar| scalar.kind == Kind::Bool) else {
+            self.report.add(at, format!("`template` is true or false, found {}", node.describe()));
+            return false;
+        };
+        let template = scalar.text.eq_ignore_ascii_case("true");
+        if let (true, Some((origin, _))) = (template, source) {
+            match origin {
+                FileOrigin::Url { .. } => {
+                    self.report.add(at, "a file from a server cannot be a template; keep it beside the profile");
+                }
+                FileOrigin::Local(path) => {
+                    let read = crate::problem::read_document(path).map_err(|error| crate::io::with_causes(&error));
+                    if let Some(Err(problem)) = self.told(read, at) {
+                        self.known.problems.push(problem);
+                    }
+                }
+            }
+        }
+        template
     }
 
     fn sha256(&mut self, fields: Fields<'_>, source: Option<&Path>) -> Option<Digest> {
@@ -53,7 +94,7 @@ impl Decoder<'_> {
         let text = fields.optional_text("platform", self.report)?;
         let at = fields.value_at("platform");
         let platform: Platform = self.told(text.parse().map_err(|error| format!("{error}")), at)?;
-        if !self.platforms.iter().any(|wanted| platform.satisfies(wanted)) {
+        if !self.known.platforms.iter().any(|wanted| platform.satisfies(wanted)) {
             self.report.add(at, format!("platform {platform} is not one of `spec.platforms`"));
         }
         Some(platform)
@@ -64,16 +105,17 @@ impl Decoder<'_> {
         let path = fields.required_text("path", self.report)?;
         let at = fields.value_at("path");
         self.told(paths::check_host_path(path), at)?;
-        for (other, other_platform, line) in &self.host_paths {
+        for (other, other_platform, place) in &self.known.host_paths {
             let meet = match (platform, other_platform) {
                 (Some(one), Some(other)) => one.satisfies(other),
                 _ => true,
             };
-            if let Some(message) = clash(path, other, *line).filter(|_| meet) {
+            if let Some(message) = clash(path, other, &self.shown(place)).filter(|_| meet) {
                 self.report.add(at, message);
             }
         }
-        self.host_paths.push((path.to_owned(), platform.cloned(), at.line));
+        let place = (self.file.to_owned(), at.line);
+        self.known.host_paths.push((path.to_owned(), platform.cloned(), place));
         Some(path.to_owned())
     }
 
@@ -92,12 +134,12 @@ impl Decoder<'_> {
 }
 
 /// Why a file at `path` and one at `other` cannot both be on a host.
-fn clash(path: &str, other: &str, line: usize) -> Option<String> {
+fn clash(path: &str, other: &str, place: &str) -> Option<String> {
     let under = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
     if path == other {
-        Some(format!("host path {path} is already given in line {line}"))
+        Some(format!("host path {path} is already given in {place}"))
     } else if under(path, other) || under(other, path) {
-        Some(format!("host path {path} cannot be there with {other} of line {line}: one would be file and folder"))
+        Some(format!("host path {path} cannot be there with {other} of {place}: one would be file and folder"))
     } else {
         None
     }

@@ -3,22 +3,34 @@
 //! Owns the profile's meaning and the rules for the paths in it. It must not know registries, bundles or hosts, nor
 //! which images the manifests need.
 
+mod charts;
 mod decode;
 mod files;
 mod load;
+mod packs;
 mod paths;
+mod requirements;
 pub mod schema;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::problem::{Position, Problem, Problems};
-pub use load::load;
+pub use load::{Loaded, load, load_pack};
 
 use crate::oci::{Digest, Platform, Reference};
+use crate::requirements::Requirements;
+use crate::variables::Variable;
 
 /// The file name of a profile in a folder that is named instead of a file.
 pub const FILE_NAME: &str = "carrack.yaml";
+
+/// The file name of a pack in its folder.
+pub const PACK_FILE_NAME: &str = "pack.yaml";
+
+/// The folders of packs from registries, by the reference that a profile names them with.
+pub type Packs = BTreeMap<Reference, PathBuf>;
 
 /// What every document of Carrack says in `apiVersion`.
 pub const API_VERSION: &str = "carrack/v1";
@@ -36,6 +48,10 @@ pub struct Profile {
     pub description: String,
     /// What the cluster's nodes run on; at least one.
     pub platforms: Vec<Platform>,
+    /// What differs from site to site: the profile's own variables, then those of its packs, each name once.
+    pub variables: Vec<Variable>,
+    /// What a host must have for the cluster as a whole.
+    pub requirements: Requirements,
     /// What the cluster is made of, in order.
     pub packs: Vec<Pack>,
     /// Image texts that discovery leaves out.
@@ -52,6 +68,10 @@ impl Profile {
 /// One part of a cluster.
 #[derive(Debug, Clone)]
 pub struct Pack {
+    /// The document that defines it: the profile, or the pack's own.
+    pub file: PathBuf,
+    /// Where it comes from.
+    pub origin: Origin,
     /// A DNS-1123 label, unique in the profile.
     pub name: String,
     /// Its place in the cluster.
@@ -64,17 +84,122 @@ pub struct Pack {
     pub files: Vec<FileSource>,
     /// Files of image references, one a line.
     pub image_lists: Vec<PathBuf>,
-    /// References that no manifest names, and where the profile does.
+    /// References that no manifest names, and where [`Pack::file`] does.
     pub images: Vec<(Reference, Position)>,
     /// Kubernetes manifests: globs in the profile's order, each expanded and sorted, no file twice.
     pub manifests: Vec<PathBuf>,
+    /// Helm charts.
+    pub charts: Vec<ChartSource>,
+    /// What is added to the distribution's own configuration: a YAML mapping; only on [`Layer::K8s`].
+    pub config: Option<Template>,
+    /// What the cluster's API has besides what Kubernetes has, as Helm takes it: `GROUP/VERSION[/KIND]`; only on
+    /// [`Layer::K8s`].
+    pub api_versions: Vec<String>,
+    /// The packs that it needs.
+    pub depends_on: Vec<Dependency>,
+    /// What a host must have for this pack, besides the others'.
+    pub requirements: Requirements,
+    /// The versions of this pack from which a host can be upgraded to this one; every one where absent.
+    pub upgrade_from: Option<semver::VersionReq>,
+}
+
+/// Where a pack comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The profile itself.
+    Profile,
+    /// A folder beside it.
+    Folder(PathBuf),
+    /// A registry; brought beside the profile.
+    Oci(Reference),
+}
+
+/// A pack that another one needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name in the profile.
+    pub pack: String,
+    /// The versions that will do; every one where absent.
+    pub version: Option<semver::VersionReq>,
+    /// Where the pack says so.
+    pub position: Position,
+}
+
+/// A Helm chart as a pack names it.
+#[derive(Debug, Clone)]
+pub struct ChartSource {
+    /// Where the chart is.
+    pub location: ChartLocation,
+    /// The versions that will do; the newest of them is locked. Checked against the chart where it is a file or folder.
+    pub version: Option<semver::VersionReq>,
+    /// The release's name; the chart's where absent.
+    pub release: Option<String>,
+    /// The release's namespace.
+    pub namespace: String,
+    /// Values, the later ones over the earlier.
+    pub values: Vec<Template>,
+    /// The document that names the chart.
+    pub file: PathBuf,
+    /// Where in it.
+    pub position: Position,
+}
+
+/// Where a chart is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChartLocation {
+    /// A package or a folder beside the profile or in the pack.
+    Local(PathBuf),
+    /// A registry: `HOST/REPOSITORY[:TAG][@DIGEST]`, which is a reference where `oci://` is left out.
+    Oci(String),
+    /// A classic chart repository with an `index.yaml`.
+    Repository {
+        /// `https://…`, without a final slash.
+        url: String,
+        /// The chart's name in it.
+        name: String,
+    },
+}
+
+/// YAML in which placeholders may stand: a file, or a part of a document, written again as YAML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// The file that it is from.
+    pub file: PathBuf,
+    /// Where it stands, where it is a part of the file; positions in `text` then mean nothing.
+    pub inline: Option<Position>,
+    /// The text.
+    pub text: String,
+}
+
+/// Where a host file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileOrigin {
+    /// This file.
+    Local(PathBuf),
+    /// A server; `https://…`.
+    Url {
+        /// The address.
+        url: String,
+        /// What its content hashes to.
+        sha256: Digest,
+    },
+}
+
+impl FileOrigin {
+    /// The file, where it is one of this machine.
+    pub fn local(&self) -> Option<&Path> {
+        match self {
+            Self::Local(path) => Some(path),
+            Self::Url { .. } => None,
+        }
+    }
 }
 
 /// A file for the host.
 #[derive(Debug, Clone)]
 pub struct FileSource {
-    /// The local file.
-    pub source: PathBuf,
+    /// Where it comes from.
+    pub source: FileOrigin,
     /// What the profile says it hashes to; checked when the profile was loaded.
     pub sha256: Option<Digest>,
     /// The only platform that gets it; every one where absent.
@@ -85,6 +210,8 @@ pub struct FileSource {
     pub mode: u32,
     /// `USER[:GROUP]`, names or numbers; root where absent.
     pub owner: Option<String>,
+    /// Whether placeholders in it are filled on the host.
+    pub template: bool,
 }
 
 /// What looks like an image in a manifest or list but is none, or is not wanted. It does not concern what a pack names
@@ -95,7 +222,9 @@ pub struct IgnoredImage {
     pub image: String,
     /// Why it is left out.
     pub reason: String,
-    /// Where the profile says so.
+    /// The document that says so.
+    pub file: PathBuf,
+    /// Where in it.
     pub position: Position,
 }
 

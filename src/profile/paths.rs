@@ -35,6 +35,18 @@ impl Folder {
         Ok(path)
     }
 
+    /// The regular file or the folder that `source` names.
+    pub(super) fn file_or_folder(&self, source: &str) -> Result<PathBuf, String> {
+        check_relative(source)?;
+        let path = self.join(source.trim_end_matches('/'));
+        if path.is_dir() {
+            self.check_inside(&path, source).map(drop)?
+        } else {
+            self.check_file(&path, source)?
+        }
+        Ok(path)
+    }
+
     /// The regular files that `pattern` matches, sorted. `*` does not match `/`, and matches a leading dot only where the
     /// pattern has one, as in a shell; `**` matches any number of folders.
     pub(super) fn glob(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
@@ -77,6 +89,15 @@ impl Folder {
     }
 
     fn check_file(&self, path: &Path, named: &str) -> Result<(), String> {
+        let real = self.check_inside(path, named)?;
+        if !real.is_file() {
+            return Err(format!("`{named}` is not a regular file"));
+        }
+        File::open(&real).map(drop).map_err(|error| format!("`{named}` cannot be read: {error}"))
+    }
+
+    /// Where `path` really is.
+    fn check_inside(&self, path: &Path, named: &str) -> Result<PathBuf, String> {
         let real = path.canonicalize().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => format!("`{named}` does not exist"),
             _ => format!("`{named}` cannot be read: {error}"),
@@ -84,16 +105,13 @@ impl Folder {
         if !real.starts_with(&self.real) {
             return Err(format!("`{named}` leads to {}, outside the profile's folder", real.display()));
         }
-        if !real.is_file() {
-            return Err(format!("`{named}` is not a regular file"));
-        }
-        File::open(&real).map(drop).map_err(|error| format!("`{named}` cannot be read: {error}"))
+        Ok(real)
     }
 }
 
 fn check_relative(path: &str) -> Result<(), String> {
     if let Some((scheme, _)) = path.split_once("://") {
-        return Err(format!("`{scheme}://` sources are not supported by this version of Carrack yet: `{path}`"));
+        return Err(format!("`{scheme}://` cannot stand here: `{path}`"));
     }
     if path.contains('\0') {
         return Err("a path cannot hold a NUL character".to_owned());
@@ -105,6 +123,27 @@ fn check_relative(path: &str) -> Result<(), String> {
         return Err(format!("`{path}` is outside the profile's folder"));
     }
     Ok(())
+}
+
+/// Checks that `url` is one that is fetched from: `https://HOST…`, or plain HTTP of this machine.
+pub(super) fn check_url(url: &str) -> Result<(), String> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| format!("`{url}` is not a URL; write https://HOST/…"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Whoever reads the profile or the lock would read the password.
+    if authority.contains('@') {
+        return Err("a URL with a user name or password cannot stand here".to_owned());
+    }
+    if url.chars().any(|c| c.is_control() || c.is_whitespace()) || authority.is_empty() {
+        return Err(format!("{url:?} is not a URL; write https://HOST/…"));
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    match scheme {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        "http" => Err(format!("`{url}` is plain HTTP, which anybody on the way can change; use https://")),
+        _ => Err(format!("`{scheme}://` cannot be fetched from: `{url}`; use https://")),
+    }
 }
 
 /// The folders of a pattern before the first one that has a wildcard.
@@ -169,7 +208,7 @@ mod tests {
             ("link", "`link` leads to "),
             ("m", "`m` is not a regular file"),
             ("none", "`none` does not exist"),
-            ("oci://example.org/x", "`oci://` sources are not supported by this version of Carrack yet"),
+            ("oci://example.org/x", "`oci://` cannot stand here"),
             ("a\0b", "a path cannot hold"),
         ] {
             let error = folder.file(source).unwrap_err();

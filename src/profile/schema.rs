@@ -1,4 +1,4 @@
-//! The JSON Schema of a cluster profile, generated from types that have its shape. What cannot be said in a schema
+//! The JSON Schemas of profiles and packs, generated from types that have their shape. What cannot be said in a schema
 //! (files that exist, layers taken once) is left to [`super::load()`].
 
 use schemars::generate::SchemaSettings;
@@ -42,11 +42,40 @@ pub struct Spec {
     /// What the nodes run on, such as `linux/arm64`; `linux/amd64` where absent.
     #[schemars(length(min = 1), inner(regex(pattern = r"^linux/[a-z0-9]+(/[a-z0-9]+)?$")))]
     pub platforms: Option<Vec<String>>,
+    /// What differs from site to site.
+    pub variables: Option<Vec<Variable>>,
+    /// What a host must have for the cluster as a whole.
+    pub requirements: Option<Requirements>,
     /// The parts of the cluster, in order; at most one each of os, k8s, cni and csi.
     #[schemars(length(min = 1))]
-    pub packs: Vec<Pack>,
+    pub packs: Vec<PackItem>,
     /// What looks like an image in manifests but is not wanted, each with the reason.
     pub ignore_images: Option<Vec<IgnoredImage>>,
+}
+
+/// One part of a cluster, written here or in a document of its own.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum PackItem {
+    /// Written here.
+    Here(Box<Pack>),
+    /// In a folder or a registry.
+    Elsewhere(SourcedPack),
+}
+
+/// A part of a cluster that has a document of its own.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourcedPack {
+    /// Unique in the profile; lowercase letters, digits and `-`, up to 63.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    pub name: String,
+    /// A folder with a `pack.yaml`, or `oci://HOST/REPOSITORY:TAG`.
+    pub source: String,
+    /// The version that the pack must have.
+    pub version: Option<String>,
+    /// Values for its only chart, over the pack's own.
+    pub values: Option<Vec<Values>>,
 }
 
 /// One part of a cluster.
@@ -62,14 +91,194 @@ pub struct Pack {
     pub version: Option<String>,
     /// Which Kubernetes distribution; only on layer k8s.
     pub distribution: Option<Distribution>,
+    /// Packs that must be in the profile too.
+    pub depends_on: Option<Vec<Dependency>>,
+    /// What a host must have for this pack, besides the others'.
+    pub requirements: Option<Requirements>,
+    /// The versions of this pack from which a host can be upgraded: a range such as `>=1.2, <2`.
+    pub upgrade_from: Option<String>,
+    /// What the cluster's API has besides Kubernetes' own, for charts that ask: `GROUP/VERSION[/KIND]`; only on layer k8s.
+    pub api_versions: Option<Vec<String>>,
+    /// Added to the distribution's own configuration; only on layer k8s.
+    pub config: Option<serde_json::Map<String, Value>>,
     /// Files to put on the host.
     pub files: Option<Vec<File>>,
-    /// Text files inside the profile's folder with one image reference per line.
+    /// Text files inside the folder with one image reference per line.
     pub image_lists: Option<Vec<String>>,
     /// Images that no manifest names.
     pub images: Option<Vec<String>>,
-    /// Kubernetes manifests inside the profile's folder; `*` and `**` are patterns.
+    /// Kubernetes manifests inside the folder; `*` and `**` are patterns.
     pub manifests: Option<Vec<String>>,
+    /// A Helm chart.
+    pub chart: Option<Chart>,
+    /// Helm charts.
+    pub charts: Option<Vec<Chart>>,
+}
+
+/// A part of a cluster as a document of its own: `pack.yaml`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PackDocument {
+    /// Version of this format.
+    #[schemars(extend("const" = "carrack/v1"))]
+    pub api_version: String,
+    /// Kind of document.
+    #[schemars(extend("const" = "Pack"))]
+    pub kind: String,
+    /// What the pack is called.
+    pub metadata: PackMetadata,
+    /// What it contains.
+    pub spec: PackSpec,
+}
+
+/// What a pack is called.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PackMetadata {
+    /// Lowercase letters, digits and `-`, up to 63 (a DNS-1123 label). A profile may give it another name.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    pub name: String,
+    /// The version of what it carries. In quotes where it looks like a number.
+    pub version: String,
+    /// One line for people.
+    pub description: Option<String>,
+}
+
+/// What a pack contains.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PackSpec {
+    /// Its place in the cluster.
+    pub layer: Layer,
+    /// What differs from site to site.
+    pub variables: Option<Vec<Variable>>,
+    /// What looks like an image in manifests but is not wanted, each with the reason.
+    pub ignore_images: Option<Vec<IgnoredImage>>,
+    /// Which Kubernetes distribution; only on layer k8s.
+    pub distribution: Option<Distribution>,
+    /// Packs that must be in the profile too.
+    pub depends_on: Option<Vec<Dependency>>,
+    /// What a host must have for this pack, besides the others'.
+    pub requirements: Option<Requirements>,
+    /// The versions of this pack from which a host can be upgraded: a range such as `>=1.2, <2`.
+    pub upgrade_from: Option<String>,
+    /// What the cluster's API has besides Kubernetes' own, for charts that ask: `GROUP/VERSION[/KIND]`; only on layer k8s.
+    pub api_versions: Option<Vec<String>>,
+    /// Added to the distribution's own configuration; only on layer k8s.
+    pub config: Option<serde_json::Map<String, Value>>,
+    /// Files to put on the host.
+    pub files: Option<Vec<File>>,
+    /// Text files inside the folder with one image reference per line.
+    pub image_lists: Option<Vec<String>>,
+    /// Images that no manifest names.
+    pub images: Option<Vec<String>>,
+    /// Kubernetes manifests inside the folder; `*` and `**` are patterns.
+    pub manifests: Option<Vec<String>>,
+    /// A Helm chart.
+    pub chart: Option<Chart>,
+    /// Helm charts.
+    pub charts: Option<Vec<Chart>>,
+}
+
+/// What differs from site to site.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Variable {
+    /// As placeholders name it: `{{.carrack.var.NAME}}`.
+    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"))]
+    pub name: String,
+    /// What it is, for the person who sets it.
+    pub description: Option<String>,
+    /// What its values look like; string where absent.
+    pub format: Option<Format>,
+    /// Whether a value must be given.
+    pub required: Option<bool>,
+    /// Its value where none is given.
+    pub default: Option<Value>,
+    /// A pattern that the whole value matches.
+    pub regex: Option<String>,
+    /// The only values that it may have.
+    pub options: Option<Vec<Value>>,
+    /// Whether nobody is asked for it.
+    pub hidden: Option<bool>,
+    /// Whether it always has its default.
+    pub read_only: Option<bool>,
+    /// Whether its value is never shown.
+    pub sensitive: Option<bool>,
+    /// Whether a host keeps the first value for ever.
+    pub immutable: Option<bool>,
+}
+
+/// What values look like.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Format {
+    /// Any text.
+    String,
+    /// A number.
+    Number,
+    /// true or false.
+    Boolean,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv4 network, such as 10.0.0.0/24.
+    Ipv4cidr,
+    /// An IPv6 address.
+    Ipv6,
+    /// A semantic version.
+    Version,
+}
+
+/// What a host must have.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Requirements {
+    /// Cores: 4, 0.5 or "500m".
+    pub cpu: Option<Value>,
+    /// Memory: 512MiB, 4GiB.
+    pub memory: Option<Value>,
+    /// Disk: 32GiB.
+    pub disk: Option<Value>,
+}
+
+/// A pack that must be in the profile too.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependency {
+    /// Its name.
+    pub pack: String,
+    /// The versions that will do: a range such as `>=1.2, <2`.
+    pub version: Option<String>,
+}
+
+/// A Helm chart: either `source`, or `repository` and `name`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Chart {
+    /// A package or folder inside the folder, or `oci://HOST/REPOSITORY[:TAG]`.
+    pub source: Option<String>,
+    /// `https://…` of a chart repository.
+    pub repository: Option<String>,
+    /// The chart's name in the repository.
+    pub name: Option<String>,
+    /// The versions that will do: a range such as `~1.7`.
+    pub version: Option<String>,
+    /// The release's name; the chart's where absent.
+    pub release: Option<String>,
+    /// The release's namespace; default where absent.
+    pub namespace: Option<String>,
+    /// Values, later ones over earlier ones.
+    pub values: Option<Vec<Values>>,
+}
+
+/// Values of a chart.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Values {
+    /// A file inside the folder.
+    File(String),
+    /// The values themselves.
+    Here(serde_json::Map<String, Value>),
 }
 
 /// A pack's place in the cluster.
@@ -104,7 +313,7 @@ pub enum Distribution {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct File {
-    /// A file inside the profile's folder.
+    /// A file inside the folder, or `https://…`, which needs `sha256`.
     pub source: String,
     /// SHA-256 that the file must have.
     #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
@@ -119,6 +328,8 @@ pub struct File {
     pub mode: Option<String>,
     /// USER or USER:GROUP, names or numbers; root where absent.
     pub owner: Option<String>,
+    /// Whether variables in it are filled in on the host; false where absent.
+    pub template: Option<bool>,
 }
 
 /// What looks like an image but is not wanted.
@@ -133,7 +344,16 @@ pub struct IgnoredImage {
 
 /// The JSON Schema (2020-12) of a cluster profile.
 pub fn cluster_profile() -> Schema {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ClusterProfile>();
+    schema_of::<ClusterProfile>()
+}
+
+/// The JSON Schema (2020-12) of a pack.
+pub fn pack() -> Schema {
+    schema_of::<PackDocument>()
+}
+
+fn schema_of<T: JsonSchema>() -> Schema {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     RecursiveTransform(without_null).transform(&mut schema);
     schema
 }
@@ -162,8 +382,9 @@ fn without_null(schema: &mut Schema) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{decode, files};
+    use super::super::{charts, decode, files, packs, requirements};
     use super::*;
+    use crate::variables;
 
     fn properties(schema: &Value) -> Vec<String> {
         let mut names: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
@@ -175,11 +396,20 @@ mod tests {
     fn the_schema_and_the_decoder_know_the_same_fields() {
         let schema = serde_json::to_value(cluster_profile()).unwrap();
         let definitions = &schema["$defs"];
+        let pack = serde_json::to_value(pack()).unwrap();
         for (schema, known) in [
             (&schema, decode::DOCUMENT),
             (&definitions["Metadata"], decode::METADATA),
             (&definitions["Spec"], decode::SPEC),
-            (&definitions["Pack"], decode::PACK),
+            (&definitions["Pack"], packs::PACK),
+            (&definitions["SourcedPack"], packs::SOURCED),
+            (&pack, decode::DOCUMENT),
+            (&pack["$defs"]["PackMetadata"], packs::PACK_METADATA),
+            (&pack["$defs"]["PackSpec"], packs::PACK_SPEC),
+            (&definitions["Dependency"], packs::DEPENDENCY),
+            (&definitions["Requirements"], requirements::REQUIREMENTS),
+            (&definitions["Chart"], charts::CHART),
+            (&definitions["Variable"], variables::FIELDS),
             (&definitions["File"], files::FILE),
             (&definitions["IgnoredImage"], decode::IGNORED),
         ] {
@@ -198,10 +428,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_schema_is_current() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema/cluster-profile.schema.json");
-        let current = serde_json::to_string_pretty(&cluster_profile()).unwrap() + "\n";
-        let shipped = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(shipped == current, "run: cargo run --bin carrack -- schema > docs/schema/cluster-profile.schema.json");
+    fn the_shipped_schemas_are_current() {
+        for (name, argument, schema) in [("cluster-profile", "profile", cluster_profile()), ("pack", "pack", pack())] {
+            let path = format!("{}/docs/schema/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+            let current = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            let shipped = std::fs::read_to_string(path).unwrap_or_default();
+            let run = format!("cargo run --bin carrack -- schema {argument} > docs/schema/{name}.schema.json");
+            assert!(shipped == current, "run: {run}");
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! harmless. It must not know what the documents mean; [`Fields`] is what those who do know read a tree with.
 
 mod build;
+mod emit;
 mod fields;
 mod node;
 mod scalars;
 mod suggest;
 
+pub use emit::to_text;
 pub use fields::Fields;
 pub use node::{Entry, Kind, Node, Scalar, Style, Value};
 pub use scalars::{Located, Written, scalars};

@@ -75,18 +75,17 @@ fn a_wrong_profile_ends_every_command_the_same_way() {
         (profile("files: [{source: carrack.yaml, path: /x, sha256: ab}]"), &["`sha256` is"]),
         (
             profile("files: [{source: https://example.org/x, path: /x}]"),
-            &["`https://` sources are not supported", "https://example.org/x"],
+            &["a file from a server needs `sha256`", "https://example.org/x"],
         ),
         (profile("files: [{source: carrack.yaml, path: /x, extract: true}]"), &["`files[].extract`", later]),
         (profile("files: [{source: carrack.yaml, path: /x, symlink: /y}]"), &["`files[].symlink`", later]),
-        (profile("chart: {}"), &["`packs[].chart`", later]),
-        (profile("charts: []"), &["`packs[].charts`", later]),
-        (profile("config: {}"), &["`packs[].config`", later]),
+        (profile("chart: {}"), &["a chart has either `source`, or `repository` and `name`"]),
+        (profile("config: {}"), &["`config` belongs to a pack on layer `k8s`"]),
         (good.replace("addon", "k8s, distribution: kubeadm"), &["distribution `kubeadm`", later]),
         (good.replace("addon", "k8s, distribution: canonical"), &["distribution `canonical`", later]),
-        (good.replace("spec:", "spec:\n  variables: []"), &["`spec.variables`", later]),
-        (good.replace("spec:", "spec:\n  requirements: {}"), &["`spec.requirements`", later]),
-        (good.replace("ClusterProfile", "Site"), &["kind `Site`", later]),
+        (good.replace("spec:", "spec:\n  variables: [{}]"), &["carrack.yaml:5:", "`name` is missing"]),
+        (good.replace("spec:", "spec:\n  requirements: {ssd: true}"), &["`requirements.ssd`", later]),
+        (good.replace("ClusterProfile", "Site"), &["`kind` is \"Site\"", "a site file is for carrack-install"]),
     ] {
         sandbox.write("carrack.yaml", text);
         for arguments in [&["check", "."][..], &["images", "."], &["lock", "."], &["build", ".", "-o", "out"]] {

@@ -18,7 +18,7 @@ use crate::images::{Discovery, discover};
 use crate::io::AtPath;
 use crate::lock::{self, Differences, Lock, Update};
 use crate::oci::{Digest, Platform, Reference};
-use crate::profile::{self, Profile};
+use crate::profile::Profile;
 use crate::progress::Progress;
 use crate::registry::Registry;
 
@@ -90,7 +90,7 @@ pub(super) fn run_export(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
 
 fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) -> Result<(), CliError> {
     let start = Instant::now();
-    let mut profile = profile::load(&args.profile)?;
+    let mut profile = super::open::open(&args.profile)?;
     check_output(&args.output, &profile)?;
     let discovery = discover(&profile)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
@@ -134,8 +134,8 @@ fn check_output(output: &Path, profile: &Profile) -> Result<(), CliError> {
         return Ok(());
     }
     let here = output.canonicalize().at("examine", output)?;
-    let sources =
-        profile.packs.iter().flat_map(|pack| pack.files.iter().map(|file| &file.source).chain(&pack.manifests));
+    let files = profile.packs.iter().flat_map(|pack| &pack.files).filter_map(|file| file.source.local());
+    let sources = files.chain(profile.packs.iter().flat_map(|pack| pack.manifests.iter().map(PathBuf::as_path)));
     if sources.filter_map(|source| source.canonicalize().ok()).any(|source| source == here) {
         return refuse("the profile needs it");
     }

@@ -35,7 +35,7 @@ struct CheckReport<'d> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = profile::load(&args.profile)?;
+    let profile = super::open::open(&args.profile)?;
     let discovery = discover(&profile)?;
     let report = CheckReport {
         api_version: profile::API_VERSION,

@@ -76,7 +76,7 @@ impl<'d> Found<'d> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = profile::load(&args.profile)?;
+    let profile = super::open::open(&args.profile)?;
     let discovery = discover(&profile)?;
     if ui.wants_json() {
         return ui.json(&ImageList {

@@ -12,7 +12,6 @@ use crate::cli::{CliError, Kind, Ui};
 use crate::images;
 use crate::lock::{self, Change, Check, Lock, Moved, Update};
 use crate::oci::{Digest, Platform, Reference};
-use crate::profile;
 use crate::registry::Registry;
 
 /// Write down which digest each image of a profile means
@@ -62,7 +61,7 @@ struct MovedReport {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = profile::load(&args.profile)?;
+    let profile = super::open::open(&args.profile)?;
     let discovery = images::discover(&profile)?;
     let needs = Needs {
         references: discovery.images.into_iter().map(|image| image.reference).collect(),

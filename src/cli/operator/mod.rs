@@ -9,6 +9,7 @@ mod images;
 mod init;
 mod inspect;
 mod lock;
+mod open;
 mod schema;
 
 use std::ffi::OsString;

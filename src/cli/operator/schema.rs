@@ -1,13 +1,28 @@
-//! `carrack schema`: the JSON Schema of the profile.
+//! `carrack schema`: the JSON Schemas of what people write.
 
 use crate::cli::{CliError, Ui};
 use crate::profile::schema;
 
-/// Print the JSON Schema of a cluster profile, for editors
+/// Print the JSON Schema of a document, for editors
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  carrack schema > cluster-profile.schema.json")]
-pub(super) struct Args {}
+#[command(after_help = "Example:\n  carrack schema pack > pack.schema.json")]
+pub(super) struct Args {
+    /// Which document
+    #[arg(default_value = "profile")]
+    document: Document,
+}
 
-pub(super) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
-    ui.json(&schema::cluster_profile())
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Document {
+    /// A cluster profile, carrack.yaml
+    Profile,
+    /// A pack, pack.yaml
+    Pack,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    ui.json(&match args.document {
+        Document::Profile => schema::cluster_profile(),
+        Document::Pack => schema::pack(),
+    })
 }

@@ -85,6 +85,16 @@ impl Protected {
         &self.placeholders
     }
 
+    /// Whether `text` is one protected placeholder and nothing else.
+    pub fn is_placeholder(&self, text: &str) -> bool {
+        matches!(self.pieces(text)[..], [(Piece::Placeholder(_), _)])
+    }
+
+    /// Whether a protected placeholder is in `text`.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.pieces(text).iter().any(|(piece, _)| matches!(piece, Piece::Placeholder(_)))
+    }
+
     /// `text`, any part of the protected text or what was made of it, with its placeholders as they were.
     pub fn restore<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if !text.contains(START) {

@@ -1,0 +1,102 @@
+//! What a host must have, as profiles and packs write it.
+
+use crate::problem::Report;
+use crate::requirements::Requirements;
+use crate::yaml::{Fields, Kind};
+
+pub(super) const REQUIREMENTS: &[&str] = &["cpu", "memory", "disk"];
+const NOT_YET: &[(&str, &str)] = &[
+    ("ssd", "requirements.ssd"),
+    ("kernelModules", "requirements.kernelModules"),
+    ("commands", "requirements.commands"),
+    ("ports", "requirements.ports"),
+    ("upgradeFrom", "requirements.upgradeFrom"),
+    ("installer", "requirements.installer"),
+];
+
+/// The fields of `requirements` in `parent`, where it is given.
+pub(super) fn decode(parent: Fields<'_>, report: &mut Report) -> Requirements {
+    let Some(node) = parent.optional("requirements", report) else { return Requirements::default() };
+    let Some(fields) = Fields::open(node, "`requirements`", REQUIREMENTS, NOT_YET, report) else {
+        return Requirements::default();
+    };
+    Requirements {
+        cpu_milli: amount(fields, "cpu", cores, "cores such as 4, 0.5 or 500m", report),
+        memory: amount(fields, "memory", bytes, "an amount such as 512MiB or 4GiB", report),
+        disk: amount(fields, "disk", bytes, "an amount such as 32GiB", report),
+    }
+}
+
+fn amount(
+    fields: Fields<'_>,
+    name: &'static str,
+    parse: fn(&str) -> Option<u64>,
+    like: &str,
+    report: &mut Report,
+) -> u64 {
+    let Some(node) = fields.optional(name, report) else { return 0 };
+    let scalar = node.scalar().filter(|scalar| matches!(scalar.kind, Kind::Int | Kind::Float | Kind::Text));
+    scalar.and_then(|scalar| parse(&scalar.text)).unwrap_or_else(|| {
+        report.add(node.at, format!("`{name}` is {}, expected {like}", node.describe()));
+        0
+    })
+}
+
+/// `4`, `0.5` or `500m` in thousandths of a core.
+fn cores(text: &str) -> Option<u64> {
+    if let Some(thousandths) = text.strip_suffix('m') {
+        return plain(thousandths);
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = fraction.len();
+    if digits > 3 {
+        return None;
+    }
+    let fraction = plain(fraction)? * 10_u64.pow(3 - digits as u32);
+    plain(whole)?.checked_mul(1000)?.checked_add(fraction)
+}
+
+/// `512MiB`, `4Gi`, `32GB` or a number of bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor: u64 = match text[end..].trim_start() {
+        "" | "B" => 1,
+        "k" | "K" | "kB" | "KB" => 1000,
+        "M" | "MB" => 1_000_000,
+        "G" | "GB" => 1_000_000_000,
+        "T" | "TB" => 1_000_000_000_000,
+        "Ki" | "KiB" => 1 << 10,
+        "Mi" | "MiB" => 1 << 20,
+        "Gi" | "GiB" => 1 << 30,
+        "Ti" | "TiB" => 1 << 40,
+        _ => return None,
+    };
+    plain(&text[..end])?.checked_mul(factor)
+}
+
+fn plain(text: &str) -> Option<u64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_people_write_them() {
+        for (text, milli) in [("4", 4000), ("0.5", 500), ("1.25", 1250), ("500m", 500), ("0", 0)] {
+            assert_eq!(cores(text), Some(milli), "{text}");
+        }
+        for bad in ["", "m", "-1", "1.2345", "four", "1e3", "99999999999999999999"] {
+            assert_eq!(cores(bad), None, "{bad}");
+        }
+        for (text, count) in
+            [("512MiB", 512 << 20), ("4Gi", 4 << 30), ("4 GiB", 4 << 30), ("32GB", 32_000_000_000), ("7", 7)]
+        {
+            assert_eq!(bytes(text), Some(count), "{text}");
+        }
+        for bad in ["", "GiB", "4gib", "4.5GiB", "-1", "4 GiB x", "99999999999TiB"] {
+            assert_eq!(bytes(bad), None, "{bad}");
+        }
+    }
+}
