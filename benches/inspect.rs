@@ -76,6 +76,7 @@ fn write(path: &Path, bytes: u64, images: u64) -> u64 {
             version: "1.0.0".to_owned(),
             description: String::new(),
             platforms: vec!["linux/amd64".parse().unwrap()],
+            variables: Vec::new(),
             packs: Vec::new(),
         },
         created: None,

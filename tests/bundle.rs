@@ -65,6 +65,7 @@ fn sample(layer_bytes: usize, tail_bytes: usize) -> Sample {
         version: "1.0.0".to_owned(),
         description: String::new(),
         platforms: vec!["linux/amd64".parse().unwrap()],
+        variables: Vec::new(),
         packs: Vec::new(),
     };
     let image = ImageParts {

@@ -54,6 +54,7 @@ impl Sample {
             version: version.to_owned(),
             description: String::new(),
             platforms: platforms.to_vec(),
+            variables: Vec::new(),
             packs: Vec::new(),
         };
         let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());

@@ -10,6 +10,7 @@ use crate::oci::{
     Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, Reference, ReferenceError,
     media_type,
 };
+use crate::variables::{Variable, check_declared};
 
 /// Everything in a bundle, read from its head and checked against its digests.
 #[derive(Debug, Clone)]
@@ -43,6 +44,9 @@ pub struct ResolvedProfile {
     pub description: String,
     /// Platforms that the bundle serves.
     pub platforms: Vec<Platform>,
+    /// What differs from site to site: the profile's own variables, then those of its packs, each name once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
     /// Packs in the order of the profile.
     pub packs: Vec<ResolvedPack>,
 }
@@ -186,7 +190,9 @@ pub(super) fn later_installer(index: &ImageIndex, named: &Named) -> Option<semve
 pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> Result<Contents, String> {
     let artifact = profile_artifact(index, named)?;
     let config = named.documents.get(&artifact.config.digest).ok_or("its profile's content is missing")?;
-    let resolved = serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
+    let resolved: ResolvedProfile =
+        serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
+    check_declared(&resolved.variables)?;
     let requires = artifact.annotations.get(annotation::REQUIRES_INSTALLER);
     let requires = requires.map(|text| text.parse().map_err(|_| format!("{text:?} is not a version"))).transpose()?;
     let mut contents = Contents {

@@ -148,6 +148,7 @@ fn resolve(profile: &Profile, discovery: &Discovery) -> ResolvedProfile {
         version: profile.version.to_string(),
         description: profile.description.clone(),
         platforms: profile.platforms.clone(),
+        variables: Vec::new(),
         packs: packs.collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::{Format, Variable};
+use super::{Format, Variable, is_name};
 
 /// Memory that a pattern may take once compiled, in bytes. Bundles bring patterns too.
 const MAX_PATTERN: usize = 1 << 20;
@@ -127,6 +127,30 @@ impl Variable {
     }
 }
 
+/// Whether `variables` could have been declared so: a bundle may be anybody's.
+///
+/// # Errors
+/// The first that could not, in a line.
+pub fn check_declared(variables: &[Variable]) -> Result<(), String> {
+    for (index, variable) in variables.iter().enumerate() {
+        let name = &variable.name;
+        if !is_name(name) {
+            return Err(format!("{name:?} is no name of a variable"));
+        }
+        if variables[..index].iter().any(|other| other.name == *name) {
+            return Err(format!("variable {name} is declared twice"));
+        }
+        let mut settled = variable.clone();
+        if let Some((_, message)) = settled.settle().into_iter().next() {
+            return Err(format!("variable {name}: {message}"));
+        }
+        if settled != *variable {
+            return Err(format!("variable {name}: its values are not in their canonical spelling"));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +177,21 @@ mod tests {
         let variable = Variable { sensitive: true, regex: Some("[0-9]{8}".to_owned()), ..string() };
         let error = variable.accept("canary").unwrap_err();
         assert_eq!(error, "variable x is ••••, expected text that matches [0-9]{8}");
+    }
+
+    #[test]
+    fn a_bundle_declares_what_a_profile_could() {
+        let wrong = |change: fn(&mut Variable)| {
+            let mut variable = string();
+            change(&mut variable);
+            check_declared(&[variable]).unwrap_err()
+        };
+        assert_eq!(check_declared(&[string()]), Ok(()));
+        assert_eq!(check_declared(&[string(), string()]).unwrap_err(), "variable x is declared twice");
+        assert_eq!(wrong(|x| x.name = "a b".to_owned()), "\"a b\" is no name of a variable");
+        assert!(wrong(|x| x.regex = Some("(".to_owned())).starts_with("variable x: `regex` is not a pattern: "));
+        let spelling = wrong(|x| (x.format, x.default) = (Format::Ipv6, Some("::0".to_owned())));
+        assert_eq!(spelling, "variable x: its values are not in their canonical spelling");
     }
 
     #[test]

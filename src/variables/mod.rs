@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::check_declared;
 pub use decode::{FIELDS, decode, value_text};
 pub use format::Format;
 pub use resolve::{Ask, Given, Known, Written, resolve};

@@ -33,6 +33,7 @@ impl TestBundle {
             version: "1.0.0".into(),
             description: String::new(),
             platforms: vec![Platform::of_this_machine()],
+            variables: Vec::new(),
             packs: vec![pack],
         };
         let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());

@@ -148,6 +148,7 @@ mod tests {
             version: "1.0.0".to_owned(),
             description: String::new(),
             platforms: Vec::new(),
+            variables: Vec::new(),
             packs: Vec::new(),
         };
         let contents = Contents {

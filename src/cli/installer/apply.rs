@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{plan, preflight, target};
+use super::{plan, preflight, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{Interrupt, Interrupter, Options, Outcome, apply, survey};
@@ -17,6 +17,7 @@ use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::progress::Progress;
 use crate::trust;
+use crate::variables::Values;
 
 /// Install a bundle: its images, its files, its Kubernetes manifests
 ///
@@ -28,6 +29,8 @@ pub(super) struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     target: target::TargetArgs,
+    #[command(flatten)]
+    variables: variables::VariableArgs,
     /// Blobs read, and images unpacked, at once
     #[arg(long, short, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
@@ -65,16 +68,18 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
     let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
+    let values = args.variables.values(contents, &args.bundle, !args.yes, ui)?;
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
         preflight::require(contents, &target).await?;
         survey(contents, &source, &target).await.map_err(CliError::before_changes)
     })?;
     if args.dry_run {
-        return plan::show(&survey.plan, contents, ui);
+        return plan::show(&survey.plan, contents, &values, ui);
     }
     let host_plan = survey.plan.clone();
     if !host_plan.is_empty() {
+        variables::lines(&values, contents).iter().for_each(|line| ui.detail(line));
         plan::lines(&host_plan).iter().for_each(|line| ui.detail(line));
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
@@ -88,13 +93,13 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         Ok::<_, CliError>(apply(survey, contents, &source, &options).await?)
     })?;
     drop(shown);
-    report(outcome, &host_plan, contents, ui)
+    report(outcome, &host_plan, contents, &values, ui)
 }
 
-fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, ui: &Ui) -> Result<(), CliError> {
+fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Values, ui: &Ui) -> Result<(), CliError> {
     outcome.warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
-        let plan = plan::Report::new(plan, contents);
+        let plan = plan::Report::new(plan, contents, values);
         let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings } = outcome;
         let imported = Imported { blobs, bytes: size, present_blobs: present, unpacked_layers: unpacked, names: named };
         return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, archive, plan, warnings });

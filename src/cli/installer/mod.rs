@@ -5,6 +5,7 @@ mod plan;
 mod preflight;
 mod status;
 mod target;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{preflight, target};
+use super::{preflight, target, variables};
 use crate::apply::files::FileKind;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
 use crate::apply::survey;
@@ -12,6 +12,7 @@ use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::trust;
+use crate::variables::Values;
 
 /// Show what apply would change, file by file and image by image
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,8 @@ pub(super) struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     target: target::TargetArgs,
+    #[command(flatten)]
+    variables: variables::VariableArgs,
 }
 
 #[derive(Serialize)]
@@ -30,6 +33,8 @@ pub(super) struct Report {
     name: String,
     profile_version: String,
     changes: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    variables: Vec<variables::Shown>,
     files: Vec<FileReport>,
     images: Vec<ImageReport>,
     archive: Option<ArchiveReport>,
@@ -69,20 +74,22 @@ struct ImageReport {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let target = args.target.target(Some(bundle.contents()))?;
+    let values = args.variables.values(bundle.contents(), &args.bundle, true, ui)?;
     let plan = target::runtime()?.block_on(async {
         preflight::require(bundle.contents(), &target).await?;
         let survey = survey(bundle.contents(), &target::source(&bundle), &target).await;
         Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;
-    show(&plan, bundle.contents(), ui)
+    show(&plan, bundle.contents(), &values, ui)
 }
 
 /// Prints a plan as the command's result.
-pub(super) fn show(plan: &HostPlan, contents: &Contents, ui: &Ui) -> Result<(), CliError> {
+pub(super) fn show(plan: &HostPlan, contents: &Contents, values: &Values, ui: &Ui) -> Result<(), CliError> {
     if ui.wants_json() {
-        return ui.json(&Report::new(plan, contents));
+        return ui.json(&Report::new(plan, contents, values));
     }
-    let lines = lines(plan);
+    let mut lines = lines(plan);
+    lines.splice(0..0, variables::lines(values, contents));
     plan.warnings().iter().for_each(|warning| ui.warn(warning));
     if !lines.is_empty() {
         ui.data(&lines.join("\n"));
@@ -130,13 +137,14 @@ pub(super) fn summary(plan: &HostPlan) -> String {
 }
 
 impl Report {
-    pub(super) fn new(plan: &HostPlan, contents: &Contents) -> Self {
+    pub(super) fn new(plan: &HostPlan, contents: &Contents, values: &Values) -> Self {
         Self {
             version: 1,
             bundle: contents.identity.to_string(),
             name: contents.profile.name.clone(),
             profile_version: contents.profile.version.clone(),
             changes: !plan.is_empty(),
+            variables: variables::shown(values, contents),
             files: plan.files.iter().map(FileReport::new).collect(),
             images: plan.images.iter().map(ImageReport::new).collect(),
             archive: plan.archive.as_ref().map(|archive| ArchiveReport {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::target;
+use super::{target, variables};
 use crate::apply::Target;
 use crate::apply::preflight::{Check, preflight};
 use crate::bundle::Contents;
@@ -13,13 +13,16 @@ use crate::trust;
 
 /// Check whether this host is ready, changing nothing
 ///
-/// Every requirement is listed with what is needed and what was found. With a bundle, its own needs are checked too.
+/// Every requirement is listed with what is needed and what was found. With a bundle, its own needs are checked too, and the
+/// values of its variables.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The bundle that is to be installed
     bundle: Option<PathBuf>,
     #[command(flatten)]
     target: target::TargetArgs,
+    #[command(flatten)]
+    variables: variables::VariableArgs,
 }
 
 #[derive(Serialize)]
@@ -33,6 +36,9 @@ struct Report<'a> {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.bundle.as_deref().map(trust::establish).transpose()?;
     let contents = bundle.as_ref().map(trust::Trusted::contents);
+    if let (Some(contents), Some(bundle)) = (contents, &args.bundle) {
+        args.variables.values(contents, bundle, true, ui)?;
+    }
     let target = args.target.target(contents)?;
     let checks = target::runtime()?.block_on(preflight(contents, &target))?;
     let ready = checks.iter().all(|check| check.ok);

@@ -1,0 +1,173 @@
+//! The flags that give values to variables, and asking for what is missing.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::bundle::Contents;
+use crate::cli::{CliError, Kind, Ui};
+use crate::problem::Problems;
+use crate::site::Site;
+use crate::variables::{Given, Known, MASK, Values, Variable, Written, is_name, resolve};
+
+/// How often somebody is asked for one value.
+const ATTEMPTS: usize = 3;
+
+/// What differs from place to place.
+#[derive(Debug, clap::Args)]
+pub(super) struct VariableArgs {
+    /// A site file: what differs from place to place, the values of variables among it
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    site: Option<PathBuf>,
+    /// The value of a variable, instead of the site's; for more variables give it again
+    // Not parsed by clap, whose errors would show a value that may be sensitive.
+    #[arg(long, value_name = "NAME=VALUE", requires = "bundle")]
+    set: Vec<String>,
+}
+
+/// A variable's value as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    name: String,
+    value: String,
+}
+
+impl VariableArgs {
+    /// The values of the bundle's variables. Somebody at a terminal is asked for what is missing where `may_ask`.
+    pub(super) fn values(
+        &self,
+        contents: &Contents,
+        bundle: &Path,
+        may_ask: bool,
+        ui: &Ui,
+    ) -> Result<Values, CliError> {
+        let declared = &contents.profile.variables;
+        let set = self.set.iter().map(|text| assignment(text)).collect::<Result<Vec<_>, _>>()?;
+        for (index, given) in set.iter().enumerate() {
+            if set[..index].iter().any(|other| other.name == given.name) {
+                return Err(CliError::new(Kind::Usage, format!("--set gives variable {} twice", given.name)));
+            }
+            if declared.iter().any(|variable| variable.sensitive && variable.name == given.name) {
+                ui.warn(&format!(
+                    "variable {} is sensitive: on a command line, the list of processes and the shell's history show it; \
+                     give it in a site file",
+                    given.name
+                ));
+            }
+        }
+        let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
+        site.iter().flat_map(|site| site.warnings(declared)).for_each(|warning| ui.warn(&warning));
+        let site = site.map(|site| site.values).unwrap_or_default();
+        let known = Known { declared, set: &set, site: &site, installed: &Values::new(), bundle };
+        let mut ask = |variable: &Variable| ask(variable, ui);
+        let somebody = may_ask && std::io::stdin().is_terminal();
+        resolve(known, if somebody { Some(&mut ask) } else { None }).map_err(problems)
+    }
+}
+
+/// The values in the order in which the bundle declares them, sensitive ones masked.
+pub(super) fn shown(values: &Values, contents: &Contents) -> Vec<Shown> {
+    let one = |variable: &Variable| {
+        let value = values.get(&variable.name)?;
+        let value = if variable.sensitive { MASK.to_owned() } else { value.clone() };
+        Some(Shown { name: variable.name.clone(), value })
+    };
+    contents.profile.variables.iter().filter_map(one).collect()
+}
+
+/// The same, a line each.
+pub(super) fn lines(values: &Values, contents: &Contents) -> Vec<String> {
+    let one = |variable: &Variable| {
+        let value = variable.shown(values.get(&variable.name)?);
+        Some(format!("{:7} variable {} = {value}", "use", variable.name))
+    };
+    contents.profile.variables.iter().filter_map(one).collect()
+}
+
+/// `NAME=VALUE`. Its errors do not repeat the value.
+fn assignment(text: &str) -> Result<Given, CliError> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err(CliError::new(Kind::Usage, "--set takes NAME=VALUE").hint("for example: --set storeId=42"));
+    };
+    if !is_name(name) {
+        let message = format!("--set names variable {name:?}, which none can be called");
+        return Err(
+            CliError::new(Kind::Usage, message).hint("a name has letters, digits and `_`, and begins with no digit")
+        );
+    }
+    Ok(Given { name: name.to_owned(), written: Written::Text(value.to_owned()), file: "--set".into(), at: None })
+}
+
+fn problems(problems: Problems) -> CliError {
+    match problems {
+        // The hint for profiles that are not there is not for sites.
+        Problems::Unreadable(error) => CliError::from(error),
+        found @ Problems::Found(_) => CliError::from(found),
+    }
+}
+
+/// Asks for a value until it fits. What does not fit in the end is returned even so, for its message.
+fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
+    let mut answer = None;
+    for _ in 0..ATTEMPTS {
+        ui.prompt(&question(variable));
+        let read = if variable.sensitive { rpassword::read_password().map(Some) } else { line() };
+        match read {
+            Ok(Some(text)) if text.is_empty() => continue,
+            Ok(Some(text)) => match variable.accept(&text) {
+                Ok(value) => return Some(value),
+                Err(message) => {
+                    ui.prompt(&format!("{message}\n"));
+                    answer = Some(text);
+                }
+            },
+            Ok(None) => return answer,
+            Err(error) => {
+                ui.warn(&format!("cannot read an answer: {error}"));
+                return answer;
+            }
+        }
+    }
+    answer
+}
+
+fn question(variable: &Variable) -> String {
+    let Variable { name, description, .. } = variable;
+    let what = if description.is_empty() { name.clone() } else { format!("{description} ({name})") };
+    format!("{what}, {}: ", variable.expected())
+}
+
+/// A line of standard input; nothing at its end.
+fn line() -> std::io::Result<Option<String>> {
+    let mut text = String::new();
+    if std::io::stdin().lock().read_line(&mut text)? == 0 {
+        return Ok(None);
+    }
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Some(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_have_any_text_and_no_error_has_it() {
+        let given = assignment("x=a=b, c").unwrap();
+        assert!(matches!(given.written, Written::Text(text) if text == "a=b, c"));
+        for text in ["canary", "1x=canary", "=canary", "a-b=canary"] {
+            let error = assignment(text).unwrap_err();
+            assert_eq!(error.kind.code(), 2);
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_says_what_is_wanted() {
+        let mut variable = Variable { name: "storeId".to_owned(), ..Variable::default() };
+        assert_eq!(question(&variable), "storeId, any text: ");
+        (variable.description, variable.options) = ("Store".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(question(&variable), "Store (storeId), one of \"a\", \"b\": ");
+    }
+}
