@@ -16,6 +16,7 @@
 //! | what it leaves open for each place | [`variables`] |
 //! | what a host must have | [`requirements`] |
 //! | which images an object names | [`objects`] |
+//! | charts: packages, values, rendering | [`chart`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`], [`download`] |
@@ -31,6 +32,8 @@
 #[cfg(feature = "installer")]
 pub mod apply;
 pub mod bundle;
+#[cfg(feature = "operator")]
+pub mod chart;
 pub mod cli;
 #[cfg(feature = "operator")]
 pub mod download;

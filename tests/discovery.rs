@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use carrack::images::{Discovery, Reason, discover};
+use carrack::images::{DiscoverError, Discovery, Options, Reason, discover};
 use carrack::problem::{Problem, Problems};
 use carrack::profile::{self, Loaded, Packs, Profile};
 use proptest::prelude::*;
@@ -31,11 +31,18 @@ fn discovered(fixture: &str, ignored: &str) -> Result<Discovery, Vec<String>> {
     let short = |problem: &Problem| first_line(problem, folder.path());
     let profile = load(&file).unwrap();
     let mut discovery =
-        discover(&profile).map_err(|problems| problems.found().iter().map(short).collect::<Vec<_>>())?;
+        without_charts(&profile).map_err(|problems| problems.found().iter().map(short).collect::<Vec<_>>())?;
     for warning in &mut discovery.warnings {
         warning.message = short(warning);
     }
     Ok(discovery)
+}
+
+fn without_charts(profile: &Profile) -> Result<Discovery, Problems> {
+    discover(profile, &[], Options::default()).map_err(|error| match error {
+        DiscoverError::Problems(problems) => problems,
+        DiscoverError::Charts(errors) => panic!("{errors:?}"),
+    })
 }
 
 fn first_line(problem: &Problem, folder: &Path) -> String {
@@ -223,12 +230,12 @@ fn image_lists_have_one_reference_a_line() {
     std::fs::write(&list, "# k3s\r\ndocker.io/rancher/mirrored-pause:3.6\r\n\r\n  nginx:1  # again\n").unwrap();
     let profile = load(folder.path()).unwrap();
     assert_eq!(
-        images(&discover(&profile).unwrap()),
+        images(&discover(&profile, &[], Options::default()).unwrap()),
         "docker.io/library/nginx:1 <- k3s:6  spec.packs[0].images[0]\ndocker.io/library/nginx:1 <- k3s:4  \n\
          docker.io/rancher/mirrored-pause:3.6 <- k3s:2  \n"
     );
     std::fs::write(&list, "good:1\n  Bad/Name:1\nhttp://x\n").unwrap();
-    let problems = discover(&profile).unwrap_err();
+    let problems = without_charts(&profile).unwrap_err();
     let problems: Vec<String> = problems.found().iter().map(|problem| first_line(problem, folder.path())).collect();
     assert_eq!(
         problems,
@@ -295,7 +302,7 @@ proptest! {
         std::fs::write(folder.path().join(profile::FILE_NAME), &text).unwrap();
         match load(folder.path()) {
             // What is found in a profile that reads itself as manifest or list is not of interest here.
-            Ok(profile) => drop(discover(&profile)),
+            Ok(profile) => drop(discover(&profile, &[], Options::default())),
             Err(problems) => prop_assert!(!problems.found().is_empty()),
         }
     }
@@ -307,7 +314,7 @@ proptest! {
         let packs = "{name: a, layer: addon, manifests: [m.yaml]}";
         let text = format!("apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec: {{packs: [{packs}]}}\n");
         std::fs::write(folder.path().join(profile::FILE_NAME), text).unwrap();
-        drop(discover(&load(folder.path()).unwrap()));
+        drop(discover(&load(folder.path()).unwrap(), &[], Options::default()));
     }
 }
 

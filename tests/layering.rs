@@ -21,7 +21,8 @@ const RULE: &[(&str, &[&str])] = &[
     ("bundle", &["oci", "io", "progress", "requirements", "variables"]),
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
-    ("images", &["oci", "io", "problem", "yaml", "objects", "profile"]),
+    ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
+    ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("fetch", &["oci", "io", "progress", "profile", "images", "lock", "registry", "bundle"]),
     ("trust", &["oci", "io", "progress", "bundle"]),
@@ -44,6 +45,7 @@ const RULE: &[(&str, &[&str])] = &[
             "bundle",
             "host",
             "profile",
+            "chart",
             "images",
             "lock",
             "fetch",
@@ -55,7 +57,7 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 7] = ["http", "download", "registry", "images", "lock", "fetch", "profile"];
+const OPERATOR_ONLY: [&str; 8] = ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -149,7 +149,9 @@ impl From<crate::problem::Problems> for CliError {
 #[cfg(feature = "operator")]
 mod operator {
     use super::{CliError, Kind};
+    use crate::chart::ChartError;
     use crate::fetch::FetchError;
+    use crate::images::DiscoverError;
     use crate::lock::ResolveError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
@@ -212,6 +214,85 @@ mod operator {
         }
     }
 
+    impl From<ChartError> for CliError {
+        fn from(error: ChartError) -> Self {
+            let kind = match &error {
+                ChartError::Malformed { .. }
+                | ChartError::MissingDependencies { .. }
+                | ChartError::Version { .. }
+                | ChartError::Release { .. }
+                | ChartError::Render { .. }
+                | ChartError::TooLarge { .. } => Kind::Input,
+                ChartError::Io(_)
+                | ChartError::Changed { .. }
+                | ChartError::NoHelm { .. }
+                | ChartError::Unusable { .. }
+                | ChartError::HelmVersion { .. }
+                | ChartError::Timeout { .. } => Kind::Local,
+            };
+            let mut made = Self::from_error(kind, &error);
+            made.hints.extend(chart_hints(&error));
+            if let ChartError::Render { said, .. } = error {
+                made.causes = said;
+            }
+            made
+        }
+    }
+
+    fn chart_hints(error: &ChartError) -> Vec<String> {
+        match error {
+            ChartError::MissingDependencies { path, .. } => vec![format!("helm dependency build {}", path.display())],
+            ChartError::NoHelm { .. } => vec![
+                "install helm 3 or 4 (https://helm.sh/docs/intro/install), or name it in CARRACK_HELM".to_owned(),
+                "or take what the chart says of its images, which may not be all: --allow-unrendered".to_owned(),
+            ],
+            ChartError::Unusable { .. } | ChartError::HelmVersion { .. } => {
+                vec!["name a helm 3 or 4 in CARRACK_HELM".to_owned()]
+            }
+            ChartError::Release { .. } => vec!["give the chart a `release` in the profile".to_owned()],
+            ChartError::Render { said, .. } if said.iter().any(|line| line.contains("kubeVersion")) => vec![
+                "charts are rendered for the `version` of the pack on layer `k8s`; change that, or take another chart"
+                    .to_owned(),
+            ],
+            ChartError::Render { .. } => vec!["the chart's values are what the pack gives in `values`".to_owned()],
+            ChartError::Changed { .. } => vec!["run the same command again".to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
+    impl From<DiscoverError> for CliError {
+        fn from(error: DiscoverError) -> Self {
+            match error {
+                DiscoverError::Problems(problems) => problems.into(),
+                DiscoverError::Charts(errors) => charts(errors),
+            }
+        }
+    }
+
+    /// Every chart's failure with its causes and hints. Where one is this machine's, that decides the exit code.
+    fn charts(errors: Vec<ChartError>) -> CliError {
+        let mut errors: Vec<_> = errors.into_iter().map(CliError::from).collect();
+        if errors.len() == 1 {
+            return errors.remove(0);
+        }
+        let any_local = errors.iter().any(|error| error.kind == Kind::Local);
+        let kind = if any_local { Kind::Local } else { Kind::Input };
+        together(kind, format!("{} charts cannot be read", errors.len()), errors)
+    }
+
+    fn together(kind: Kind, message: String, errors: Vec<CliError>) -> CliError {
+        let mut all = CliError::new(kind, message);
+        for error in errors {
+            all.causes.push([vec![error.message], error.causes].concat().join(": "));
+            for hint in error.hints {
+                if !all.hints.contains(&hint) {
+                    all.hints.push(hint);
+                }
+            }
+        }
+        all
+    }
+
     impl From<ResolveError> for CliError {
         fn from(error: ResolveError) -> Self {
             match error {
@@ -232,16 +313,7 @@ mod operator {
             }
             let any_registry = errors.iter().any(|error| error.kind == Kind::Registry);
             let kind = if any_registry { Kind::Registry } else { Kind::Input };
-            let mut all = Self::new(kind, format!("{} images cannot be resolved", errors.len()));
-            for error in errors {
-                all.causes.push([vec![error.message], error.causes].concat().join(": "));
-                for hint in error.hints {
-                    if !all.hints.contains(&hint) {
-                        all.hints.push(hint);
-                    }
-                }
-            }
-            all
+            together(kind, format!("{} images cannot be resolved", errors.len()), errors)
         }
     }
 }

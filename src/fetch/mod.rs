@@ -8,7 +8,7 @@ mod local;
 mod metadata;
 mod transfer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 pub use error::FetchError;
@@ -32,8 +32,8 @@ pub struct PlannedBuild {
     pub identity: Digest,
     /// Where every byte goes.
     pub plan: BundlePlan,
-    /// How many image names the bundle has.
-    pub images: usize,
+    /// The image names that the bundle has.
+    pub names: BTreeSet<String>,
     sources: HashMap<Digest, Source>,
 }
 
@@ -87,7 +87,7 @@ pub async fn plan(
     };
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
-    Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, images: names, sources })
+    Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, names, sources })
 }
 
 /// Places are planned by what manifests claim. Each digest has one size, and all of them fit into a bundle.
@@ -106,8 +106,8 @@ fn check_sizes<'a>(files: impl Iterator<Item = &'a Descriptor>, images: &'a [Ima
     if total > MAX_BYTES { Err(FetchError::TooLarge(total)) } else { Ok(()) }
 }
 
-/// Counts the names that the images have, each of which may stand for one image only.
-fn check_names(images: &[ImageParts]) -> Result<usize, FetchError> {
+/// The names that the images have, each of which may stand for one image only.
+fn check_names(images: &[ImageParts]) -> Result<BTreeSet<String>, FetchError> {
     let mut names = HashMap::new();
     for image in images {
         for name in image.reference.runtime_names() {
@@ -117,7 +117,7 @@ fn check_names(images: &[ImageParts]) -> Result<usize, FetchError> {
             }
         }
     }
-    Ok(names.len())
+    Ok(names.into_keys().collect())
 }
 
 fn add_sources(image: &ImageParts, sources: &mut HashMap<Digest, Source>) {

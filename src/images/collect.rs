@@ -3,20 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Candidate, Discovery, NeededImage, Reason};
+use super::{Candidate, Discovery, InChart, NeededImage, Reason};
+use crate::chart::Chart;
 use crate::io::with_causes;
 use crate::objects::{ObjectName, Place, Sink, template_of_a_chart};
 use crate::oci::Reference;
 use crate::problem::{Position, Problem, ProblemList, Problems};
 use crate::profile::IgnoredImage;
 
+/// References with the places that they stand in.
+pub(super) type Found = BTreeMap<Reference, BTreeSet<Reason>>;
+
 /// Everything found so far.
 pub(super) struct Collector<'p> {
     ignored: &'p [IgnoredImage],
     used: BTreeSet<usize>,
     pack: &'p str,
-    images: BTreeMap<Reference, BTreeSet<Reason>>,
-    candidates: BTreeMap<Reference, BTreeSet<Reason>>,
+    chart: Option<(&'p Chart, String)>,
+    images: Found,
+    candidates: Found,
     warnings: ProblemList,
     problems: ProblemList,
 }
@@ -27,6 +32,7 @@ impl<'p> Collector<'p> {
             ignored,
             used: BTreeSet::new(),
             pack: "",
+            chart: None,
             images: BTreeMap::new(),
             candidates: BTreeMap::new(),
             warnings: ProblemList::default(),
@@ -37,6 +43,60 @@ impl<'p> Collector<'p> {
     /// What follows belongs to `pack`.
     pub(super) fn enter(&mut self, pack: &'p str) {
         self.pack = pack;
+        self.chart = None;
+    }
+
+    /// What follows is from the file `template` of `chart`.
+    pub(super) fn enter_chart(&mut self, chart: &'p Chart, template: &str) {
+        self.pack = &chart.pack;
+        self.chart = Some((chart, template.to_owned()));
+    }
+
+    /// One that has found nothing yet, in the same place.
+    pub(super) fn fresh(&self) -> Self {
+        Self { pack: self.pack, chart: self.chart.clone(), ..Self::new(self.ignored) }
+    }
+
+    /// Takes over what `other` has found.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.used.extend(other.used);
+        let add = |to: &mut Found, from: Found| {
+            from.into_iter().for_each(|(reference, reasons)| to.entry(reference).or_default().extend(reasons));
+        };
+        add(&mut self.images, other.images);
+        add(&mut self.candidates, other.candidates);
+        other.warnings.into_vec().into_iter().for_each(|warning| self.warnings.add(|| warning));
+        other.problems.into_vec().into_iter().for_each(|problem| self.problems.add(|| problem));
+    }
+
+    /// The images so far.
+    pub(super) fn images(&self) -> &Found {
+        &self.images
+    }
+
+    /// What looks like images so far.
+    pub(super) fn candidates(&self) -> &Found {
+        &self.candidates
+    }
+
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_right(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Takes back that `reference` may be an image.
+    pub(super) fn forget_candidate(&mut self, reference: &Reference) {
+        self.candidates.remove(reference);
+    }
+
+    /// Keeps a problem.
+    pub(super) fn wrong(&mut self, problem: Problem) {
+        self.problems.add(|| problem);
+    }
+
+    /// Keeps a warning.
+    pub(super) fn warned(&mut self, warning: Problem) {
+        self.warnings.add(|| warning);
     }
 
     /// The value, after keeping a problem instead where there is one.
@@ -67,8 +127,23 @@ impl<'p> Collector<'p> {
     }
 
     fn reason(&self, file: &Path, at: Position, object: Option<&ObjectName>, field: String) -> Reason {
-        let pack = self.pack.to_owned();
-        Reason { pack, file: file.to_owned(), line: at.line, object: object.cloned(), field }
+        let (pack, object) = (self.pack.to_owned(), object.cloned());
+        match &self.chart {
+            None => Reason { pack, file: file.to_owned(), line: at.line, chart: None, object, field },
+            // A line of what was rendered is a line of no file.
+            Some((chart, template)) => {
+                let (name, version) = (chart.metadata.name.clone(), chart.metadata.version.clone());
+                let in_chart = InChart { name, version, template: template.clone() };
+                Reason {
+                    pack,
+                    file: chart.file.clone(),
+                    line: chart.position.line,
+                    chart: Some(in_chart),
+                    object,
+                    field,
+                }
+            }
+        }
     }
 
     /// The result; `unused` words the warning about an ignored image that is found nowhere.
@@ -104,6 +179,9 @@ impl Sink for Collector<'_> {
             }
             Err(error) => {
                 let message = match template_of_a_chart(text) {
+                    Some(_) if self.chart.is_some() => {
+                        format!("{text:?} is left as it is by the chart, so which image it is cannot be told")
+                    }
                     Some((_, message)) => message,
                     None if text.contains("://") => format!("{text:?} is a URL, not an image reference"),
                     None => with_causes(&error),

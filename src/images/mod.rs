@@ -1,21 +1,31 @@
 //! Discovery: which images a profile needs, and why each one.
 //!
-//! Owns the reading of image lists, and the reasons; [`objects`] reads manifests. It must not know what is behind a reference.
+//! Owns the reading of image lists and of what charts say and render, and the reasons; [`objects`] reads the objects. It
+//! must not know what is behind a reference.
 
+mod annotations;
+mod assignments;
+mod charts;
 mod collect;
+mod gate;
 mod list;
+mod manifests;
+mod unrendered;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::objects::{self, ObjectName};
+use crate::chart::{Chart, ChartError, Helm};
+use crate::io::PathError;
+use crate::objects::ObjectName;
 use crate::oci::Reference;
 use crate::problem::{Problem, Problems, printable, read_document};
 use crate::profile::{Origin, Profile};
 
 use collect::Collector;
+pub use gate::{not_carried, told};
 
 /// What was found.
 #[derive(Debug, Clone, Default)]
@@ -51,10 +61,13 @@ pub struct Candidate {
 pub struct Reason {
     /// The pack.
     pub pack: String,
-    /// The profile, image list or manifest.
+    /// The profile, image list or manifest; for what a chart asks for, the document that names the chart.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: usize,
+    /// The chart, where one asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chart: Option<InChart>,
     /// The Kubernetes object, where it is in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectName>,
@@ -63,9 +76,29 @@ pub struct Reason {
     pub field: String,
 }
 
+/// A place in a chart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct InChart {
+    /// The chart's name.
+    pub name: String,
+    /// The chart's version.
+    pub version: String,
+    /// The file in its package, such as `templates/deployment.yaml`; a subchart's below `charts/`.
+    pub template: String,
+}
+
+impl fmt::Display for InChart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chart {} {}, {}", self.name, self.version, self.template)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pack {}, {}:{}", self.pack, self.file.display(), self.line)?;
+        if let Some(chart) = &self.chart {
+            write!(f, ", {chart}")?;
+        }
         if let Some(object) = &self.object {
             write!(f, ", {object}")?;
         }
@@ -73,11 +106,44 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Finds the images of `profile` in its packs' images, image lists and manifests.
+/// What discovery may use and do without.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'o> {
+    /// What charts are rendered with.
+    pub helm: Option<&'o Helm>,
+    /// Whether charts may be read without being rendered, where there is no helm.
+    pub allow_unrendered: bool,
+}
+
+/// Why the images cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoverError {
+    /// What is wrong with the profile's documents, or with what charts make of them.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// Charts that cannot be read or rendered; at least one.
+    #[error("{}", chart_errors(.0))]
+    Charts(Vec<ChartError>),
+}
+
+impl From<PathError> for DiscoverError {
+    fn from(error: PathError) -> Self {
+        Self::Problems(error.into())
+    }
+}
+
+fn chart_errors(errors: &[ChartError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Finds the images of `profile` in its packs' images, image lists, manifests and `charts`, which are all of its charts.
+///
+/// Manifests and charts are read with every combination of the values that variables with a fixed set can have.
 ///
 /// # Errors
-/// Everything that looks like an image and is none, and every file that cannot be read as what it is.
-pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
+/// Everything that looks like an image and is none, every file that cannot be read as what it is, every chart that cannot
+/// be rendered, and every variable without a fixed set that reaches an image.
+pub fn discover(profile: &Profile, charts: &[Chart], options: Options<'_>) -> Result<Discovery, DiscoverError> {
     let mut collector = Collector::new(&profile.ignore_images);
     for (index, pack) in profile.packs.iter().enumerate() {
         collector.enter(&pack.name);
@@ -95,15 +161,17 @@ pub fn discover(profile: &Profile) -> Result<Discovery, Problems> {
         }
         for file in &pack.manifests {
             if let Some(source) = collector.kept(read_document(file)?) {
-                objects::read(&source, &mut collector);
+                manifests::read(&source, &profile.variables, &mut collector);
             }
         }
     }
-    collector.finish(|image| {
+    charts::read(profile, charts, options, &mut collector).map_err(DiscoverError::Charts)?;
+    let found = collector.finish(|image| {
         let message = format!("`ignoreImages` names {:?}, which is found nowhere", image.image);
         match read_document(&image.file) {
             Ok(Ok(source)) => source.problem(image.position, message),
             _ => Problem::with_file(&image.file, message),
         }
-    })
+    });
+    Ok(found?)
 }

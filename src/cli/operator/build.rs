@@ -9,12 +9,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::RegistryArgs;
+use super::discover::DiscoverArgs;
 use super::lock::entries;
 use crate::bundle::ZSTD_MAGIC;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
 use crate::fetch::{self, Images, Transfer, Written};
-use crate::images::{Discovery, discover};
+use crate::images::{self, Discovery};
 use crate::io::AtPath;
 use crate::lock::{self, Differences, Lock, Needed, Update};
 use crate::oci::{Digest, Platform, Reference};
@@ -64,6 +65,8 @@ struct Common {
     #[arg(long)]
     locked: bool,
     #[command(flatten)]
+    discover: DiscoverArgs,
+    #[command(flatten)]
     registry: RegistryArgs,
 }
 
@@ -92,7 +95,9 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     let start = Instant::now();
     let mut profile = super::open::open(&args.profile)?;
     check_output(&args.output, &profile)?;
-    let discovery = discover(&profile)?;
+    super::open::check_built(&profile)?;
+    let charts = super::open::charts(&profile)?;
+    let discovery = args.discover.discover(&profile, &charts)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
     let runtime = super::runtime()?;
     runtime.spawn(interrupted(ui.clone()));
@@ -102,6 +107,7 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     narrow(&mut profile, &mut lock, only)?;
     let planning = fetch::plan(&profile, &discovery, &lock, &registry, images, created()?, jobs);
     let build = runtime.block_on(planning)?;
+    complete(&discovery, &build)?;
     let progress = Arc::new(Progress::default());
     let shown = ui.show(if images == Images::Carried { "building" } else { "exporting" }, &progress);
     let transfer = Transfer {
@@ -115,6 +121,17 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     let written = transfer.run(&args.output)?;
     drop(shown);
     report(args, &build, written, start, ui)
+}
+
+/// Fails where the planned bundle lacks an image that something in it asks for.
+fn complete(discovery: &Discovery, build: &fetch::PlannedBuild) -> Result<(), CliError> {
+    let lacking = images::not_carried(discovery, &build.names);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the bundle would lack {}", counted(lacking.len(), "image"));
+    let error = CliError::new(Kind::Input, text).hint("bring the lock up to date: carrack lock PROFILE");
+    Err(CliError { causes: images::told(&lacking), ..error })
 }
 
 /// Tells before anything is asked of a registry that the bundle cannot be written, or would replace something that no
@@ -239,7 +256,7 @@ fn report(
             version: 1,
             bundle: &args.output,
             identity: build.identity,
-            images: build.images,
+            images: build.names.len(),
             blobs,
             bytes: written.length,
             fetched_bytes: written.fetched,
@@ -254,7 +271,7 @@ fn report(
     ui.status(&format!(
         "{}: {}, {}, {} fetched{resumed}, {} written in {:.1} s",
         args.output.display(),
-        counted(build.images, "image"),
+        counted(build.names.len(), "image"),
         counted(blobs, "blob"),
         bytes(written.fetched),
         bytes(written.length),

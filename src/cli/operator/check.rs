@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::discover::DiscoverArgs;
 use super::images::{Found, print_candidates};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Ui};
-use crate::images::discover;
 use crate::profile;
 
 /// Check a profile and everything it names, and tell every problem at once
@@ -18,6 +18,8 @@ use crate::profile;
 pub(super) struct Args {
     /// The profile, or the folder with its carrack.yaml
     profile: PathBuf,
+    #[command(flatten)]
+    discover: DiscoverArgs,
 }
 
 /// What `--json` prints.
@@ -36,7 +38,8 @@ struct CheckReport<'d> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let profile = super::open::open(&args.profile)?;
-    let discovery = discover(&profile)?;
+    let charts = super::open::charts(&profile)?;
+    let discovery = args.discover.discover(&profile, &charts)?;
     let report = CheckReport {
         api_version: profile::API_VERSION,
         kind: "CheckReport",

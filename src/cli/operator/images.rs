@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::discover::DiscoverArgs;
 use crate::cli::{CliError, Ui};
-use crate::images::{Candidate, Discovery, NeededImage, discover};
+use crate::images::{Candidate, Discovery, NeededImage};
 use crate::problem::Problem;
 use crate::profile::{self, Profile};
 
@@ -18,6 +19,8 @@ pub(super) struct Args {
     /// Show under each image every place that asks for it (with --json they are always there)
     #[arg(long)]
     why: bool,
+    #[command(flatten)]
+    discover: DiscoverArgs,
 }
 
 /// What `--json` prints.
@@ -77,7 +80,8 @@ impl<'d> Found<'d> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let profile = super::open::open(&args.profile)?;
-    let discovery = discover(&profile)?;
+    let charts = super::open::charts(&profile)?;
+    let discovery = args.discover.discover(&profile, &charts)?;
     if ui.wants_json() {
         return ui.json(&ImageList {
             api_version: profile::API_VERSION,

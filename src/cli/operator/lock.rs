@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::RegistryArgs;
+use super::discover::DiscoverArgs;
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
-use crate::images;
 use crate::lock::{self, Change, Check, Entry, Lock, Moved, Needed, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::registry::Registry;
@@ -30,6 +30,8 @@ pub(super) struct Args {
     /// Ask again for these images, or for all where none is named
     #[arg(long, value_name = "REF|URL|CHART", num_args = 0..)]
     update: Option<Vec<String>>,
+    #[command(flatten)]
+    discover: DiscoverArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -62,7 +64,8 @@ struct MovedReport {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let profile = super::open::open(&args.profile)?;
-    let discovery = images::discover(&profile)?;
+    let charts = super::open::charts(&profile)?;
+    let discovery = args.discover.discover(&profile, &charts)?;
     let needs = Needs {
         needed: Needed {
             images: discovery.images.into_iter().map(|image| image.reference).collect(),

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod demo;
 mod diff;
+mod discover;
 mod generate;
 mod images;
 mod init;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::chart::{self, Chart};
 use crate::cli::{CliError, Kind};
-use crate::profile::{self, FileOrigin, Loaded, Packs, Profile};
+use crate::profile::{self, ChartLocation, FileOrigin, Loaded, Packs, Profile};
 
 /// Reads the profile at `path`.
 pub(super) fn open(path: &Path) -> Result<Profile, CliError> {
@@ -11,6 +12,24 @@ pub(super) fn open(path: &Path) -> Result<Profile, CliError> {
         Loaded::Profile(profile) => *profile,
         Loaded::Needs(packs) => return Err(later(&format!("pack oci://{} from a registry", packs[0]))),
     };
+    Ok(profile)
+}
+
+/// The charts of `profile`, at hand as packages. Folders are packed into `.carrack/charts` beside the profile.
+pub(super) fn charts(profile: &Profile) -> Result<Vec<Chart>, CliError> {
+    let keep = profile.folder().join(".carrack/charts");
+    let mut charts = Vec::new();
+    for (pack, source) in profile.packs.iter().flat_map(|pack| pack.charts.iter().map(move |chart| (pack, chart))) {
+        if !matches!(source.location, ChartLocation::Local(_)) {
+            return Err(later(&format!("pack {} with a chart from elsewhere", pack.name)));
+        }
+        charts.push(chart::local(source, &pack.name, &keep)?);
+    }
+    Ok(charts)
+}
+
+/// Refuses what bundles do not have yet.
+pub(super) fn check_built(profile: &Profile) -> Result<(), CliError> {
     for pack in &profile.packs {
         let url = pack.files.iter().any(|file| matches!(file.source, FileOrigin::Url { .. }));
         let template = pack.files.iter().any(|file| file.template);
@@ -28,7 +47,7 @@ pub(super) fn open(path: &Path) -> Result<Profile, CliError> {
             return Err(later(&format!("pack {} with {what}", pack.name)));
         }
     }
-    Ok(profile)
+    Ok(())
 }
 
 fn later(what: &str) -> CliError {
