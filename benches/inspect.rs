@@ -74,15 +74,15 @@ fn write(path: &Path, bytes: u64, images: u64) -> u64 {
         profile: ResolvedProfile {
             name: "large".to_owned(),
             version: "1.0.0".to_owned(),
-            description: String::new(),
             platforms: vec!["linux/amd64".parse().unwrap()],
-            variables: Vec::new(),
-            packs: Vec::new(),
+            ..Default::default()
         },
         created: None,
         requires_installer: "0.1.0".to_owned(),
         files: Vec::new(),
         manifests: Vec::new(),
+        charts: Vec::new(),
+        config: None,
         images: (0..images).map(image).collect(),
     };
     let plan = BundlePlan::new(&compose(&parts).unwrap()).unwrap();

@@ -58,15 +58,14 @@ fn sample(layer_bytes: usize, tail_bytes: usize) -> Sample {
         mode: 0o755,
         owner: None,
         platform: None,
+        template: false,
     };
     let (small, packed) = (b"#!/bin/sh\n".to_vec(), noise(2, 3000));
     let profile = ResolvedProfile {
         name: "sample".to_owned(),
         version: "1.0.0".to_owned(),
-        description: String::new(),
         platforms: vec!["linux/amd64".parse().unwrap()],
-        variables: Vec::new(),
-        packs: Vec::new(),
+        ..Default::default()
     };
     let image = ImageParts {
         reference: "example.org/app:1".parse().unwrap(),
@@ -84,6 +83,8 @@ fn sample(layer_bytes: usize, tail_bytes: usize) -> Sample {
         requires_installer: "0.1.0".to_owned(),
         files,
         manifests: Vec::new(),
+        charts: Vec::new(),
+        config: None,
         images: vec![image],
     };
     Sample { parts, blobs: vec![gzip, plain, packed] }

@@ -52,14 +52,12 @@ impl Sample {
         let profile = ResolvedProfile {
             name: "sample".to_owned(),
             version: version.to_owned(),
-            description: String::new(),
             platforms: platforms.to_vec(),
-            variables: Vec::new(),
-            packs: Vec::new(),
+            ..Default::default()
         };
-        let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());
+        let (files, manifests, charts, config, images) = Default::default();
         let requires_installer = "0.1.0".to_owned();
-        let parts = Parts { profile, created: None, requires_installer, files, manifests, images };
+        let parts = Parts { profile, created: None, requires_installer, files, manifests, charts, config, images };
         Self { parts, large: BTreeMap::new() }
     }
 
@@ -127,16 +125,17 @@ impl Sample {
         let blob = Descriptor::of(media_type::HOST_FILE, &content);
         self.large.insert(blob.digest, content);
         let (pack, path) = ("base".to_owned(), path.to_owned());
-        self.parts.files.push((HostFile { blob, pack, path, mode: 0o755, owner: None, platform: None }, place));
+        self.parts
+            .files
+            .push((HostFile { blob, pack, path, mode: 0o755, owner: None, platform: None, template: false }, place));
     }
 
     fn distribution(&mut self, name: &str) {
         self.parts.profile.packs.push(ResolvedPack {
             name: "base".to_owned(),
             layer: "k8s".to_owned(),
-            version: None,
             distribution: Some(name.to_owned()),
-            images: Vec::new(),
+            ..Default::default()
         });
     }
 

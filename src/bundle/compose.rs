@@ -1,9 +1,10 @@
 //! From what a bundle is to hold, to `index.json` and the order of all blobs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::annotation;
-use super::contents::{HostFile, ManifestFile, ResolvedProfile};
+use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
+use super::contents::ResolvedProfile;
 use super::plan::Regions;
 use crate::oci::{Annotations, Descriptor, Digest, ImageIndex, ImageManifest, Reference, media_type};
 
@@ -20,6 +21,10 @@ pub struct Parts {
     pub files: Vec<(HostFile, FileContent)>,
     /// Kubernetes manifests, with their bytes.
     pub manifests: Vec<(ManifestFile, FileContent)>,
+    /// Helm charts: the package, and the bytes of the values, where the chart has values.
+    pub charts: Vec<(ChartFile, FileContent, Vec<u8>)>,
+    /// What is added to the distribution's configuration, with its bytes.
+    pub config: Option<(ConfigFile, Vec<u8>)>,
     /// Images, sorted by reference.
     pub images: Vec<ImageParts>,
 }
@@ -85,7 +90,12 @@ pub fn compose(parts: &Parts) -> Result<Regions, serde_json::Error> {
         image.manifests.iter().for_each(|manifest| composer.manifest(manifest));
     }
     let files = parts.files.iter().map(|(file, content)| (&file.blob, content));
-    for (blob, content) in files.chain(parts.manifests.iter().map(|(file, content)| (&file.blob, content))) {
+    let manifests = parts.manifests.iter().map(|(file, content)| (&file.blob, content));
+    let charts = parts.charts.iter().map(|(chart, content, _)| (&chart.blob, content));
+    let with_values = parts.charts.iter().filter(|(chart, ..)| chart.values.is_some());
+    with_values.for_each(|(_, _, values)| composer.head(values));
+    parts.config.iter().for_each(|(_, content)| composer.head(content));
+    for (blob, content) in files.chain(manifests).chain(charts) {
         match content {
             FileContent::Inline(bytes) => composer.head(bytes),
             FileContent::Stored => composer.large(blob, true),
@@ -160,8 +170,10 @@ fn canonical_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json:
 }
 
 fn profile_manifest(parts: &Parts, config: &[u8]) -> ImageManifest {
-    let layers = parts.files.iter().map(|(file, _)| describe_file(file));
-    let layers = layers.chain(parts.manifests.iter().map(|(manifest, _)| describe_manifest(manifest))).collect();
+    let layers = parts.files.iter().map(|(file, _)| file.describe());
+    let layers = layers.chain(parts.manifests.iter().map(|(manifest, _)| manifest.describe()));
+    let layers = layers.chain(parts.charts.iter().flat_map(|(chart, ..)| chart.describe()));
+    let layers = layers.chain(parts.config.iter().map(|(config, _)| config.describe())).collect();
     let requires = (annotation::REQUIRES_INSTALLER.to_owned(), parts.requires_installer.clone());
     ImageManifest {
         schema_version: 2,
@@ -171,29 +183,6 @@ fn profile_manifest(parts: &Parts, config: &[u8]) -> ImageManifest {
         layers,
         annotations: Annotations::from([requires]),
     }
-}
-
-fn describe_file(file: &HostFile) -> Descriptor {
-    let title = file.path.rsplit('/').next().unwrap_or(&file.path);
-    let mut annotations = BTreeMap::from([
-        (annotation::TITLE, title.to_owned()),
-        (annotation::PACK, file.pack.clone()),
-        (annotation::PATH, file.path.clone()),
-        (annotation::MODE, format!("{:04o}", file.mode)),
-    ]);
-    annotations.extend(file.owner.clone().map(|owner| (annotation::OWNER, owner)));
-    annotations.extend(file.platform.as_ref().map(|platform| (annotation::PLATFORM, platform.to_string())));
-    annotated(&file.blob, annotations)
-}
-
-fn describe_manifest(manifest: &ManifestFile) -> Descriptor {
-    let annotations = [(annotation::TITLE, manifest.name.clone()), (annotation::PACK, manifest.pack.clone())];
-    annotated(&manifest.blob, annotations.into())
-}
-
-fn annotated(blob: &Descriptor, annotations: BTreeMap<&str, String>) -> Descriptor {
-    let annotations = annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    Descriptor { annotations, ..blob.clone() }
 }
 
 fn name_image(image: &Descriptor, name: &str) -> Descriptor {

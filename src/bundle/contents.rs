@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::annotation;
+use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile, required};
 use super::head::Named;
 use crate::oci::{
     Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, Reference, ReferenceError,
     media_type,
 };
+use crate::requirements::Requirements;
 use crate::variables::{Variable, check_declared};
 
 /// Everything in a bundle, read from its head and checked against its digests.
@@ -27,12 +29,16 @@ pub struct Contents {
     pub files: Vec<HostFile>,
     /// Kubernetes manifests, in the profile's order.
     pub manifests: Vec<ManifestFile>,
+    /// Helm charts, in the profile's order.
+    pub charts: Vec<ChartFile>,
+    /// What is added to the distribution's own configuration.
+    pub config: Option<ConfigFile>,
     /// Images, in the index's order.
     pub images: Vec<BundledImage>,
 }
 
 /// The config of the profile's artifact manifest: what the profile asks for, without sources.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResolvedProfile {
     /// The profile's name, a DNS-1123 label.
@@ -47,12 +53,19 @@ pub struct ResolvedProfile {
     /// What differs from site to site: the profile's own variables, then those of its packs, each name once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<Variable>,
+    /// What a host must have for the cluster as a whole.
+    #[serde(default, skip_serializing_if = "Requirements::is_empty")]
+    pub requirements: Requirements,
+    /// What manifests may name although the bundle lacks it; only where a manifest is a template, whose images are looked
+    /// for again on the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_images: Vec<String>,
     /// Packs in the order of the profile.
     pub packs: Vec<ResolvedPack>,
 }
 
 /// One pack of a resolved profile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResolvedPack {
     /// The pack's name, unique in the profile.
@@ -65,36 +78,28 @@ pub struct ResolvedPack {
     /// `k3s`, `rke2`, `kubeadm`, `canonical` or `none`; only on the `k8s` layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<String>,
+    /// The packs that it needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<ResolvedDependency>,
+    /// What a host must have for this pack, besides the others'.
+    #[serde(default, skip_serializing_if = "Requirements::is_empty")]
+    pub requirements: Requirements,
+    /// The versions of this pack from which a host can be upgraded to this one; every one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_from: Option<semver::VersionReq>,
     /// The references that the pack needs, sorted.
     pub images: Vec<Reference>,
 }
 
-/// A file that the installer puts on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostFile {
-    /// Its bytes.
-    pub blob: Descriptor,
-    /// The pack that asked for it.
+/// A pack that another one needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ResolvedDependency {
+    /// Its name.
     pub pack: String,
-    /// Absolute path on the host, without `..` components.
-    pub path: String,
-    /// Permission bits, such as `0o755`.
-    pub mode: u32,
-    /// User and group names or numbers, `USER[:GROUP]`; root where absent.
-    pub owner: Option<String>,
-    /// The only platform that gets it; every one where absent.
-    pub platform: Option<Platform>,
-}
-
-/// A file of Kubernetes manifests that the bundle carries.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManifestFile {
-    /// Its bytes.
-    pub blob: Descriptor,
-    /// The pack that asked for it.
-    pub pack: String,
-    /// File name, a single path component, unique within the pack.
-    pub name: String,
+    /// The versions that will do; every one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<semver::VersionReq>,
 }
 
 /// An image that the bundle names.
@@ -126,13 +131,16 @@ pub struct BundledManifest {
 }
 
 impl Contents {
-    /// What needs the blob: paths of host files, `PACK/NAME` of manifests, references of images.
+    /// What needs the blob: paths of host files, `PACK/NAME` of manifests, releases of charts, references of images.
     pub fn users(&self, digest: &Digest) -> Vec<String> {
         let files = self.files.iter().filter(|file| file.blob.digest == *digest).map(|file| file.path.clone());
         let manifests = self.manifests.iter().filter(|manifest| manifest.blob.digest == *digest);
         let manifests = manifests.map(|manifest| format!("{}/{}", manifest.pack, manifest.name));
+        let charts = self.charts.iter().filter(|chart| chart.needs(digest)).map(|chart| chart.release.clone());
+        let config = self.config.iter().filter(|config| config.blob.digest == *digest);
+        let config = config.map(|config| format!("configuration of {}", config.pack));
         let images = self.images.iter().filter(|image| image.needs(digest)).map(|image| image.reference.to_string());
-        files.chain(manifests).chain(images).collect()
+        files.chain(manifests).chain(charts).chain(config).chain(images).collect()
     }
 
     /// The same for people: `, needed by A, B and 3 more`; empty where nothing in particular does.
@@ -202,12 +210,17 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
         requires_installer: requires,
         files: Vec::new(),
         manifests: Vec::new(),
+        charts: Vec::new(),
+        config: None,
         images: Vec::new(),
     };
     for layer in &artifact.layers {
         match layer.media_type.as_str() {
-            media_type::HOST_FILE => contents.files.push(host_file(layer)?),
-            media_type::KUBERNETES_MANIFEST => contents.manifests.push(manifest_file(layer)?),
+            media_type::HOST_FILE => contents.files.push(HostFile::read(layer)?),
+            media_type::KUBERNETES_MANIFEST => contents.manifests.push(ManifestFile::read(layer)?),
+            media_type::HELM_CHART => contents.charts.push(ChartFile::read(layer)?),
+            media_type::CHART_VALUES => ChartFile::read_values(layer, &mut contents.charts)?,
+            media_type::CONFIG if contents.config.is_none() => contents.config = Some(ConfigFile::read(layer)?),
             other => return Err(format!("its profile holds a {other:?}, which this Carrack does not know")),
         }
     }
@@ -220,40 +233,6 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
         }
     }
     Ok(contents)
-}
-
-fn required<'a>(layer: &'a Descriptor, key: &str) -> Result<&'a str, String> {
-    layer.annotation(key).ok_or_else(|| format!("blob {} has no annotation {key}", layer.digest))
-}
-
-fn host_file(layer: &Descriptor) -> Result<HostFile, String> {
-    let path = required(layer, annotation::PATH)?;
-    let clean = path.starts_with('/') && path[1..].split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if !clean || path.contains('\0') {
-        return Err(format!("the host file {path:?} has no plain absolute path"));
-    }
-    let mode = required(layer, annotation::MODE)?;
-    let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777);
-    let mode = mode.ok_or_else(|| format!("the host file {path:?} has a mode that is none"))?;
-    let platform = layer.annotation(annotation::PLATFORM);
-    let platform = platform.map(|text| text.parse().map_err(|error| format!("the host file {path:?}: {error}")));
-    Ok(HostFile {
-        blob: layer.clone(),
-        pack: required(layer, annotation::PACK)?.to_owned(),
-        path: path.to_owned(),
-        mode,
-        owner: layer.annotation(annotation::OWNER).map(str::to_owned),
-        platform: platform.transpose()?,
-    })
-}
-
-fn manifest_file(layer: &Descriptor) -> Result<ManifestFile, String> {
-    let (pack, name) = (required(layer, annotation::PACK)?, required(layer, annotation::TITLE)?);
-    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['/', '\0']);
-    if !plain(pack) || !plain(name) {
-        return Err(format!("the manifest {pack:?}/{name:?} has no plain name"));
-    }
-    Ok(ManifestFile { blob: layer.clone(), pack: pack.to_owned(), name: name.to_owned() })
 }
 
 fn image(descriptor: &Descriptor, named: &Named) -> Result<BundledImage, String> {

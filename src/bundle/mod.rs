@@ -3,6 +3,7 @@
 //! Owns the bytes of a bundle: their plan, their writing, their reading and what they mean. It must not know where
 //! blobs come from (registry, local file, another bundle) nor what becomes of them on a host.
 
+mod artifact;
 mod compose;
 mod contents;
 mod error;
@@ -15,8 +16,9 @@ mod tail;
 mod tar_header;
 mod writer;
 
+pub use artifact::{ChartFile, ChartValues, ConfigFile, HostFile, ManifestFile};
 pub use compose::{FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
-pub use contents::{BundledImage, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile};
+pub use contents::{BundledImage, BundledManifest, Contents, ResolvedDependency, ResolvedPack, ResolvedProfile};
 pub use error::BundleError;
 pub use frame::ZSTD_MAGIC;
 pub use head::{BlobEntry, Bundle};
@@ -55,6 +57,16 @@ pub mod annotation {
     pub const OWNER: &str = "dev.carrack.owner";
     /// On a host file: the only platform that gets it.
     pub const PLATFORM: &str = "dev.carrack.platform";
+    /// On a chart: its name.
+    pub const CHART: &str = "dev.carrack.chart";
+    /// On a chart: its version.
+    pub const CHART_VERSION: &str = "dev.carrack.chart-version";
+    /// On a chart and its values: the name of the release.
+    pub const RELEASE: &str = "dev.carrack.release";
+    /// On a chart and its values: the namespace of the release.
+    pub const NAMESPACE: &str = "dev.carrack.namespace";
+    /// On what has placeholders, which are filled on the host: `true`.
+    pub const TEMPLATE: &str = "dev.carrack.template";
     /// A file's name (OCI image-spec, annotations.md).
     pub const TITLE: &str = "org.opencontainers.image.title";
     /// An image's name (OCI image-spec, annotations.md).

@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 use super::ChartError;
 use super::archive::{Files, MAX_BYTES, MAX_FILE, MAX_FILES};
 use super::metadata::Metadata;
-use crate::io::AtPath;
+use crate::io::{AtPath, PathError};
 
 /// Packs the chart in `folder`: sorted, without times, owners or modes of this machine, and without what its `.helmignore`
 /// leaves out.
@@ -56,7 +56,7 @@ fn read(folder: &Path) -> Result<Files, ChartError> {
             let path = error.path().unwrap_or(folder).to_owned();
             match error.loop_ancestor() {
                 Some(_) => malformed(format!("the link {} leads to a folder that it is in", path.display())),
-                None => Err::<(), _>(io::Error::from(error)).at("read", &path).unwrap_err().into(),
+                None => PathError { action: "read", path, source: error.into() }.into(),
             }
         })?;
         let within = entry.path().strip_prefix(folder).unwrap_or(entry.path());

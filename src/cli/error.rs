@@ -172,6 +172,10 @@ mod operator {
             match error {
                 FetchError::Registry(error) => Self::from(error).hint(again),
                 FetchError::Local(error) => Self::from(error),
+                FetchError::Problems(problems) => Self::from(problems),
+                FetchError::Release { .. } => {
+                    Self::from_error(Kind::Input, &error).hint("give one of them another `release`")
+                }
                 FetchError::WrongContent { .. } => Self::from_error(Kind::Registry, &error)
                     .hint("something between here and the registry, or the registry itself, alters content"),
                 FetchError::Manifest { .. }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::io::{Mismatch, PathError};
 use crate::oci::{Digest, ManifestError, Reference};
+use crate::problem::Problems;
 use crate::registry::RegistryError;
 
 /// Why a bundle was not built. What has been fetched so far stays in `OUT.partial`, and the next build goes on from it.
@@ -13,6 +14,23 @@ pub enum FetchError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Placeholders or values that cannot be used.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// Two releases that would be one to the distribution.
+    #[error(
+        "packs {first} and {second} both have a release {release:?}, and {distribution} keeps all in one namespace"
+    )]
+    Release {
+        /// The release.
+        release: String,
+        /// The pack that has it first.
+        first: String,
+        /// The other pack.
+        second: String,
+        /// The distribution.
+        distribution: String,
+    },
     /// A registry sent content that is not what a digest names.
     #[error("{reference}: the registry sent wrong content for a blob")]
     WrongContent {

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::{FetchError, Source};
+use super::{FetchError, Source, charts};
 use crate::bundle::{FileContent, HostFile, ManifestFile, ZSTD_MAGIC};
 use crate::io::AtPath;
 use crate::oci::{Descriptor, Digest, Digester, media_type};
 use crate::profile::{FileSource, Profile};
+use crate::variables::template::Around;
 
 /// A file up to this size goes to the head, where it costs no seek and no frame of its own.
 const INLINE_BYTES: usize = 256 << 10;
@@ -35,6 +36,7 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
                 mode: source.mode,
                 owner: source.owner.clone(),
                 platform: source.platform.clone(),
+                template: source.template && charts::is_template(path, Around::Plain, &profile.variables)?,
             };
             files.push((file, content));
         }
@@ -42,7 +44,8 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
             let (blob, content) = describe(path, media_type::KUBERNETES_MANIFEST, sources)?;
             // Unique within the pack: the profile is refused otherwise.
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            manifests.push((ManifestFile { blob, pack: pack.name.clone(), name }, content));
+            let template = charts::is_template(path, Around::Yaml, &profile.variables)?;
+            manifests.push((ManifestFile { blob, pack: pack.name.clone(), name, template }, content));
         }
     }
     Ok((files, manifests))
@@ -55,7 +58,7 @@ fn check_digest(path: &Path, source: &FileSource, got: Digest) -> Result<(), Fet
     }
 }
 
-fn describe(
+pub(super) fn describe(
     path: &Path,
     media_type: &str,
     sources: &mut HashMap<Digest, Source>,

@@ -3,6 +3,7 @@
 //! Owns the order of the work: metadata and local files are read, the bundle is planned, blobs are moved. It must not
 //! know how a bundle is encoded nor how a registry is asked.
 
+mod charts;
 mod error;
 mod local;
 mod metadata;
@@ -14,16 +15,21 @@ use std::path::PathBuf;
 pub use error::FetchError;
 pub use transfer::{Transfer, Written};
 
-use crate::bundle::{BundlePlan, ImageParts, MAX_BYTES, Parts, ResolvedPack, ResolvedProfile, compose};
+use crate::bundle::{
+    BundlePlan, ImageParts, MAX_BYTES, Parts, ResolvedDependency, ResolvedPack, ResolvedProfile, compose,
+};
+use crate::chart::Chart;
 use crate::images::Discovery;
 use crate::lock::Lock;
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::profile::Profile;
+use crate::profile::{Dependency, Profile};
 use crate::registry::Registry;
 
 /// The first release whose installer applies what this one builds. It moves when a bundle says something that older
 /// installers would not understand.
 const OLDEST_INSTALLER: &str = "0.1.0";
+/// The same where a bundle has charts, configuration, variables or constraints.
+const FILLING_INSTALLER: &str = "0.2.0";
 
 /// A bundle that is known to the last offset, and where each of its large blobs comes from.
 #[derive(Debug, Clone)]
@@ -46,6 +52,19 @@ enum Source {
     File(PathBuf),
 }
 
+/// What a bundle is to hold: the results of the steps before.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What runs.
+    pub profile: &'a Profile,
+    /// Its charts, as packages.
+    pub charts: &'a [Chart],
+    /// The images that both name.
+    pub discovery: &'a Discovery,
+    /// What the names are exactly.
+    pub lock: &'a Lock,
+}
+
 /// Whether a bundle carries its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Images {
@@ -61,33 +80,54 @@ pub enum Images {
 /// # Errors
 /// Where a registry or a local file fails, or content is not what the lock or profile says.
 pub async fn plan(
-    profile: &Profile,
-    discovery: &Discovery,
-    lock: &Lock,
+    inputs: Inputs<'_>,
     registry: &Registry,
     images: Images,
     created: Option<String>,
     jobs: usize,
 ) -> Result<PlannedBuild, FetchError> {
+    let Inputs { profile, charts, discovery, lock } = inputs;
     let mut sources = HashMap::new();
     let (files, manifests) = local::read(profile, &mut sources)?;
+    let charts = charts::read(profile, charts, &mut sources)?;
     let images = metadata::fetch(&lock.images, registry, images, jobs).await?;
     check_sizes(files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob)), &images)?;
     let names = check_names(&images)?;
     for image in &images {
         add_sources(image, &mut sources);
     }
-    let parts = Parts {
-        profile: resolve(profile, discovery),
+    let mut parts = Parts {
+        profile: resolve(profile, discovery, manifests.iter().any(|(manifest, _)| manifest.template)),
         created,
         requires_installer: OLDEST_INSTALLER.to_owned(),
         files,
         manifests,
+        charts,
+        config: charts::config(profile)?,
         images,
     };
+    if says_more(&parts) {
+        parts.requires_installer = FILLING_INSTALLER.to_owned();
+    }
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
     Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, names, sources })
+}
+
+/// Whether a bundle says what the first installers do not understand.
+fn says_more(parts: &Parts) -> bool {
+    let profile = &parts.profile;
+    let constrained = |pack: &ResolvedPack| {
+        !pack.depends_on.is_empty() || !pack.requirements.is_empty() || pack.upgrade_from.is_some()
+    };
+    !parts.charts.is_empty()
+        || parts.config.is_some()
+        || !profile.variables.is_empty()
+        || !profile.requirements.is_empty()
+        || profile.packs.iter().any(constrained)
+        // A placeholder that has a default of its own needs no variable.
+        || parts.files.iter().any(|(file, _)| file.template)
+        || parts.manifests.iter().any(|(manifest, _)| manifest.template)
 }
 
 /// Places are planned by what manifests claim. Each digest has one size, and all of them fit into a bundle.
@@ -130,7 +170,7 @@ fn add_sources(image: &ImageParts, sources: &mut HashMap<Digest, Source>) {
 }
 
 /// What the installer needs to know of the profile.
-fn resolve(profile: &Profile, discovery: &Discovery) -> ResolvedProfile {
+fn resolve(profile: &Profile, discovery: &Discovery, templates: bool) -> ResolvedProfile {
     let images_of = |pack: &str| {
         let needs = |reasons: &[crate::images::Reason]| reasons.iter().any(|reason| reason.pack == pack);
         let images = discovery.images.iter().filter(|image| needs(&image.reasons));
@@ -141,14 +181,24 @@ fn resolve(profile: &Profile, discovery: &Discovery) -> ResolvedProfile {
         layer: pack.layer.to_string(),
         version: pack.version.clone(),
         distribution: pack.distribution.as_ref().map(ToString::to_string),
+        depends_on: pack.depends_on.iter().map(depends_on).collect(),
+        requirements: pack.requirements,
+        upgrade_from: pack.upgrade_from.clone(),
         images: images_of(&pack.name),
     });
+    let ignored = profile.ignore_images.iter().filter(|_| templates).map(|ignored| ignored.image.clone());
     ResolvedProfile {
         name: profile.name.clone(),
         version: profile.version.to_string(),
         description: profile.description.clone(),
         platforms: profile.platforms.clone(),
-        variables: Vec::new(),
+        requirements: profile.requirements,
+        variables: profile.variables.clone(),
+        ignore_images: ignored.collect(),
         packs: packs.collect(),
     }
+}
+
+fn depends_on(dependency: &Dependency) -> ResolvedDependency {
+    ResolvedDependency { pack: dependency.pack.clone(), version: dependency.version.clone() }
 }

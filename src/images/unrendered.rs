@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::collect::Collector;
-use crate::chart::{Chart, Part};
+use crate::chart::{Chart, Dependency, Part};
 use crate::objects::{Place, Sink};
 use crate::oci::Reference;
 use crate::problem::{Position, Source};
@@ -25,7 +25,7 @@ pub(super) fn read<'p>(chart: &'p Chart, part: &Part<'_>, collector: &mut Collec
     let mut walk = Walk { source: &source, collector, path: String::new(), global, app_version };
     // What is a subchart's is read with it, and with its own version.
     let subcharts: Vec<&str> = part.tree.subcharts.iter().map(|subchart| &*subchart.metadata.name).collect();
-    let aliases = part.tree.metadata.dependencies.iter().map(|dependency| dependency.shown_name());
+    let aliases = part.tree.metadata.dependencies.iter().map(Dependency::shown_name);
     let below: Vec<&str> = subcharts.into_iter().chain(aliases).collect();
     for entry in part.values.entries().iter().filter(|entry| !below.contains(&&*entry.key)) {
         walk.below(&entry.key, |walk| walk.value(&entry.key, &entry.value));

@@ -24,6 +24,13 @@ pub const HOST_FILE: &str = "application/vnd.carrack.host-file.v1";
 /// A file of Kubernetes manifests.
 pub const KUBERNETES_MANIFEST: &str = "application/vnd.carrack.kubernetes-manifest.v1+yaml";
 
+/// A Helm chart's package.
+pub const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// The values of a chart in a bundle.
+pub const CHART_VALUES: &str = "application/vnd.carrack.chart.values.v1+yaml";
+/// What a bundle adds to the configuration of a Kubernetes distribution.
+pub const CONFIG: &str = "application/vnd.carrack.config.v1+yaml";
+
 /// Whether the type names a manifest list or image index.
 pub fn is_index(media_type: &str) -> bool {
     media_type == IMAGE_INDEX || media_type == DOCKER_MANIFEST_LIST

@@ -40,9 +40,9 @@ impl Folder {
         check_relative(source)?;
         let path = self.join(source.trim_end_matches('/'));
         if path.is_dir() {
-            self.check_inside(&path, source).map(drop)?
+            self.check_inside(&path, source)?;
         } else {
-            self.check_file(&path, source)?
+            self.check_file(&path, source)?;
         }
         Ok(path)
     }

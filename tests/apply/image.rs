@@ -21,25 +21,19 @@ pub(crate) struct TestBundle {
 
 impl TestBundle {
     pub(crate) fn new() -> Self {
-        let pack = ResolvedPack {
-            name: "shop".into(),
-            layer: "addon".into(),
-            version: None,
-            distribution: None,
-            images: Vec::new(),
-        };
+        let pack = ResolvedPack { name: "shop".into(), layer: "addon".into(), ..Default::default() };
         let profile = ResolvedProfile {
             name: "edge".into(),
             version: "1.0.0".into(),
-            description: String::new(),
             platforms: vec![Platform::of_this_machine()],
-            variables: Vec::new(),
             packs: vec![pack],
+            ..Default::default()
         };
-        let (files, manifests, images) = (Vec::new(), Vec::new(), Vec::new());
-        let (created, requires_installer) = Default::default();
+        let (files, manifests, charts, images) = Default::default();
+        let (created, requires_installer, config) = Default::default();
         let identity = Digest::of(b"identity");
-        let contents = Contents { identity, created, requires_installer, profile, files, manifests, images };
+        let contents =
+            Contents { identity, created, requires_installer, profile, files, manifests, charts, config, images };
         Self { contents, blobs: Vec::new() }
     }
 
@@ -54,12 +48,17 @@ impl TestBundle {
     pub(crate) fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
         let blob = self.blob(media_type::HOST_FILE, content);
         let (pack, path) = ("shop".to_owned(), path.to_owned());
-        self.contents.files.push(HostFile { blob, pack, path, mode, owner: None, platform: None });
+        self.contents.files.push(HostFile { blob, pack, path, mode, owner: None, platform: None, template: false });
     }
 
     pub(crate) fn manifest(&mut self, name: &str, content: &[u8]) {
         let blob = self.blob(media_type::KUBERNETES_MANIFEST, content);
-        self.contents.manifests.push(ManifestFile { blob, pack: "shop".to_owned(), name: name.to_owned() });
+        self.contents.manifests.push(ManifestFile {
+            blob,
+            pack: "shop".to_owned(),
+            name: name.to_owned(),
+            template: false,
+        });
     }
 
     /// An image of one platform with these layers.

@@ -143,14 +143,7 @@ mod tests {
             index: None,
             manifests: Vec::new(),
         };
-        let profile = ResolvedProfile {
-            name: "p".to_owned(),
-            version: "1.0.0".to_owned(),
-            description: String::new(),
-            platforms: Vec::new(),
-            variables: Vec::new(),
-            packs: Vec::new(),
-        };
+        let profile = ResolvedProfile { name: "p".to_owned(), version: "1.0.0".to_owned(), ..Default::default() };
         let contents = Contents {
             identity: Digest::of(b""),
             profile,
@@ -158,6 +151,8 @@ mod tests {
             requires_installer: None,
             files: Vec::new(),
             manifests: Vec::new(),
+            charts: Vec::new(),
+            config: None,
             images: vec![absent],
         };
         let wanted = Wanted::of(&contents, &Platform::new("linux", "amd64")).unwrap();

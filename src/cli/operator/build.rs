@@ -105,7 +105,8 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     let jobs = args.registry.jobs.get();
     let mut lock = runtime.block_on(locked(args, &profile, &discovery, &registry, ui))?;
     narrow(&mut profile, &mut lock, only)?;
-    let planning = fetch::plan(&profile, &discovery, &lock, &registry, images, created()?, jobs);
+    let inputs = fetch::Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock: &lock };
+    let planning = fetch::plan(inputs, &registry, images, created()?, jobs);
     let build = runtime.block_on(planning)?;
     complete(&discovery, &build)?;
     let progress = Arc::new(Progress::default());

@@ -206,7 +206,7 @@ pub(super) fn challenged(
     let actions: &[&str] = if reads { &["pull", "pull,push"] } else { &["pull,push"] };
     let bears = header(request, AUTHORIZATION);
     let challenges = actions.iter().map(|actions| challenge(state, address, repository, actions, bears));
-    let challenge = challenges.reduce(|one, other| one.and(other))??;
+    let challenge = challenges.reduce(Option::and)??;
     let mut response = failure(StatusCode::UNAUTHORIZED, "UNAUTHORIZED");
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     Some(response)
