@@ -41,7 +41,6 @@ fn values_that_no_flag_takes_are_refused_by_name() {
         &["build", ".", "-o", "x", "--jobs", "0"][..],
         &["build", ".", "-o", "x", "--level", "20"],
         &["build", ".", "-o", "x", "--platform", "linux"],
-        &["lock", ".", "--update", "UPPER"],
         &["verify", "x", "--color", "purple"],
     ] {
         let value = arguments.last().unwrap();
