@@ -32,16 +32,11 @@ pub(super) fn charts(profile: &Profile) -> Result<Vec<Chart>, CliError> {
 pub(super) fn check_built(profile: &Profile) -> Result<(), CliError> {
     for pack in &profile.packs {
         let url = pack.files.iter().any(|file| matches!(file.source, FileOrigin::Url { .. }));
-        let template = pack.files.iter().any(|file| file.template);
         let unbuilt = [
-            (!pack.charts.is_empty(), "a chart"),
-            (pack.config.is_some(), "`config`"),
             (url, "a file from a server"),
-            (template, "a template file"),
             (!pack.depends_on.is_empty(), "`dependsOn`"),
             (pack.upgrade_from.is_some(), "`upgradeFrom`"),
             (!pack.requirements.is_empty() || !profile.requirements.is_empty(), "`requirements`"),
-            (!profile.variables.is_empty(), "a variable"),
         ];
         if let Some((_, what)) = unbuilt.iter().find(|(there, _)| *there) {
             return Err(later(&format!("pack {} with {what}", pack.name)));
