@@ -31,6 +31,7 @@ struct CheckReport<'d> {
     packs: usize,
     files: usize,
     manifests: usize,
+    charts: usize,
     images: usize,
     #[serde(flatten)]
     found: Found<'d>,
@@ -46,6 +47,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         packs: profile.packs.len(),
         files: profile.packs.iter().map(|pack| pack.files.len()).sum(),
         manifests: profile.packs.iter().map(|pack| pack.manifests.len()).sum(),
+        charts: charts.len(),
         images: discovery.images.len(),
         found: Found::new(&profile, &discovery),
     };
@@ -60,6 +62,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         (report.packs, "pack"),
         (report.files, "host file"),
         (report.manifests, "manifest"),
+        (report.charts, "chart"),
         (report.images, "image"),
         (discovery.warnings.len(), "warning"),
         (discovery.candidates.len(), "candidate"),
