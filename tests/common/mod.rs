@@ -48,11 +48,20 @@ impl Sandbox {
         self.run(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments)
     }
 
+    /// The same with these variables.
+    pub(crate) fn carrack_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
+        self.run_with(environment, Path::new(env!("CARGO_BIN_EXE_carrack")), arguments)
+    }
+
     /// Runs a program likewise.
     pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Ran {
+        self.run_with(&[], program, arguments)
+    }
+
+    fn run_with(&self, environment: &[(&str, &str)], program: &Path, arguments: &[&str]) -> Ran {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.work()).env_clear().env("HOME", self.root.path().join("home"));
-        let output = command.output().unwrap();
+        let output = command.envs(environment.iter().copied()).output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.root.path().to_str().unwrap(), "$ROOT");
         Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
