@@ -352,3 +352,338 @@ mod packs {
         fail(setup.carrack(&["check", "."]), 10, &problems);
     }
 }
+
+mod files {
+    use super::*;
+    use web::Fault as WebFault;
+
+    fn pack(web: &Web, path: &str, content: &[u8], host: &str) -> String {
+        let (url, sha256) = (web.url(path), Digest::of(content).hex());
+        format!("{{name: {path}, layer: addon, files: [{{source: \"{url}\", sha256: {sha256}, path: {host}}}]}}")
+    }
+
+    /// A profile of a file that compresses, one that does not, and a small one.
+    fn served(setup: &Setup, web: &Web) -> [Vec<u8>; 3] {
+        let plain: Vec<u8> = noise(2_000_000).iter().map(|byte| byte % 16).collect();
+        let packed = [&[0x1f, 0x8b][..], &noise(3_000_000)].concat();
+        let all = [plain, packed, b"small".to_vec()];
+        let names = ["plain", "packed", "small"];
+        names.iter().zip(&all).for_each(|(name, content)| web.put(name, content.clone()));
+        let packs: Vec<_> =
+            names.iter().zip(&all).map(|(name, content)| pack(web, name, content, &format!("/opt/{name}"))).collect();
+        setup.profile(&packs.iter().map(String::as_str).collect::<Vec<_>>());
+        all
+    }
+
+    #[test]
+    fn a_file_of_a_server_has_the_place_of_a_local_one() {
+        let (setup, web) = (setup(), Web::plain());
+        let contents = served(&setup, &web);
+        succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst"]));
+        let remote = setup.bundle().contents().identity;
+        let bytes = fs::read(setup.sandbox.work().join("edge.tar.zst")).unwrap();
+        let lock = setup.lock();
+        for (name, content, compressed) in [("plain", &contents[0], false), ("packed", &contents[1], true)] {
+            let (url, digest, size) = (web.url(name), Digest::of(content).hex(), content.len());
+            let entry = format!("- url: {url}\n  sha256: \"{digest}\"\n  size: {size}\n  compressed: {compressed}\n");
+            assert!(lock.replace(&digest, &format!("\"{digest}\"")).replace("\"\"", "\"").contains(&entry), "{lock}");
+        }
+        let local: Vec<String> = ["plain", "packed", "small"]
+            .iter()
+            .zip(&contents)
+            .map(|(name, content)| {
+                setup.sandbox.write(name, content);
+                format!("{{name: {name}, layer: addon, files: [{{source: {name}, path: /opt/{name}}}]}}")
+            })
+            .collect();
+        setup.profile(&local.iter().map(String::as_str).collect::<Vec<_>>());
+        succeed(setup.carrack(&["build", ".", "-o", "local.tar.zst"]));
+        assert_eq!(fs::read(setup.sandbox.work().join("local.tar.zst")).unwrap(), bytes, "{remote}");
+        let fetched = web.requests().iter().filter(|request| request.path == "/packed").count();
+        assert_eq!(fetched, 2, "once for its size, once for its content");
+    }
+
+    #[test]
+    fn an_interrupted_build_goes_on_within_the_file() {
+        let (setup, web) = (setup(), Web::plain());
+        served(&setup, &web);
+        succeed(setup.carrack(&["lock", "."]));
+        succeed(setup.build());
+        let whole = fs::read(setup.sandbox.work().join("edge.tar.zst")).unwrap();
+        fs::remove_file(setup.sandbox.work().join("edge.tar.zst")).unwrap();
+        web.inject("packed", [WebFault::BreakAfter(2_500_000)]);
+        web.inject("packed", std::iter::repeat_n(WebFault::Status(404, vec![]), 1));
+        fail(
+            setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked"]),
+            20,
+            &[&web.url("packed"), "run the same command again"],
+        );
+        let before = web.requests().len();
+        succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked"]));
+        let again: Vec<_> = web.requests().split_off(before);
+        let packed = again.iter().find(|request| request.path == "/packed").unwrap();
+        let start: usize = packed.range.as_ref().unwrap()["bytes=".len()..].trim_end_matches('-').parse().unwrap();
+        assert!(start > 1_000_000, "{start}");
+        assert_eq!(fs::read(setup.sandbox.work().join("edge.tar.zst")).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_wrong_sum_is_refused_wherever_it_lies() {
+        for name in ["plain", "packed", "small"] {
+            let (setup, web) = (setup(), Web::plain());
+            served(&setup, &web);
+            succeed(setup.carrack(&["lock", "."]));
+            web.always(name, WebFault::WrongBytes);
+            let ran = setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked"]);
+            fail(
+                ran,
+                20,
+                &[&web.url(name), "the server has something else than the profile says", "content hashes to sha256:"],
+            );
+            assert!(!setup.sandbox.work().join("edge.tar.zst").exists());
+            fail(setup.carrack(&["lock", ".", "--check"]), 10, &[&format!("moved: {}", web.url(name)), "`sha256`"]);
+        }
+    }
+
+    #[test]
+    fn the_lock_says_the_size_and_a_server_with_another_is_refused() {
+        let (setup, web) = (setup(), Web::plain());
+        served(&setup, &web);
+        succeed(setup.carrack(&["lock", "."]));
+        web.put("packed", b"short".as_slice());
+        fail(setup.build(), 20, &[&web.url("packed"), "it has 5 bytes, want 3000002"]);
+        fail(
+            setup.carrack(&["lock", ".", "--update", "https://example.org/none"]),
+            2,
+            &["does not need https://example.org/none"],
+        );
+    }
+
+    #[test]
+    fn locked_refuses_a_file_that_the_lock_lacks_or_has_otherwise() {
+        let (setup, web) = (setup(), Web::plain());
+        let locked = || setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked"]);
+        setup.profile(&[&pack(&web, "file", b"one", "/opt/file")]);
+        let missing = format!("missing: {}", web.url("file"));
+        fail(locked(), 10, &[&missing]);
+        assert_eq!(web.requests(), []);
+        web.put("file", b"one".as_slice());
+        succeed(setup.carrack(&["lock", "."]));
+        succeed(locked());
+        setup.profile(&[&pack(&web, "file", b"two", "/opt/file")]);
+        fail(locked(), 10, &[&missing]);
+        web.put("file", b"two".as_slice());
+        succeed(setup.build());
+    }
+
+    #[test]
+    fn authorities_proxies_and_redirects_are_as_the_environment_says() {
+        let (setup, web, plain) = (setup(), Web::secure(), Web::plain());
+        let proxy = Web::proxy(&web);
+        let authority = setup.sandbox.work().join("ca.pem");
+        web.write_authority(&authority);
+        let content = noise(600_000);
+        web.put("file", content.clone());
+        let (trust, proxied) = (("SSL_CERT_FILE", authority.to_str().unwrap()), proxy.url(""));
+        let build = |environment: &[(&str, &str)]| {
+            setup.sandbox.carrack_with(environment, &["build", ".", "-o", "edge.tar.zst"])
+        };
+        setup.profile(&[&pack(&web, "file", &content, "/opt/file")]);
+        fail(build(&[]), 20, &["no trusted TLS connection to localhost", "SSL_CERT_FILE"]);
+        succeed(build(&[trust]));
+        // The name is known to the proxy alone.
+        let far = pack(&web, "file", &content, "/opt/file");
+        let port = web.url("").trim_start_matches("https://").trim_end_matches('/').to_owned();
+        setup.profile(&[&far.replace(&port, "files.example.org")]);
+        succeed(build(&[trust, ("HTTPS_PROXY", &proxied)]));
+        assert!(proxy.connects().iter().all(|line| line == "CONNECT files.example.org:443 HTTP/1.1"));
+        assert!(proxy.connects().len() >= 2);
+        plain.put("file", content.clone());
+        web.redirect("moved", plain.url("file"));
+        setup.profile(&[&pack(&web, "moved", &content, "/opt/file")]);
+        fail(build(&[trust]), 20, &["redirects to http://", "followed to https:// only", "https:// all the way"]);
+        assert_eq!(plain.requests(), []);
+    }
+}
+
+mod charts {
+    use super::*;
+
+    const OCI: &str = "{name: shop, layer: addon, chart: {source: \"oci://HOST/charts/shop\", version: RANGE}}";
+
+    fn in_registry(range: &str) -> String {
+        OCI.replace("RANGE", &format!("\"{range}\""))
+    }
+
+    fn lock(setup: &Setup, more: &[&str]) -> Ran {
+        setup.carrack(&[&["lock", ".", "--allow-unrendered"], more].concat())
+    }
+
+    /// Images that a chart may name.
+    fn put_images(setup: &Setup) -> [String; 2] {
+        use carrack::registry::in_process::{Image, Layer};
+        ["1", "22"].map(|tag| {
+            let layer = Layer::tar(&[("a", 0o644, tag.as_bytes())]).unwrap();
+            let image = Image { platform: "linux/amd64".parse().unwrap(), layers: vec![layer], command: vec![] };
+            setup.registry.put_image("shop", Some(tag), &image);
+            format!("{}/shop:{tag}", setup.registry.host())
+        })
+    }
+
+    #[test]
+    fn the_newest_of_a_registry_in_range_is_locked() {
+        let setup = setup();
+        let [one, two] = put_images(&setup);
+        for (tag, version) in
+            [("1.2.0", "1.2.0"), ("1.10.0_build", "1.10.0+build"), ("2.0.0", "2.0.0"), ("1.11.0-rc.1", "1.11.0-rc.1")]
+        {
+            setup.put_chart(tag, &setup.chart(version, if version == "2.0.0" { &two } else { &one }));
+        }
+        setup.registry.put_manifest("charts/shop", Some("latest"), "{}", media_type::IMAGE_MANIFEST);
+        setup.profile(&[&in_registry("^1.2")]);
+        succeed(lock(&setup, &[]));
+        let text = setup.lock();
+        let host = setup.registry.host();
+        assert!(
+            text.contains(&format!("charts:\n- source: oci://{host}/charts/shop\n"))
+                || text.contains(&format!("charts:\n- source: \"oci://{host}/charts/shop\"\n")),
+            "{text}"
+        );
+        assert!(text.contains("  range: \"^1.2\"\n  version: \"1.10.0+build\"\n"), "{text}");
+        assert_eq!(setup.images(), format!("{one}\n"));
+        for (range, version) in [("1.2.0", "1.2.0"), (">=1", "2.0.0"), ("=1.11.0-rc.1", "1.11.0-rc.1")] {
+            setup.profile(&[&in_registry(range)]);
+            succeed(lock(&setup, &[]));
+            assert!(setup.lock().contains(&format!("  version: \"{version}\"\n")), "{range}: {}", setup.lock());
+        }
+        setup.profile(&[&in_registry("^3")]);
+        fail(
+            lock(&setup, &[]),
+            10,
+            &["/charts/shop has no version ^3", "the newest that it has: 2.0.0, 1.11.0-rc.1, 1.10.0+build"],
+        );
+    }
+
+    #[test]
+    fn a_newer_version_or_another_package_is_told_and_taken_when_asked_for() {
+        let setup = setup();
+        let [one, two] = put_images(&setup);
+        setup.put_chart("1.2.0", &setup.chart("1.2.0", &one));
+        setup.profile(&[&in_registry("^1")]);
+        succeed(lock(&setup, &[]));
+        let asked = setup.requests();
+        assert_eq!(setup.images(), format!("{one}\n"));
+        assert_eq!(setup.requests(), asked, "the kept package is enough");
+        let check = || lock(&setup, &["--check"]);
+        succeed(check());
+        setup.put_chart("1.3.0", &setup.chart("1.3.0", &two));
+        let source = format!("oci://{}/charts/shop", setup.registry.host());
+        fail(
+            check(),
+            10,
+            &[&format!("moved: {source} ^1 1.2.0 sha256:"), "→ 1.3.0 sha256:", &format!("--update '{source} ^1'")],
+        );
+        assert_eq!(setup.images(), format!("{one}\n"));
+        let ran = succeed(lock(&setup, &["--update", &format!("{source} ^1")]));
+        assert!(ran.stderr.contains(&format!("moved    {source} ^1 1.2.0")), "{}", ran.stderr);
+        assert_eq!(setup.images(), format!("{two}\n"));
+        succeed(check());
+    }
+
+    #[test]
+    fn a_kept_package_that_was_altered_is_brought_again() {
+        let setup = setup();
+        let [one, _] = put_images(&setup);
+        let digest = setup.put_chart("1.2.0", &setup.chart("1.2.0", &one));
+        setup.profile(&[&in_registry("1.2.0")]);
+        succeed(lock(&setup, &[]));
+        let kept = setup.kept("charts").remove(0);
+        fs::write(&kept, "other").unwrap();
+        assert_eq!(setup.images(), format!("{one}\n"));
+        assert_eq!(Digest::of(&fs::read(&kept).unwrap()), digest);
+        fs::remove_dir_all(setup.sandbox.work().join(".carrack")).unwrap();
+        setup.registry.inject(format!("blobs/{digest}"), Fault::WrongBytes);
+        fail(lock(&setup, &[]), 20, &["the registry sent wrong content"]);
+        // The tag may be gone or mean another: the lock has the digest.
+        setup.put_chart("1.2.0", &setup.chart("1.2.0", "r.example.org/other:1"));
+        assert_eq!(setup.images(), format!("{one}\n"));
+    }
+
+    #[test]
+    fn what_is_no_chart_is_refused() {
+        let setup = setup();
+        let pack = |reference: &str| {
+            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")])
+        };
+        put_images(&setup);
+        pack("shop:1");
+        fail(lock(&setup, &[]), 20, &["/shop:1 is not a chart that can be used: its configuration is"]);
+        setup.put_chart("1.0.0", b"not a package");
+        pack("charts/shop:1.0.0");
+        fail(lock(&setup, &[]), 10, &["/charts/shop:1.0.0 cannot be used", "no .tgz package"]);
+        pack("charts/none");
+        fail(lock(&setup, &[]), 20, &["charts/none"]);
+        fail(setup.carrack(&["build", ".", "-o", "x", "--locked"]), 10, &["missing: oci://"]);
+    }
+
+    /// A repository with versions 1.2.0 and 1.3.0 of a chart.
+    fn repository(setup: &Setup, web: &Web, digests: bool) -> [Vec<u8>; 2] {
+        let packages = [setup.chart("1.2.0", "r.example.org/a:1"), setup.chart("1.3.0", "r.example.org/b:22")];
+        web.put("charts/shop-1.2.0.tgz", packages[0].clone());
+        web.put("elsewhere/shop-1.3.0.tgz", packages[1].clone());
+        let digest =
+            |package: &[u8]| if digests { format!("digest: {},", Digest::of(package).hex()) } else { String::new() };
+        let index = format!(
+            "apiVersion: v1\nentries:\n  shop:\n  - {{version: 1.2.0, {} urls: [shop-1.2.0.tgz]}}\n  - {{version: 1.3.0, {} urls: [\"{}\"]}}\n",
+            digest(&packages[0]),
+            digest(&packages[1]),
+            web.url("elsewhere/shop-1.3.0.tgz")
+        );
+        web.put("charts/index.yaml", index);
+        packages
+    }
+
+    fn in_repository(web: &Web, range: &str) -> String {
+        let url = web.url("charts/");
+        format!("{{name: shop, layer: addon, chart: {{repository: \"{url}\", name: shop, version: \"{range}\"}}}}")
+    }
+
+    #[test]
+    fn a_repositorys_chart_is_locked_with_its_address() {
+        for digests in [true, false] {
+            let (setup, web) = (setup(), Web::plain());
+            let packages = repository(&setup, &web, digests);
+            for (range, at, image) in [("~1.2", 0, "a:1"), (">=1.2, <2", 1, "b:22")] {
+                setup.profile(&[&in_repository(&web, range)]);
+                assert_eq!(setup.images(), format!("r.example.org/{image}\n"));
+                let kept = setup.kept("charts");
+                let name = format!("sha256-{}.tgz", Digest::of(&packages[at]).hex());
+                assert!(kept.iter().any(|path| path.ends_with(&name)), "{kept:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_repository_alters_is_refused() {
+        let (setup, web) = (setup(), Web::secure());
+        let authority = setup.sandbox.work().join("ca.pem");
+        web.write_authority(&authority);
+        let environment = [("SSL_CERT_FILE", authority.to_str().unwrap())];
+        let check = || setup.sandbox.carrack_with(&environment, &["check", ".", "--allow-unrendered"]);
+        let packages = repository(&setup, &web, true);
+        setup.profile(&[&in_repository(&web, "1.3.0")]);
+        web.put("elsewhere/shop-1.3.0.tgz", packages[0].clone());
+        fail(check(), 20, &["elsewhere/shop-1.3.0.tgz", "content hashes to"]);
+        web.redirect("elsewhere/shop-1.3.0.tgz", "http://mirror.example.org/x");
+        fail(check(), 20, &["redirects to http://mirror.example.org/x"]);
+        // The index has another chart under this version's name.
+        setup.profile(&[&in_repository(&web, "1.2.0")]);
+        succeed(check());
+        web.put("charts/index.yaml", "<html>login</html>");
+        fail(check(), 20, &["charts/index.yaml is not the index of a chart repository"]);
+        setup.profile(&[&in_repository(&web, "^7")]);
+        repository(&setup, &web, true);
+        fail(check(), 10, &["has no version ^7", "the newest that it has: 1.3.0, 1.2.0"]);
+        fail(setup.sandbox.carrack(&["check", ".", "--allow-unrendered"]), 20, &["no trusted TLS connection"]);
+    }
+}
