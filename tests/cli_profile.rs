@@ -349,7 +349,7 @@ fn what_is_no_profile_is_told_in_one_problem() {
         text + &format!("a{level}: &a{level} [{aliases}]\n")
     });
     for (text, expected) in [
-        ("", "1:1: the profile is empty"),
+        ("", "1:1: a profile is empty"),
         ("{a: [}", "1:5: not valid YAML: mismatched bracket '[' closed by '}'"),
         ("just text", "1:1: a profile must be a mapping, found the text \"just text\""),
         (&bomb, "5:45: aliases make this document too large (more than 100000 nodes)"),

@@ -6,8 +6,9 @@ mod common;
 #[path = "common/web.rs"]
 mod web;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use carrack::bundle::Bundle;
 use carrack::chart;
@@ -63,6 +64,11 @@ impl Setup {
 
     fn carrack(&self, arguments: &[&str]) -> Ran {
         self.sandbox.carrack(arguments)
+    }
+
+    fn carrack_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
+        self.sandbox.run_with(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments, &environment)
     }
 
     fn build(&self) -> Ran {
@@ -485,9 +491,8 @@ mod files {
         let content = noise(600_000);
         web.put("file", content.clone());
         let (trust, proxied) = (("SSL_CERT_FILE", authority.to_str().unwrap()), proxy.url(""));
-        let build = |environment: &[(&str, &str)]| {
-            setup.sandbox.carrack_with(environment, &["build", ".", "-o", "edge.tar.zst"])
-        };
+        let build =
+            |environment: &[(&str, &str)]| setup.carrack_with(environment, &["build", ".", "-o", "edge.tar.zst"]);
         setup.profile(&[&pack(&web, "file", &content, "/opt/file")]);
         fail(build(&[]), 20, &["no trusted TLS connection to localhost", "SSL_CERT_FILE"]);
         succeed(build(&[trust]));
@@ -669,7 +674,7 @@ mod charts {
         let authority = setup.sandbox.work().join("ca.pem");
         web.write_authority(&authority);
         let environment = [("SSL_CERT_FILE", authority.to_str().unwrap())];
-        let check = || setup.sandbox.carrack_with(&environment, &["check", ".", "--allow-unrendered"]);
+        let check = || setup.carrack_with(&environment, &["check", ".", "--allow-unrendered"]);
         let packages = repository(&setup, &web, true);
         setup.profile(&[&in_repository(&web, "1.3.0")]);
         web.put("elsewhere/shop-1.3.0.tgz", packages[0].clone());

@@ -410,6 +410,10 @@ impl From<crate::host::RootError> for CliError {
 #[cfg(feature = "installer")]
 impl From<crate::apply::ApplyError> for CliError {
     fn from(error: crate::apply::ApplyError) -> Self {
+        let error = match error {
+            crate::apply::ApplyError::Values(problems) => return problems.into(),
+            other => other,
+        };
         let made = Self::from_error(apply_kind(&error), &error);
         match apply_hint(&error) {
             Some(hint) => made.hint(hint),
@@ -437,7 +441,8 @@ fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
     use crate::apply::containerd::ContainerdError;
     use crate::apply::files::FileError;
     match error {
-        ApplyError::Wanted(_) | ApplyError::Busy(_) => Kind::NotReady,
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
+        ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,

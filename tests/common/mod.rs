@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,20 +49,17 @@ impl Sandbox {
         self.run(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments)
     }
 
-    /// The same with these variables.
-    pub(crate) fn carrack_with(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
-        self.run_with(environment, Path::new(env!("CARGO_BIN_EXE_carrack")), arguments)
-    }
-
     /// Runs a program likewise.
     pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Ran {
-        self.run_with(&[], program, arguments)
+        self.run_with(program, arguments, &[])
     }
 
-    fn run_with(&self, environment: &[(&str, &str)], program: &Path, arguments: &[&str]) -> Ran {
+    /// Runs a program likewise, with these variables in its environment.
+    pub(crate) fn run_with(&self, program: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.work()).env_clear().env("HOME", self.root.path().join("home"));
-        let output = command.envs(environment.iter().copied()).output().unwrap();
+        command.envs(environment.iter().copied());
+        let output = command.output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.root.path().to_str().unwrap(), "$ROOT");
         Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }

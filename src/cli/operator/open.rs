@@ -168,14 +168,9 @@ pub(super) fn not_locked(file: &Path, differences: &Differences) -> CliError {
 /// Refuses what bundles do not have yet.
 pub(super) fn check_built(profile: &Profile) -> Result<(), CliError> {
     for pack in &profile.packs {
-        let template = pack.files.iter().any(|file| file.template);
         let unbuilt = [
-            (!pack.charts.is_empty(), "a chart"),
-            (pack.config.is_some(), "`config`"),
-            (template, "a template file"),
             (pack.upgrade_from.is_some(), "`upgradeFrom`"),
             (!pack.requirements.is_empty() || !profile.requirements.is_empty(), "`requirements`"),
-            (!profile.variables.is_empty(), "a variable"),
         ];
         if let Some((_, what)) = unbuilt.iter().find(|(there, _)| *there) {
             return Err(later(&format!("pack {} with {what}", pack.name)));
