@@ -19,6 +19,7 @@
 //! | charts: packages, values, rendering | [`chart`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
+//! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
@@ -39,6 +40,8 @@ pub mod cli;
 pub mod download;
 #[cfg(feature = "operator")]
 pub mod fetch;
+#[cfg(feature = "operator")]
+pub mod gather;
 pub mod host;
 #[cfg(feature = "operator")]
 mod http;

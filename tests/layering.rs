@@ -24,6 +24,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
+    ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
     (
         "fetch",
         &[
@@ -38,6 +39,7 @@ const RULE: &[(&str, &[&str])] = &[
             "images",
             "lock",
             "registry",
+            "download",
             "bundle",
         ],
     ),
@@ -64,6 +66,7 @@ const RULE: &[(&str, &[&str])] = &[
             "chart",
             "images",
             "lock",
+            "gather",
             "fetch",
             "trust",
             "apply",
@@ -73,7 +76,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 8] = ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart"];
+const OPERATOR_ONLY: [&str; 9] =
+    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod lock;
 mod open;
+mod pack;
 mod schema;
 
 use std::ffi::OsString;
@@ -38,6 +39,7 @@ enum Command {
     Check(check::Args),
     Images(images::Args),
     Lock(lock::Args),
+    Pack(pack::Args),
     Build(build::BuildArgs),
     Export(build::ExportArgs),
     Inspect(inspect::Args),
@@ -88,6 +90,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
+        Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Export(args) => build::run_export(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
