@@ -20,6 +20,7 @@
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`], [`download`] |
+//! | a profile's folder that Carrack makes | [`folder`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -39,6 +40,8 @@ pub mod cli;
 pub mod download;
 #[cfg(feature = "operator")]
 pub mod fetch;
+#[cfg(feature = "operator")]
+pub mod folder;
 pub mod host;
 #[cfg(feature = "operator")]
 mod http;

@@ -10,6 +10,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("progress", &[]),
     ("requirements", &[]),
     ("io", &["oci"]),
+    ("folder", &["io"]),
     ("problem", &["io"]),
     ("yaml", &["problem"]),
     ("variables", &["problem", "yaml"]),
@@ -58,6 +59,7 @@ const RULE: &[(&str, &[&str])] = &[
             "site",
             "registry",
             "download",
+            "folder",
             "bundle",
             "host",
             "profile",
@@ -73,7 +75,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 8] = ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart"];
+const OPERATOR_ONLY: [&str; 9] =
+    ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart", "folder"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {
