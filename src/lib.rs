@@ -21,6 +21,7 @@
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`], [`download`] |
 //! | a profile's folder that Carrack makes | [`folder`] |
+//! | Palette's packs and profiles as ours | [`palette`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -52,6 +53,8 @@ pub mod io;
 pub mod lock;
 pub mod objects;
 pub mod oci;
+#[cfg(feature = "operator")]
+pub mod palette;
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;
