@@ -152,9 +152,11 @@ mod operator {
     use crate::chart::ChartError;
     use crate::download::{AddressError, DownloadError, DownloadErrorKind};
     use crate::fetch::FetchError;
+    use crate::folder::FolderError;
     use crate::gather::GatherError;
     use crate::images::DiscoverError;
     use crate::lock::ResolveError;
+    use crate::palette::PaletteError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
     impl From<RegistryError> for CliError {
@@ -373,6 +375,30 @@ mod operator {
             }
         }
         all
+    }
+
+    impl From<FolderError> for CliError {
+        fn from(error: FolderError) -> Self {
+            match error {
+                FolderError::Io(error) => error.into(),
+                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
+                    Self::from_error(Kind::Local, &error).hint("name a folder that is not there yet")
+                }
+                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
+            }
+        }
+    }
+
+    impl From<PaletteError> for CliError {
+        fn from(error: PaletteError) -> Self {
+            match error {
+                PaletteError::Io(error) => error.into(),
+                PaletteError::Folder(error) => error.into(),
+                PaletteError::NotPalette { .. } => Self::from_error(Kind::Input, &error)
+                    .hint("import a profile that Palette exported as JSON, or a folder with a pack.json"),
+                PaletteError::Document(_) => Self::from_error(Kind::Bug, &error),
+            }
+        }
     }
 
     impl From<ResolveError> for CliError {
