@@ -105,3 +105,60 @@ fn a_packaged_chart_is_read_like_its_folder() {
         assert_eq!(printed(shop.carrack(&helm, &["images", "."])), from_folder);
     }
 }
+
+#[test]
+fn what_one_chart_defines_another_may_ask_for_and_so_on() {
+    let definition = |group: &str, kind: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: x.{group}}}\nspec:\n  \
+             group: {group}\n  names: {{kind: {kind}, plural: x}}\n  versions: [{{name: v1}}]\n"
+        )
+    };
+    let asks = |what: &str, text: &str| {
+        format!("{{{{ if .Capabilities.APIVersions.Has \"{what}\" }}}}\n{text}{{{{ end }}}}\n")
+    };
+    for helm in helms("what_one_chart_defines_another_may_ask_for_and_so_on") {
+        // The first asks for what the second defines where there is what the profile's manifest defines, in a text of its values.
+        let first = asks("second.example.org/v1/Second", &pod("first", "registry.example.org/first:1"));
+        let shop = Shop::chart(
+            "[]",
+            &[
+                ("values.yaml", &*format!("text: |\n  {}", first.trim_end().replace('\n', "\n  "))),
+                ("templates/x.yaml", "{{ tpl .Values.text . }}\n"),
+            ],
+        );
+        shop.sandbox.write("second/Chart.yaml", "apiVersion: v2\nname: second\nversion: 1.0.0\n");
+        shop.sandbox.write(
+            "second/templates/x.yaml",
+            asks("third.example.org/v1/Third", &definition("second.example.org", "Second")),
+        );
+        shop.sandbox.write("third.yaml", definition("third.example.org", "Third"));
+        let file = shop.sandbox.work().join("carrack.yaml");
+        let profile = std::fs::read_to_string(&file).unwrap();
+        let second =
+            "    - {name: more, layer: addon, chart: {source: ./second, namespace: x}, manifests: [./third.yaml]}\n";
+        std::fs::write(file, profile + second).unwrap();
+        assert_eq!(printed(shop.carrack(&helm, &["images", "."])), "registry.example.org/first:1\n");
+    }
+}
+
+#[test]
+fn the_image_that_installs_charts_is_asked_for() {
+    let shop = Shop::chart("[]", &[("templates/pod.yaml", &*pod("web", "registry.example.org/web:1"))]);
+    let warning =
+        "installs charts with an image of its own, docker.io/rancher/klipper-helm, which is not among the profile's";
+    for (kubernetes, warned) in [
+        ("{name: k, layer: k8s, version: 1.32.5, distribution: none}", false),
+        ("{name: k, layer: k8s, version: 1.32.5, distribution: k3s}", true),
+        ("{name: k, layer: k8s, version: 1.32.5, distribution: rke2}", true),
+        (
+            "{name: k, layer: k8s, version: 1.32.5, distribution: k3s, images: ['mirror.example.org/rancher/klipper-helm:v1']}",
+            false,
+        ),
+    ] {
+        shop.profile("[]", kubernetes, "[]");
+        let ran = shop.sandbox.carrack(&["check", ".", "--allow-unrendered"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains(warning), warned, "{kubernetes}: {}", ran.stderr);
+    }
+}

@@ -127,3 +127,18 @@ fn a_missing_subchart_is_told_before_helm_is_asked() {
     says(&said, &["hint: helm dependency build shop"]);
     assert!(!asked.exists());
 }
+
+#[test]
+fn it_is_said_that_a_refused_value_was_a_sample() {
+    const SCHEMA: &str = r#"{"type": "object", "properties": {"size": {"enum": ["small", "large"]}}}"#;
+    for helm in helms("it_is_said_that_a_refused_value_was_a_sample") {
+        let values = "[{size: \"{{.carrack.var.size}}\"}]";
+        let files = [("values.schema.json", SCHEMA)];
+        let shop = Shop::with_variables("[{name: size, required: true}]", values, &files);
+        let said = refused(shop.carrack(&helm, &["check", "."]));
+        says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered", "samples were filled in for variable size"]);
+        let fixed = Shop::with_variables("[{name: size, options: [small, large], required: true}]", values, &files);
+        let checked = fixed.carrack(&helm, &["check", "."]);
+        assert_eq!(checked.code, 0, "{}", checked.stderr);
+    }
+}
