@@ -7,7 +7,7 @@ use super::helm::helms;
 use super::shop::{Shop, pod, printed};
 
 /// The images `NAME:1` in a registry.
-fn registry(names: &[&str]) -> InProcessRegistry {
+pub(crate) fn registry(names: &[&str]) -> InProcessRegistry {
     let registry = InProcessRegistry::start().unwrap();
     for name in names {
         let layers = vec![Layer::tar(&[("run", 0o755, name.as_bytes())]).unwrap().zstd().unwrap()];

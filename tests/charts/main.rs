@@ -9,6 +9,7 @@ mod available;
 #[path = "../common/mod.rs"]
 mod common;
 mod found;
+mod gate;
 #[path = "../common/helm.rs"]
 mod helm;
 mod hostile;
