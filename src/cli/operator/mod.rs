@@ -7,10 +7,12 @@ mod diff;
 mod discover;
 mod generate;
 mod images;
+mod import;
 mod init;
 mod inspect;
 mod lock;
 mod open;
+mod pack;
 mod schema;
 
 use std::ffi::OsString;
@@ -38,8 +40,10 @@ enum Command {
     Check(check::Args),
     Images(images::Args),
     Lock(lock::Args),
+    Pack(pack::Args),
     Build(build::BuildArgs),
     Export(build::ExportArgs),
+    Import(import::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
@@ -88,8 +92,10 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
+        Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Export(args) => build::run_export(args, ui),
+        Command::Import(args) => import::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
