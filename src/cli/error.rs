@@ -325,6 +325,9 @@ mod operator {
 
     fn chart_hints(error: &ChartError) -> Vec<String> {
         match error {
+            ChartError::MissingDependencies { path, .. } if path.is_file() => {
+                vec!["take a package that was made after `helm dependency build`".to_owned()]
+            }
             ChartError::MissingDependencies { path, .. } => vec![format!("helm dependency build {}", path.display())],
             ChartError::NoHelm { .. } => vec![
                 "install helm 3 or 4 (https://helm.sh/docs/intro/install), or name it in CARRACK_HELM".to_owned(),
