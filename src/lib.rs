@@ -20,7 +20,7 @@
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
 //! | where blobs come from | [`registry`], [`download`] |
-//! | a profile's folder that Carrack makes | [`folder`] |
+//! | a running cluster as a profile | [`cluster`], [`folder`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -36,6 +36,8 @@ pub mod bundle;
 #[cfg(feature = "operator")]
 pub mod chart;
 pub mod cli;
+#[cfg(feature = "operator")]
+pub mod cluster;
 #[cfg(feature = "operator")]
 pub mod download;
 #[cfg(feature = "operator")]

@@ -23,6 +23,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
+    ("cluster", &["oci", "io", "yaml", "variables", "profile", "chart", "folder", "cluster"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     (
@@ -64,6 +65,7 @@ const RULE: &[(&str, &[&str])] = &[
             "host",
             "profile",
             "chart",
+            "cluster",
             "images",
             "lock",
             "fetch",
@@ -75,8 +77,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 9] =
-    ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart", "folder"];
+const OPERATOR_ONLY: [&str; 10] =
+    ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart", "folder", "cluster"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

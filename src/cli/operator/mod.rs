@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod diff;
 mod discover;
+mod export;
 mod generate;
 mod images;
 mod init;
@@ -39,7 +40,7 @@ enum Command {
     Images(images::Args),
     Lock(lock::Args),
     Build(build::BuildArgs),
-    Export(build::ExportArgs),
+    Export(export::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
@@ -89,7 +90,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
         Command::Build(args) => build::run(args, ui),
-        Command::Export(args) => build::run_export(args, ui),
+        Command::Export(args) => export::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
