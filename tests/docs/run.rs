@@ -46,6 +46,7 @@ documents_that_are_run! {
     install: "docs/install.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
+    variables: "docs/variables.md",
 }
 
 #[test]
