@@ -109,7 +109,6 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
     };
     let opened = opening.open(&args.profile)?;
     check_output(&args.output, &opened.profile)?;
-    super::open::check_built(&opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;
