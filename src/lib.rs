@@ -21,6 +21,8 @@
 //! | which digests exactly | [`lock`] |
 //! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
+//! | a profile's folder that Carrack makes | [`folder`] |
+//! | Palette's packs and profiles as ours | [`palette`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -41,6 +43,8 @@ pub mod download;
 #[cfg(feature = "operator")]
 pub mod fetch;
 #[cfg(feature = "operator")]
+pub mod folder;
+#[cfg(feature = "operator")]
 pub mod gather;
 pub mod host;
 #[cfg(feature = "operator")]
@@ -52,6 +56,8 @@ pub mod io;
 pub mod lock;
 pub mod objects;
 pub mod oci;
+#[cfg(feature = "operator")]
+pub mod palette;
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;

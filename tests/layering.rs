@@ -10,6 +10,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("progress", &[]),
     ("requirements", &[]),
     ("io", &["oci"]),
+    ("folder", &["io"]),
     ("problem", &["io"]),
     ("yaml", &["problem"]),
     ("variables", &["problem", "yaml"]),
@@ -22,6 +23,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
+    ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
@@ -60,10 +62,12 @@ const RULE: &[(&str, &[&str])] = &[
             "site",
             "registry",
             "download",
+            "folder",
             "bundle",
             "host",
             "profile",
             "chart",
+            "palette",
             "images",
             "lock",
             "gather",
@@ -76,8 +80,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 9] =
-    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart"];
+const OPERATOR_ONLY: [&str; 11] =
+    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -152,9 +152,11 @@ mod operator {
     use crate::chart::ChartError;
     use crate::download::{AddressError, DownloadError, DownloadErrorKind};
     use crate::fetch::FetchError;
+    use crate::folder::FolderError;
     use crate::gather::GatherError;
     use crate::images::DiscoverError;
     use crate::lock::ResolveError;
+    use crate::palette::PaletteError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
     impl From<RegistryError> for CliError {
@@ -323,6 +325,9 @@ mod operator {
 
     fn chart_hints(error: &ChartError) -> Vec<String> {
         match error {
+            ChartError::MissingDependencies { path, .. } if path.is_file() => {
+                vec!["take a package that was made after `helm dependency build`".to_owned()]
+            }
             ChartError::MissingDependencies { path, .. } => vec![format!("helm dependency build {}", path.display())],
             ChartError::NoHelm { .. } => vec![
                 "install helm 3 or 4 (https://helm.sh/docs/intro/install), or name it in CARRACK_HELM".to_owned(),
@@ -373,6 +378,30 @@ mod operator {
             }
         }
         all
+    }
+
+    impl From<FolderError> for CliError {
+        fn from(error: FolderError) -> Self {
+            match error {
+                FolderError::Io(error) => error.into(),
+                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
+                    Self::from_error(Kind::Local, &error).hint("name a folder that is not there yet")
+                }
+                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
+            }
+        }
+    }
+
+    impl From<PaletteError> for CliError {
+        fn from(error: PaletteError) -> Self {
+            match error {
+                PaletteError::Io(error) => error.into(),
+                PaletteError::Folder(error) => error.into(),
+                PaletteError::NotPalette { .. } => Self::from_error(Kind::Input, &error)
+                    .hint("import a profile that Palette exported as JSON, or a folder with a pack.json"),
+                PaletteError::Document(_) => Self::from_error(Kind::Bug, &error),
+            }
+        }
     }
 
     impl From<ResolveError> for CliError {

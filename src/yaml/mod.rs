@@ -9,12 +9,16 @@ mod fields;
 mod node;
 mod scalars;
 mod suggest;
+#[cfg(feature = "operator")]
+mod written;
 
 pub use emit::to_text;
 pub use fields::Fields;
 pub use node::{Entry, Kind, Node, Scalar, Style, Value};
 pub use scalars::{Located, Written, scalars};
 pub use suggest::nearest;
+#[cfg(feature = "operator")]
+pub use written::written;
 
 use crate::problem::Position;
 

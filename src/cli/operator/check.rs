@@ -35,6 +35,7 @@ struct CheckReport<'d> {
     packs: usize,
     files: usize,
     manifests: usize,
+    charts: usize,
     images: usize,
     #[serde(flatten)]
     found: Found<'d>,
@@ -49,6 +50,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         packs: profile.packs.len(),
         files: profile.packs.iter().map(|pack| pack.files.len()).sum(),
         manifests: profile.packs.iter().map(|pack| pack.manifests.len()).sum(),
+        charts: charts.len(),
         images: discovery.images.len(),
         found: Found::new(&profile, &discovery),
     };
@@ -63,6 +65,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         (report.packs, "pack"),
         (report.files, "host file"),
         (report.manifests, "manifest"),
+        (report.charts, "chart"),
         (report.images, "image"),
         (discovery.warnings.len(), "warning"),
         (discovery.candidates.len(), "candidate"),

@@ -7,6 +7,7 @@ mod diff;
 mod discover;
 mod generate;
 mod images;
+mod import;
 mod init;
 mod inspect;
 mod lock;
@@ -42,6 +43,7 @@ enum Command {
     Pack(pack::Args),
     Build(build::BuildArgs),
     Export(build::ExportArgs),
+    Import(import::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
@@ -93,6 +95,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Export(args) => build::run_export(args, ui),
+        Command::Import(args) => import::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),
