@@ -1,7 +1,8 @@
 //! The gate of a build: a planned bundle has every image that a rendered object names, or it is said who asks for it.
 
 use carrack::chart::{self, Helm};
-use carrack::fetch::{self, Images, Inputs};
+use carrack::download::Downloader;
+use carrack::fetch::{self, Images, Inputs, Remotes};
 use carrack::images::{Options, discover, not_carried, told};
 use carrack::lock::Lock;
 use carrack::profile::{self, Loaded, Packs};
@@ -33,9 +34,11 @@ async fn what_a_plan_lacks_is_told_with_who_asks_for_it() {
         let discovery = discover(&profile, &charts, options).unwrap();
         let mut lock = Lock::load(&folder.join("carrack.lock")).unwrap();
         let client = Registry::with_credentials(RegistryOptions::default(), Credentials::none());
+        let downloader = Downloader::new();
+        let remotes = Remotes { registry: &client, downloader: &downloader };
         let lacking = async |lock: &Lock| {
             let inputs = Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock };
-            let plan = fetch::plan(inputs, &client, Images::Carried, None, 1).await.unwrap();
+            let plan = fetch::plan(inputs, remotes, Images::Carried, None, 1).await.unwrap();
             let lines = told(&not_carried(&discovery, &plan.names));
             lines.iter().map(|line| line.replace(&format!("{}/", folder.display()), "")).collect::<Vec<_>>()
         };
