@@ -60,6 +60,18 @@ impl Mapped {
         self.pieces(text).into_iter().find_map(|(_, one)| one)
     }
 
+    /// The macros whose words are in the text, in its order.
+    pub(super) fn found(&self) -> Vec<&Macro> {
+        self.pieces(&self.text).into_iter().filter_map(|(_, one)| one).collect()
+    }
+
+    /// `text`, a part of the mapped text, which begins below `above` lines of it.
+    pub(super) fn part(&self, text: String, above: usize) -> Self {
+        let mut macros = self.macros.clone();
+        macros.iter_mut().for_each(|one| one.line = one.line.saturating_sub(above));
+        Self { text, macros }
+    }
+
     /// `text` with macros as they were written.
     pub(super) fn restore(&self, text: &str) -> String {
         self.pieces(text).into_iter().map(|(piece, one)| one.map_or(piece, |one| &*one.text)).collect()
