@@ -19,6 +19,7 @@
 //! | charts: packages, values, rendering | [`chart`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
+//! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
 //! | a profile's folder that Carrack makes | [`folder`] |
 //! | Palette's packs and profiles as ours | [`palette`] |
@@ -43,6 +44,8 @@ pub mod download;
 pub mod fetch;
 #[cfg(feature = "operator")]
 pub mod folder;
+#[cfg(feature = "operator")]
+pub mod gather;
 pub mod host;
 #[cfg(feature = "operator")]
 mod http;

@@ -26,6 +26,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
+    ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
     (
         "fetch",
         &[
@@ -40,6 +41,7 @@ const RULE: &[(&str, &[&str])] = &[
             "images",
             "lock",
             "registry",
+            "download",
             "bundle",
         ],
     ),
@@ -68,6 +70,7 @@ const RULE: &[(&str, &[&str])] = &[
             "palette",
             "images",
             "lock",
+            "gather",
             "fetch",
             "trust",
             "apply",
@@ -77,8 +80,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 10] =
-    ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart", "folder", "palette"];
+const OPERATOR_ONLY: [&str; 11] =
+    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -28,6 +28,14 @@ pub fn package(folder: &Path) -> Result<Vec<u8>, ChartError> {
     write(&metadata.name, &files).map_err(|error| malformed(error.to_string()))
 }
 
+/// The files of the chart in `folder` that its package has, by their path below it.
+///
+/// # Errors
+/// As [`package`].
+pub fn files(folder: &Path) -> Result<Vec<String>, ChartError> {
+    Ok(read(folder)?.into_keys().collect())
+}
+
 fn write(name: &str, files: &Files) -> io::Result<Vec<u8>> {
     let encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
     let mut builder = tar::Builder::new(encoder);

@@ -150,8 +150,10 @@ impl From<crate::problem::Problems> for CliError {
 mod operator {
     use super::{CliError, Kind};
     use crate::chart::ChartError;
+    use crate::download::{AddressError, DownloadError, DownloadErrorKind};
     use crate::fetch::FetchError;
     use crate::folder::FolderError;
+    use crate::gather::GatherError;
     use crate::images::DiscoverError;
     use crate::lock::ResolveError;
     use crate::palette::PaletteError;
@@ -173,6 +175,12 @@ mod operator {
             let again = "what was fetched is kept: run the same command again to go on";
             match error {
                 FetchError::Registry(error) => Self::from(error).hint(again),
+                FetchError::Download(error) => Self::from(error).hint(again),
+                FetchError::Address(error) => Self::from(error),
+                FetchError::WrongDownload { .. } => Self::from_error(Kind::Registry, &error).hint(REPLACED),
+                FetchError::Unlocked(_) => {
+                    Self::from_error(Kind::Input, &error).hint("bring the lock up to date: carrack lock PROFILE")
+                }
                 FetchError::Local(error) => Self::from(error),
                 FetchError::Problems(problems) => Self::from(problems),
                 FetchError::Release { .. } => {
@@ -193,6 +201,76 @@ mod operator {
                 }
                 FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
                 FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
+            }
+        }
+    }
+
+    /// What to do where a server has something else than a profile or a lock says.
+    const REPLACED: &str =
+        "ask its makers why it was replaced; if you trust the new one, change `sha256` in the profile";
+
+    impl From<AddressError> for CliError {
+        fn from(error: AddressError) -> Self {
+            Self::from_error(Kind::Input, &error)
+        }
+    }
+
+    impl From<DownloadError> for CliError {
+        fn from(error: DownloadError) -> Self {
+            let kind = if matches!(error.kind, DownloadErrorKind::Local(_)) { Kind::Local } else { Kind::Registry };
+            let hint = match &error.kind {
+                DownloadErrorKind::Tls { host, .. } => {
+                    Some(format!("name the certificate authority of {host} in SSL_CERT_FILE"))
+                }
+                DownloadErrorKind::Unreachable { .. } => {
+                    Some("name a proxy in HTTPS_PROXY, if there is one on the way".to_owned())
+                }
+                DownloadErrorKind::PlainRedirect { .. } => {
+                    Some("name an address in the profile that is https:// all the way".to_owned())
+                }
+                DownloadErrorKind::WrongContent(_) | DownloadErrorKind::WrongSize { .. } => Some(
+                    "if it was replaced and you trust the new one, take it: carrack lock PROFILE --update URL|CHART"
+                        .to_owned(),
+                ),
+                _ => None,
+            };
+            let made = Self::from_error(kind, &error);
+            match hint {
+                Some(hint) => made.hint(hint),
+                None => made,
+            }
+        }
+    }
+
+    impl From<GatherError> for CliError {
+        fn from(error: GatherError) -> Self {
+            match error {
+                GatherError::Registry(error) => error.into(),
+                GatherError::Download(error) => error.into(),
+                GatherError::Address(error) => error.into(),
+                GatherError::Io(error) => error.into(),
+                GatherError::Chart(error) => error.into(),
+                GatherError::Problems(problems) => problems.into(),
+                GatherError::Brought { shown, source } => {
+                    let inner = Self::from(*source);
+                    let causes = [vec![inner.message], inner.causes].concat();
+                    Self { message: format!("{shown} cannot be used"), causes, ..inner }
+                }
+                GatherError::NoVersion { ref newest, .. } => {
+                    let hint = match &newest[..] {
+                        [] => "it has no version at all".to_owned(),
+                        newest => format!("the newest that it has: {}", newest.join(", ")),
+                    };
+                    Self::from_error(Kind::Input, &error).hint(hint)
+                }
+                GatherError::Locked { ref key, .. } => {
+                    let hint = format!("resolve it anew: carrack lock PROFILE --update '{key}'");
+                    Self::from_error(Kind::Input, &error).hint(hint)
+                }
+                GatherError::Reference(_) | GatherError::Unshareable { .. } => Self::from_error(Kind::Input, &error),
+                GatherError::Unusable { .. } | GatherError::Index { .. } | GatherError::WrongContent { .. } => {
+                    Self::from_error(Kind::Registry, &error)
+                }
             }
         }
     }
@@ -358,6 +436,10 @@ impl From<crate::host::RootError> for CliError {
 #[cfg(feature = "installer")]
 impl From<crate::apply::ApplyError> for CliError {
     fn from(error: crate::apply::ApplyError) -> Self {
+        let error = match error {
+            crate::apply::ApplyError::Values(problems) => return problems.into(),
+            other => other,
+        };
         let made = Self::from_error(apply_kind(&error), &error);
         match apply_hint(&error) {
             Some(hint) => made.hint(hint),
@@ -385,7 +467,8 @@ fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
     use crate::apply::containerd::ContainerdError;
     use crate::apply::files::FileError;
     match error {
-        ApplyError::Wanted(_) | ApplyError::Busy(_) => Kind::NotReady,
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
+        ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,

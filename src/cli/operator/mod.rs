@@ -12,6 +12,7 @@ mod init;
 mod inspect;
 mod lock;
 mod open;
+mod pack;
 mod schema;
 
 use std::ffi::OsString;
@@ -39,6 +40,7 @@ enum Command {
     Check(check::Args),
     Images(images::Args),
     Lock(lock::Args),
+    Pack(pack::Args),
     Build(build::BuildArgs),
     Export(build::ExportArgs),
     Import(import::Args),
@@ -90,6 +92,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
+        Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Export(args) => build::run_export(args, ui),
         Command::Import(args) => import::run(args, ui),
