@@ -186,7 +186,7 @@ fn the_report_is_json_on_request() {
     assert_eq!((&report["kind"], &ran.stderr), (&json!("ImportReport"), &String::new()));
     assert_eq!(report["files"].as_array().unwrap().len(), 3);
     let cluster = json!({
-        "place": "packs/edge-k8s-1.32.5/values.yaml", "line": 6, "field": "cluster",
+        "place": "packs/edge-k8s-1.32.5/values.yaml", "line": 5, "field": "cluster",
         "reason": "Carrack has nothing that does this", "onlyPalette": false
     });
     assert!(report["notImported"].as_array().unwrap().contains(&cluster), "{report:#}");

@@ -63,7 +63,8 @@ pub(super) fn place(import: &mut Import, target: &Target<'_>, manifest: Manifest
     let original = manifest.text.restore(&manifest.text.text);
     let macros = manifest.text.found();
     for one in &macros {
-        manifest.out(import, Some(one.line), format!("{}: {}", one.text, one.reason));
+        let reason = format!("{}: {}", one.text, one.reason);
+        import.left.out(manifest.place, Some(one.line), manifest.field, reason);
     }
     let rendered = manifest.values.is_some() && has_templates(&original);
     let broken = if rendered { None } else { is_yaml(&original).err() };

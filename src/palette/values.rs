@@ -1,6 +1,6 @@
 //! What the values of a Palette pack say: of the pack itself, of each of its charts and of each of its manifests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Import;
 use super::document::{Document, Ready};
@@ -8,6 +8,9 @@ use super::left::below;
 use super::macros::Mapped;
 use crate::oci::Reference;
 use crate::yaml::{Kind, Node, Value};
+
+/// Charts and manifests that a pack may have, of each.
+pub(super) const MAX_PARTS: usize = 1000;
 
 /// The values of one pack.
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ pub(super) struct Part {
 /// Reads the values `text` of a pack. `config` says whether its distribution has a configuration that Carrack writes.
 pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -> PackValues {
     let mut values = PackValues::default();
-    let Some(document) = Document::read(import, place, 0, text) else { return values };
+    let Some(document) = Document::read(import, place, text) else { return values };
     if !matches!(document.node.value, Value::Mapping(_)) {
         document.out(import, &document.node, "", "values are a mapping");
         return values;
@@ -57,7 +60,7 @@ pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -
             "manifests" => values.manifests = reader.parts(import, node, "manifests", true),
             "cluster" if config => values.config = reader.cluster(import, node),
             _ if is_nothing(node) => {}
-            _ => document.out(import, node, &document.key(entry), "Carrack has nothing that does this"),
+            _ => document.out_entry(import, entry, &document.key(entry), "Carrack has nothing that does this"),
         }
     }
     values
@@ -93,9 +96,9 @@ impl Reader<'_> {
                     import.left.palettes(&self.document.place, &field, "only Palette uses it");
                 }
                 "spectrocloud.com/install-priority" => {
-                    self.document.out(import, node, &field, "packs are installed in the order of the profile");
+                    self.document.out_entry(import, entry, &field, "packs are installed in the order of the profile");
                 }
-                _ => self.document.out(import, node, &field, "Carrack has nothing that does this"),
+                _ => self.document.out_entry(import, entry, &field, "Carrack has nothing that does this"),
             }
         }
     }
@@ -131,7 +134,7 @@ impl Reader<'_> {
                 pairs.map(|pair| pair.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()))).collect();
             match labels {
                 Some(labels) if is_label(&entry.key) => values.labels.push((entry.key.to_string(), labels)),
-                _ => self.document.out(import, &entry.value, &field, "these are no labels of a namespace"),
+                _ => self.document.out_entry(import, entry, &field, "these are no labels of a namespace"),
             }
         }
     }
@@ -145,22 +148,23 @@ impl Reader<'_> {
                 "charts" => {
                     let reason =
                         "Palette only carries these charts; write them as `charts` of the pack if they are installed";
-                    self.document.out(import, node, &field, reason);
+                    self.document.out_entry(import, entry, &field, reason);
                 }
-                _ => self.document.out(import, node, &field, "an unknown field"),
+                _ => self.document.out_entry(import, entry, &field, "an unknown field"),
             }
         }
     }
 
     fn images(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
+        let mut seen = BTreeSet::new();
         for (index, item) in node.items().iter().enumerate() {
             let field = format!("{field}[{index}]");
             for entry in item.entries().iter().filter(|entry| &*entry.key != "image") {
-                self.document.out(import, &entry.value, &below(&field, &self.document.key(entry)), "an unknown field");
+                self.document.out_entry(import, entry, &below(&field, &self.document.key(entry)), "an unknown field");
             }
             let Some(text) = self.document.fixed(import, item.get("image").unwrap_or(item), &field) else { continue };
             match text.parse::<Reference>() {
-                Ok(_) if values.images.contains(&text) => {}
+                Ok(_) if !seen.insert(text.clone()) => {}
                 Ok(_) => values.images.push(text),
                 Err(error) => self.document.out(import, item, &field, format!("{text:?} is no image: {error}")),
             }
@@ -170,7 +174,10 @@ impl Reader<'_> {
     /// The values of each chart or manifest.
     fn parts(&self, import: &mut Import, node: &Node, field: &str, contents: bool) -> Vec<Part> {
         let mut parts = Vec::new();
-        for entry in node.entries() {
+        if let Some(entry) = node.entries().get(MAX_PARTS) {
+            self.document.out_entry(import, entry, field, format!("only {MAX_PARTS} of these are imported"));
+        }
+        for entry in node.entries().iter().take(MAX_PARTS) {
             let (node, field) = (&entry.value, below(field, &self.document.key(entry)));
             // As a manifest it keeps its placeholders and its macros.
             let inside = node.get("contents").filter(|_| contents).and_then(|node| self.document.inner(node));
@@ -184,7 +191,7 @@ impl Reader<'_> {
                 values,
                 contents: inside,
                 place: self.document.place.clone(),
-                line: self.document.line(node),
+                line: self.document.line(entry),
                 field,
             });
         }
@@ -195,7 +202,7 @@ impl Reader<'_> {
     fn cluster(&self, import: &mut Import, node: &Node) -> Option<Ready> {
         for entry in node.entries().iter().filter(|entry| &*entry.key != "config" && !is_nothing(&entry.value)) {
             let field = below("cluster", &self.document.key(entry));
-            self.document.out(import, &entry.value, &field, "Carrack has nothing that does this");
+            self.document.out_entry(import, entry, &field, "Carrack has nothing that does this");
         }
         let node = node.get("config").filter(|node| !is_nothing(node))?;
         let Some((inner, above)) = self.document.inner(node) else {
