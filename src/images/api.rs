@@ -92,9 +92,9 @@ impl Cluster {
     }
 
     /// Adds what definitions among the objects add to the API. Returns whether anything is new.
-    pub(super) fn learns(&mut self, defined: BTreeSet<String>) -> bool {
+    pub(super) fn learns(&mut self, defined: &BTreeSet<String>) -> bool {
         let before = self.api_versions.len();
-        self.api_versions.extend(defined);
+        self.api_versions.extend(defined.iter().cloned());
         self.api_versions.len() > before
     }
 }

@@ -151,7 +151,7 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     let (mut bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
     let template = "apiVersion: v1\nkind: Pod\nmetadata: {name: shop}\nspec:\n  containers:\n    - {name: one, image: \
                     \"quay.io/lab/{{.carrack.var.name}}:1\"}\n";
-    bundle.manifest("shop.yaml", template.as_bytes());
+    bundle.manifest("named.yaml", template.as_bytes());
     bundle.contents.manifests.last_mut().unwrap().template = true;
     bundle.contents.profile.variables = vec![Variable { name: "name".to_owned(), ..Variable::default() }];
     let target = Target {
@@ -166,7 +166,7 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();
-    let shown = "/var/lib/carrack/manifests/shop/shop.yaml:6: Pod shop: spec.containers[0].image: \
+    let shown = "/var/lib/carrack/manifests/shop/named.yaml:6: Pod shop: spec.containers[0].image: \
                  quay.io/lab/none:1 is not in the bundle";
     assert!(matches!(&error, ApplyError::MissingImages(missing) if missing == &[shown]), "{error:?}");
     let error = look("a secret in a wrong place").await.unwrap_err();
