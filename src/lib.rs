@@ -19,8 +19,11 @@
 //! | charts: packages, values, rendering | [`chart`] |
 //! | which images, and why each | [`images`] |
 //! | which digests exactly | [`lock`] |
+//! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
-//! | a running cluster as a profile | [`cluster`], [`folder`] |
+//! | a running cluster as a profile | [`cluster`] |
+//! | a profile's folder that Carrack makes | [`folder`] |
+//! | Palette's packs and profiles as ours | [`palette`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -44,6 +47,8 @@ pub mod download;
 pub mod fetch;
 #[cfg(feature = "operator")]
 pub mod folder;
+#[cfg(feature = "operator")]
+pub mod gather;
 pub mod host;
 #[cfg(feature = "operator")]
 mod http;
@@ -54,6 +59,8 @@ pub mod io;
 pub mod lock;
 pub mod objects;
 pub mod oci;
+#[cfg(feature = "operator")]
+pub mod palette;
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;

@@ -35,8 +35,7 @@ fn a_first_profile_is_right_as_it_is() {
     assert_eq!(ran.stderr, "next: carrack check edge/carrack.yaml\n");
     for profile in ["edge", "edge/carrack.yaml"] {
         let ran = sandbox.carrack(&["check", profile]);
-        let summary =
-            "my-cluster 0.1.0 is right: 2 packs, 0 host files, 1 manifest, 1 image, 0 warnings, 0 candidates\n";
+        let summary = "my-cluster 0.1.0 is right: 2 packs, 0 host files, 1 manifest, 0 charts, 1 image, 0 warnings, 0 candidates\n";
         assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, summary, ""));
     }
     std::fs::remove_file(sandbox.work().join("edge/carrack.yaml")).unwrap();
@@ -103,7 +102,7 @@ fn json_shapes_are_pinned() {
         json("check"),
         serde_json::json!({
             "apiVersion": "carrack/v1", "kind": "CheckReport", "profile": name,
-            "packs": 1, "files": 0, "manifests": 1, "images": 2, "candidates": candidates, "warnings": warnings,
+            "packs": 1, "files": 0, "charts": 0, "manifests": 1, "images": 2, "candidates": candidates, "warnings": warnings,
         })
     );
 }
@@ -119,7 +118,7 @@ fn check_prints_warnings_and_candidates() {
     let ran = sandbox.carrack(&["check", "."]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
-        (0, "p 1.0.0 is right: 1 pack, 0 host files, 1 manifest, 1 image, 1 warning, 1 candidate\n",)
+        (0, "p 1.0.0 is right: 1 pack, 0 host files, 1 manifest, 0 charts, 1 image, 1 warning, 1 candidate\n",)
     );
     assert_eq!(
         ran.stderr,
@@ -349,7 +348,7 @@ fn what_is_no_profile_is_told_in_one_problem() {
         text + &format!("a{level}: &a{level} [{aliases}]\n")
     });
     for (text, expected) in [
-        ("", "1:1: the profile is empty"),
+        ("", "1:1: a profile is empty"),
         ("{a: [}", "1:5: not valid YAML: mismatched bracket '[' closed by '}'"),
         ("just text", "1:1: a profile must be a mapping, found the text \"just text\""),
         (&bomb, "5:45: aliases make this document too large (more than 100000 nodes)"),

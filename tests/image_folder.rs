@@ -9,16 +9,17 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Interrupter, Options, Source, Survey, Target, TargetRuntime, apply, survey,
+    ApplyError, ImageFolder, Inputs, Interrupter, Options, Source, Survey, Target, TargetRuntime, apply, survey,
 };
 use carrack::bundle::{
-    BundlePlan, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack, ResolvedProfile,
-    compose,
+    BundlePlan, Contents, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack,
+    ResolvedProfile, compose,
 };
 use carrack::host::Root;
 use carrack::oci::{Descriptor, Digest, ImageIndex, ImageManifest, Platform, media_type};
 use carrack::progress::Progress;
 use carrack::trust::{self, Trusted};
+use carrack::variables::Values;
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -39,6 +40,12 @@ fn noise(seed: u64, count: usize) -> Vec<u8> {
 
 fn text(seed: u8, count: usize) -> Vec<u8> {
     (0..count).map(|at| (at / 97 % 251) as u8 ^ seed).collect()
+}
+
+/// A bundle whose variables have no values.
+fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
+    static NONE: Values = Values::new();
+    Inputs { contents, source, values: &NONE }
 }
 
 /// What a bundle is made of.
@@ -205,7 +212,7 @@ impl Site {
         let blobs = trusted.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
         let opened = trusted.clone();
         let source = Source::new(blobs, move |digest| Ok(Box::new(opened.open(digest).unwrap())));
-        let found = survey(trusted.contents(), &source, &self.survey_target()).await.unwrap();
+        let found = survey(without_values(trusted.contents(), &source), &self.survey_target()).await.unwrap();
         (trusted, source, found)
     }
 
@@ -370,7 +377,7 @@ fn what_a_killed_run_left_is_replaced() {
 async fn an_interrupt_leaves_nothing() {
     let site = Site::new(&Sample::usual("1.0.0"));
     let (trusted, source, survey) = site.look().await;
-    let result = apply(survey, trusted.contents(), &source, &options(true)).await;
+    let result = apply(survey, without_values(trusted.contents(), &source), &options(true)).await;
     assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
     assert_eq!(site.tree(), BTreeMap::new());
     for content in [noise(1, 2_500_000), text(7, 5_000_000), text(11, 70_000)] {
@@ -385,7 +392,7 @@ async fn an_interrupt_leaves_nothing() {
             Ok(Box::new(opened.open(digest).unwrap()))
         });
         let options = Options { jobs: 3, progress: Arc::new(Progress::default()), interrupt };
-        let result = apply(survey, trusted.contents(), &source, &options).await;
+        let result = apply(survey, without_values(trusted.contents(), &source), &options).await;
         assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
         assert_eq!(site.tree(), BTreeMap::new());
     }
@@ -405,7 +412,7 @@ async fn the_bundle_is_read_once() {
         Ok(Box::new(opened.open(digest).unwrap()))
     });
     let options = Options { jobs: 1, ..options(false) };
-    apply(survey, trusted.contents(), &source, &options).await.unwrap();
+    apply(survey, without_values(trusted.contents(), &source), &options).await.unwrap();
     let mut reads = reads.lock().unwrap().clone();
     // The images' one configuration comes first, since it is at the archive's head.
     let others = reads.split_off(1);
@@ -430,7 +437,7 @@ async fn a_failed_change_is_taken_back() {
             fs::create_dir(&at).unwrap();
         }
         let before = site.tree();
-        let result = apply(survey, trusted.contents(), &source, &options(false)).await;
+        let result = apply(survey, without_values(trusted.contents(), &source), &options(false)).await;
         assert!(result.is_err(), "{in_the_way}: {result:?}");
         assert_eq!(site.tree(), before, "{in_the_way}: {result:?}");
     }
@@ -441,7 +448,7 @@ async fn a_failed_change_is_taken_back() {
     let (trusted, source, survey) = site.look().await;
     fs::create_dir(site.root().join("usr/local/bin/tool")).unwrap();
     let before = site.tree();
-    let result = apply(survey, trusted.contents(), &source, &options(false)).await;
+    let result = apply(survey, without_values(trusted.contents(), &source), &options(false)).await;
     assert!(matches!(result, Err(ApplyError::RolledBack(_))), "{result:?}");
     assert_eq!(site.tree(), before);
 }

@@ -23,9 +23,11 @@ const RULE: &[(&str, &[&str])] = &[
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
-    ("cluster", &["oci", "io", "yaml", "variables", "profile", "chart", "folder", "cluster"]),
+    ("cluster", &["oci", "io", "yaml", "variables", "profile", "chart", "folder"]),
+    ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
+    ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
     (
         "fetch",
         &[
@@ -40,6 +42,7 @@ const RULE: &[(&str, &[&str])] = &[
             "images",
             "lock",
             "registry",
+            "download",
             "bundle",
         ],
     ),
@@ -66,8 +69,10 @@ const RULE: &[(&str, &[&str])] = &[
             "profile",
             "chart",
             "cluster",
+            "palette",
             "images",
             "lock",
+            "gather",
             "fetch",
             "trust",
             "apply",
@@ -77,8 +82,8 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 10] =
-    ["http", "download", "registry", "images", "lock", "fetch", "profile", "chart", "folder", "cluster"];
+const OPERATOR_ONLY: [&str; 12] =
+    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette", "cluster"];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

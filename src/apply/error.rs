@@ -7,6 +7,7 @@ use super::containerd::{ContainerdError, WantedError};
 use super::files::FileError;
 use crate::io::PathError;
 use crate::oci::Digest;
+use crate::problem::Problems;
 
 /// Why a bundle could not be planned or applied. Unless it says otherwise, the host is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub enum ApplyError {
     /// containerd did not do what was asked.
     #[error(transparent)]
     Containerd(#[from] ContainerdError),
+    /// Placeholders cannot be filled with the values that were given.
+    #[error("the values do not fit what the bundle has")]
+    Values(#[source] Problems),
+    /// Manifests name images, with the values that were given, that are not there.
+    #[error("with these values, the bundle lacks an image that it names: {}", .0.join("; "))]
+    MissingImages(Vec<String>),
     /// A blob of the bundle is damaged or cannot be read.
     #[error("cannot read blob {digest} of the bundle{}", needed(needed_by))]
     Blob {

@@ -1,19 +1,15 @@
-//! The files that a bundle puts on the host: which, where, and what is there now.
+//! Files on the host: what must be there, and what is there now.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::bundle::Contents;
-use crate::host::{Root, RootError};
+use super::settle::Written;
+use crate::host::RootError;
 use crate::io::{AtPath, PathError};
-use crate::oci::{Digest, Digester, Platform};
-
-/// Where Kubernetes manifests are put, a folder for each pack.
-pub const MANIFESTS: &str = "/var/lib/carrack/manifests";
-const MANIFEST_MODE: u32 = 0o644;
+use crate::oci::{Digest, Digester};
 
 /// A file that must be on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +30,8 @@ pub struct TargetFile {
     pub pack: String,
     /// What it is to the bundle.
     pub kind: FileKind,
+    /// Its content, where that is not a blob of the bundle.
+    pub(super) content: Option<Arc<Written>>,
 }
 
 /// What a file is to the bundle.
@@ -43,6 +41,25 @@ pub enum FileKind {
     Host,
     /// Kubernetes manifests.
     Manifest,
+    /// The package of a Helm chart.
+    Chart,
+    /// What says how a chart is installed: the distribution's object, or values.
+    Release,
+    /// A part of the distribution's configuration.
+    Config,
+}
+
+impl FileKind {
+    /// The kind as plans, receipts and reports have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Host => "file",
+            Self::Manifest => "manifest",
+            Self::Chart => "chart",
+            Self::Release => "release",
+            Self::Config => "config",
+        }
+    }
 }
 
 /// What is at a file's path now.
@@ -91,60 +108,6 @@ pub enum FileError {
     /// The system did not answer.
     #[error(transparent)]
     Path(#[from] PathError),
-}
-
-/// The files of `contents` that `platform` gets, in the bundle's order.
-///
-/// # Errors
-/// The first file that cannot be placed.
-pub fn targets(contents: &Contents, root: &Root, platform: &Platform) -> Result<Vec<TargetFile>, FileError> {
-    let mut targets = Vec::new();
-    for file in &contents.files {
-        if file.platform.as_ref().is_some_and(|only| !only.satisfies(platform)) {
-            continue;
-        }
-        let place = |source| FileError::Place { pack: file.pack.clone(), source };
-        let owner = match &file.owner {
-            Some(owner) => Some(root.owner(owner).map_err(place)?),
-            None => rustix::process::geteuid().is_root().then_some((0, 0)),
-        };
-        targets.push(TargetFile {
-            path: file.path.clone(),
-            target: root.resolve(&file.path).map_err(place)?,
-            digest: file.blob.digest,
-            size: file.blob.size,
-            mode: file.mode & 0o7777,
-            owner,
-            pack: file.pack.clone(),
-            kind: FileKind::Host,
-        });
-    }
-    for manifest in &contents.manifests {
-        let path = format!("{MANIFESTS}/{}/{}", file_name(&manifest.pack)?, file_name(&manifest.name)?);
-        let place = |source| FileError::Place { pack: manifest.pack.clone(), source };
-        targets.push(TargetFile {
-            target: root.resolve(&path).map_err(place)?,
-            path,
-            digest: manifest.blob.digest,
-            size: manifest.blob.size,
-            mode: MANIFEST_MODE,
-            owner: rustix::process::geteuid().is_root().then_some((0, 0)),
-            pack: manifest.pack.clone(),
-            kind: FileKind::Manifest,
-        });
-    }
-    let mut seen: BTreeMap<&Path, &str> = BTreeMap::new();
-    for file in &targets {
-        if let Some(first) = seen.insert(&file.target, &file.path) {
-            return Err(FileError::Twice { first: first.to_owned(), second: file.path.clone() });
-        }
-    }
-    Ok(targets)
-}
-
-fn file_name(name: &str) -> Result<&str, FileError> {
-    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
-    if plain { Ok(name) } else { Err(FileError::Name(name.to_owned())) }
 }
 
 impl TargetFile {

@@ -15,17 +15,22 @@ mod error;
 mod feed;
 pub mod files;
 mod image_folder;
+pub mod installed;
 mod interrupt;
+mod missing;
+mod places;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
 mod record;
 mod run;
+mod settle;
 mod source;
 mod staging;
 pub mod status;
 mod survey;
 mod sweep;
+mod targets;
 
 pub use self::{
     error::ApplyError,
@@ -34,4 +39,5 @@ pub use self::{
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},
     survey::{Survey, Target, TargetRuntime, survey},
+    targets::{Inputs, targets},
 };

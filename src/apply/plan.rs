@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::ImageFolder;
 use super::containerd::{RuntimeState, Wanted, WantedImage};
-use super::files::{FileKind, Found, TargetFile};
+use super::files::{Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
 use crate::oci::{Digest, Reference};
@@ -137,9 +137,9 @@ impl HostPlan {
             && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
     }
 
-    /// How many files of a kind an action is done to.
-    pub fn count(&self, kind: FileKind, action: FileAction) -> usize {
-        self.files.iter().filter(|file| file.file.kind == kind && file.action == action).count()
+    /// How many files an action is done to.
+    pub fn count(&self, action: FileAction) -> usize {
+        self.files.iter().filter(|file| file.action == action).count()
     }
 
     /// How many images an action is done to.

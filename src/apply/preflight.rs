@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::ApplyError;
 use super::containerd::{Client, RuntimeState, Wanted};
-use super::files::{TargetFile, targets};
+use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
 use super::plan::FileAction;
 use super::receipt;
 use super::survey::{Target, TargetRuntime};
+use super::targets::{Inputs, targets};
 use crate::bundle::Contents;
 use crate::host::disk;
 use crate::io::{PathError, with_causes};
@@ -39,22 +41,17 @@ const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 
 const IMAGES_NEEDED: &str = "all of them for this platform";
 
-/// Checks the host for `contents`, or for any bundle where there is none.
+/// Checks the host for a bundle with its values, or for any bundle where there is none.
 ///
 /// # Errors
-/// Where the system does not tell what there is.
-pub async fn preflight(contents: Option<&Contents>, target: &Target) -> Result<Vec<Check>, PathError> {
+/// Where the system does not tell what there is, or the values do not fit what the bundle has.
+pub async fn preflight(inputs: Option<Inputs<'_>>, target: &Target) -> Result<Vec<Check>, ApplyError> {
     let mut checks = Vec::new();
-    let files = match contents {
-        Some(contents) => {
-            checks.push(platform(contents, &target.platform));
-            match targets(contents, &target.root, &target.platform) {
-                Ok(files) => files,
-                Err(error) => {
-                    checks.push(failed("files", "places for all files", &error));
-                    Vec::new()
-                }
-            }
+    let contents = inputs.map(|inputs| inputs.contents);
+    let files = match inputs {
+        Some(inputs) => {
+            checks.push(platform(inputs.contents, &target.platform));
+            files(inputs, target, &mut checks)?
         }
         None => Vec::new(),
     };
@@ -79,6 +76,21 @@ pub async fn preflight(contents: Option<&Contents>, target: &Target) -> Result<V
     }
     checks.extend(space.checks());
     Ok(checks)
+}
+
+/// The files that the host gets, where all of them have a place and all images that they name are there.
+fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result<Vec<TargetFile>, ApplyError> {
+    match targets(inputs, target) {
+        Ok(files) => return Ok(files),
+        Err(ApplyError::MissingImages(missing)) => {
+            let mut check = check("manifests", "images that the bundle has", missing.join("; "), false);
+            check.hint = Some("give other values, or build the bundle with these images".to_owned());
+            checks.push(check);
+        }
+        Err(error @ ApplyError::File(_)) => checks.push(failed("files", "places for all files", &error)),
+        Err(error) => return Err(error),
+    }
+    Ok(Vec::new())
 }
 
 /// An old archive is there until the new one has its name, so its space does not count.

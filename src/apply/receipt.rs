@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
 use super::files::Found;
+use super::installed::KeptValue;
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -44,6 +45,23 @@ pub struct Receipt {
     pub images: Vec<ReceiptImage>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// The values that variables had, in the bundle's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<ReceiptVariable>,
+}
+
+/// The value that a variable had. A sensitive one is not in the receipt: it tells where it stands on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptVariable {
+    /// The variable.
+    pub name: String,
+    /// Its value; absent where it is sensitive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where its sensitive value stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptValue>,
 }
 
 /// Where images went.
@@ -188,7 +206,9 @@ pub(super) fn write(root: &Root, receipt: &Receipt) -> Result<PathBuf, ApplyErro
     let path = folder(root)?.join(name);
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
-    AtomicFile::write_all(&path, 0o644, text.as_bytes())?;
+    // With the digest of a file, and all else in it known, a short secret could be guessed.
+    let private = receipt.variables.iter().any(|variable| variable.kept.is_some());
+    AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
 }
 

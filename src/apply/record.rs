@@ -1,25 +1,28 @@
 //! What a receipt records of an apply.
 
 use super::containerd::SNAPSHOTTER;
-use super::files::FileKind;
 use super::image_folder::{ImageFolder, receipt_images};
+use super::installed::KeptValue;
 use super::plan::{HostPlan, PlannedFile};
-use super::receipt::{self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptRuntime};
+use super::receipt::{
+    self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptRuntime, ReceiptVariable,
+};
 use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
-use crate::bundle::Contents;
+use super::targets::Inputs;
+use crate::variables::{Values, Variable};
 
 /// What a receipt says once everything has worked. `written` is the archive of images that waits for its name.
 pub(super) fn receipt_of(
     survey: &Survey,
-    contents: &Contents,
+    inputs: Inputs<'_>,
     swept: &Swept,
     unpacked: usize,
     written: Option<&ReceiptArchive>,
     warnings: &[String],
 ) -> Receipt {
     let wanted = survey.runtime.as_ref().map(|runtime| &runtime.wanted).or(survey.archived.as_ref());
-    let profile = &contents.profile;
+    let (contents, profile) = (inputs.contents, &inputs.contents.profile);
     let mut verified = vec!["the bundle's index, manifests and framing".to_owned()];
     verified.push("every blob that was read, by length and SHA-256".to_owned());
     if survey.runtime.is_some() {
@@ -38,6 +41,7 @@ pub(super) fn receipt_of(
         files: receipt_files(&survey.plan),
         images: wanted.map(|wanted| receipt_images(wanted)).unwrap_or_default(),
         warnings: warnings.to_vec(),
+        variables: profile.variables.iter().filter_map(|one| variable(one, inputs.values, &survey.plan)).collect(),
     }
 }
 
@@ -70,10 +74,22 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         mode: format!("{:04o}", planned.file.mode),
         owner: planned.file.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
         pack: planned.file.pack.clone(),
-        kind: match planned.file.kind {
-            FileKind::Host => "file".to_owned(),
-            FileKind::Manifest => "manifest".to_owned(),
-        },
+        kind: planned.file.kind.word().to_owned(),
     };
     plan.files.iter().map(file).collect()
+}
+
+/// The value of a variable, or where on the host it stands; nothing where it has none, or is sensitive and stands nowhere.
+fn variable(variable: &Variable, values: &Values, plan: &HostPlan) -> Option<ReceiptVariable> {
+    let value = values.get(&variable.name)?;
+    let name = variable.name.clone();
+    if !variable.sensitive {
+        return Some(ReceiptVariable { name, value: Some(value.clone()), kept: None });
+    }
+    let kept = plan.files.iter().find_map(|planned| {
+        let secret = planned.file.content.as_ref()?.secrets.iter().find(|secret| secret.variable == variable.name)?;
+        let (offset, length) = (secret.bytes.start, secret.bytes.len());
+        Some(KeptValue { path: planned.file.path.clone(), offset, length, spelling: secret.spelling })
+    })?;
+    Some(ReceiptVariable { name, value: None, kept: Some(kept) })
 }

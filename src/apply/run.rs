@@ -8,15 +8,15 @@ use super::archive::{self, Archive};
 use super::containerd::{Changed, NameUndo, Session};
 use super::files::FileKind;
 use super::image_folder;
+use super::places::OWN;
 use super::plan::FileAction;
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::receipt_of;
-use super::source::Source;
 use super::staging::{self, MadeFolders, StagedArchive, StagedFile};
 use super::survey::{Survey, blocking};
 use super::sweep::{Sweep, Swept};
+use super::targets::Inputs;
 use super::{ApplyError, Interrupt};
-use crate::bundle::Contents;
 use crate::io::with_causes;
 use crate::oci::Digest;
 use crate::progress::Progress;
@@ -51,16 +51,11 @@ pub struct Outcome {
     pub warnings: Vec<String>,
 }
 
-/// Makes the host what the bundle wants. The survey is of the same contents.
+/// Makes the host what the bundle wants. The survey is of the same inputs.
 ///
 /// # Errors
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
-pub async fn apply(
-    survey: Survey,
-    contents: &Contents,
-    source: &Source,
-    options: &Options,
-) -> Result<Outcome, ApplyError> {
+pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     let root = &survey.target.root;
     for file in &survey.plan.files {
         staging::clean(&file.file.target)?;
@@ -70,7 +65,8 @@ pub async fn apply(
         archive::clean(&planned.target)?;
     }
     let warnings = warnings(&survey);
-    let applied_before = receipt::newest(root)?.is_some_and(|(_, _, receipt)| receipt.bundle == contents.identity);
+    let applied_before =
+        receipt::newest(root)?.is_some_and(|(_, _, receipt)| receipt.bundle == inputs.contents.identity);
     if survey.plan.is_empty() && applied_before {
         return Ok(Outcome {
             receipt: None,
@@ -86,7 +82,7 @@ pub async fn apply(
         Some(runtime) => Some(Arc::new(Session::begin(&runtime.client).await?)),
         None => None,
     };
-    let result = Job { survey: &survey, contents, source, options, session: session.as_ref() }.run(warnings).await;
+    let result = Job { survey: &survey, inputs, options, session: session.as_ref() }.run(warnings).await;
     let Some(session) = session else { return result };
     let failed = result.is_err();
     match (result, session.end(failed).await) {
@@ -102,8 +98,7 @@ pub async fn apply(
 
 struct Job<'a> {
     survey: &'a Survey,
-    contents: &'a Contents,
-    source: &'a Source,
+    inputs: Inputs<'a>,
     options: &'a Options,
     session: Option<&'a Arc<Session>>,
 }
@@ -128,7 +123,7 @@ impl Job<'_> {
                 return Err(self.blame(error));
             }
         };
-        let receipt = receipt_of(self.survey, self.contents, &swept, unpacked, written.as_ref(), &warnings);
+        let receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), &warnings);
         let changes = Changes { files: std::mem::take(&mut swept.files), archive: self.staged_archive(archive), made };
         let mut undo = Vec::new();
         let (receipt, named) = match self.change(changes, &receipt, &mut undo).await {
@@ -147,7 +142,7 @@ impl Job<'_> {
         let planned = self.survey.plan.archive.as_ref().filter(|planned| planned.action != FileAction::Keep);
         let (Some(planned), Some(wanted)) = (planned, &self.survey.archived) else { return Ok(None) };
         made.make_for(&planned.target)?;
-        Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.source)?)))
+        Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.inputs.source)?)))
     }
 
     fn staged_archive(&self, archive: Option<Arc<Archive>>) -> Option<StagedArchive> {
@@ -178,7 +173,8 @@ impl Job<'_> {
         let runtime = self.survey.runtime.as_ref();
         let import = self.session.zip(runtime).map(|(session, runtime)| (session.clone(), runtime.wanted.clone()));
         let filled = archive.cloned().zip(self.survey.archived.clone());
-        let sweep = Sweep::new(self.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
+        let sweep =
+            Sweep::new(self.inputs.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
         let swept = sweep.run(*jobs, interrupt).await?;
         if let Some(archive) = archive {
             let (archive, interrupt) = (Arc::clone(archive), interrupt.clone());
@@ -197,7 +193,7 @@ impl Job<'_> {
     fn blame(&self, error: ApplyError) -> ApplyError {
         match error {
             ApplyError::Blob { digest, source, .. } => {
-                ApplyError::Blob { digest, needed_by: self.contents.users(&digest), source }
+                ApplyError::Blob { digest, needed_by: self.inputs.contents.users(&digest), source }
             }
             other => other,
         }
@@ -285,9 +281,10 @@ fn warnings(survey: &Survey) -> Vec<String> {
             runtime.version
         ));
     }
-    if survey.plan.files.iter().any(|file| file.file.kind == FileKind::Manifest) {
-        warnings
-            .push(format!("Kubernetes manifests are put under {}; nothing applies them yet", super::files::MANIFESTS));
+    let unwatched =
+        survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
+    if unwatched {
+        warnings.push(format!("manifests, charts and configuration are put under {OWN}; nothing applies them yet"));
     }
     warnings
 }

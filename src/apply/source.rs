@@ -16,6 +16,8 @@ type Open = dyn Fn(&Digest) -> io::Result<BlobReader> + Send + Sync;
 
 /// The largest image configuration that is read. Real ones have a few kilobytes.
 const MAX_CONFIG_BYTES: u64 = 8 << 20;
+/// The largest template that is filled in; people write no larger document either.
+const MAX_DOCUMENT_BYTES: u64 = 16 << 20;
 
 /// The blobs of a trusted bundle, in the order in which the file has them.
 #[derive(Clone)]
@@ -51,13 +53,25 @@ impl Source {
     /// # Errors
     /// A read error, damage, or a blob of more than 8 MiB, which no honest image has as configuration.
     pub fn read_small(&self, blob: &Descriptor) -> io::Result<Bytes> {
-        if blob.size > MAX_CONFIG_BYTES {
-            let message = format!("{} bytes are too many for an image configuration", blob.size);
+        self.read_at_most(blob, MAX_CONFIG_BYTES, "an image configuration").map(Bytes::from)
+    }
+
+    /// Reads a document that people wrote into memory.
+    ///
+    /// # Errors
+    /// A read error, damage, or a blob of more than 16 MiB.
+    pub fn read_document(&self, blob: &Descriptor) -> io::Result<Vec<u8>> {
+        self.read_at_most(blob, MAX_DOCUMENT_BYTES, "a document")
+    }
+
+    fn read_at_most(&self, blob: &Descriptor, limit: u64, what: &str) -> io::Result<Vec<u8>> {
+        if blob.size > limit {
+            let message = format!("{} bytes are too many for {what}", blob.size);
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let mut content = Vec::new();
         self.open(&blob.digest)?.read_to_end(&mut content)?;
-        Ok(content.into())
+        Ok(content)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,9 +51,13 @@ pub(super) fn stage<'a>(
 
 fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<StagedFile, PathError> {
     made.note_missing(&file.target);
-    let writer = AtomicFile::create(&file.target, file.mode)?;
+    let mut writer = AtomicFile::create(&file.target, file.mode)?;
     if let Some((uid, gid)) = file.owner {
         writer.set_owner(uid, gid)?;
+    }
+    if let Some(written) = &file.content {
+        writer.write_all(&written.bytes).at("write", &file.target)?;
+        writer.sync()?;
     }
     Ok(StagedFile { file: file.clone(), writer, replaces })
 }

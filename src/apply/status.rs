@@ -57,6 +57,7 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
         owner,
         pack: file.pack.clone(),
         kind: FileKind::Host,
+        content: None,
     };
     let found = match wanted.look() {
         Err(FileError::InTheWay(_)) => "not a file".to_owned(),

@@ -10,11 +10,12 @@ use rustix::io::Errno;
 
 use super::ApplyError;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
-use super::files::{Found, TargetFile, targets};
+use super::files::{Found, TargetFile};
 use super::image_folder::{self, ImageFolder};
 use super::plan::HostPlan;
 use super::receipt;
 use super::source::Source;
+use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
 use crate::io::AtPath;
@@ -74,10 +75,10 @@ pub(super) struct RuntimeSurvey {
 ///
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
-pub async fn survey(contents: &Contents, source: &Source, target: &Target) -> Result<Survey, ApplyError> {
+pub async fn survey(inputs: Inputs<'_>, target: &Target) -> Result<Survey, ApplyError> {
     let lock = lock(&target.root)?;
-    let mut survey = compare(contents, source, target, lock).await?;
-    survey.plan.left_over = left_over(contents, &target.root, &survey.plan)?;
+    let mut survey = compare(inputs, target, lock).await?;
+    survey.plan.left_over = left_over(inputs.contents, &target.root, &survey.plan)?;
     Ok(survey)
 }
 
@@ -102,10 +103,11 @@ fn left_over(contents: &Contents, root: &Root, plan: &HostPlan) -> Result<Vec<St
     Ok(dropped.filter(there).cloned().collect())
 }
 
-async fn compare(contents: &Contents, source: &Source, target: &Target, lock: File) -> Result<Survey, ApplyError> {
+async fn compare(inputs: Inputs<'_>, target: &Target, lock: File) -> Result<Survey, ApplyError> {
+    let Inputs { contents, source, .. } = inputs;
     receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
-    let files = targets(contents, &target.root, &target.platform)?;
+    let files = targets(inputs, target)?;
     if let TargetRuntime::Folder(folder) = target.runtime {
         return survey_folder(contents, files, folder, target, lock).await;
     }

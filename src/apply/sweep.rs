@@ -79,10 +79,12 @@ impl Sweep {
         progress: Arc<Progress>,
     ) -> Self {
         let mut waiting: HashMap<Digest, Vec<StagedFile>> = HashMap::new();
+        // What was written here has its content already.
+        let (complete, staged): (Vec<_>, Vec<_>) = staged.into_iter().partition(|file| file.file.content.is_some());
         for file in staged {
             waiting.entry(file.file.digest).or_default().push(file);
         }
-        let (waiting, complete) = (Mutex::new(waiting), Mutex::default());
+        let (waiting, complete) = (Mutex::new(waiting), Mutex::new(complete));
         Self { source, import, archive, waiting, complete, skip, progress, stop: AtomicBool::new(false) }
     }
 

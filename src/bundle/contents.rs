@@ -143,6 +143,15 @@ impl Contents {
         files.chain(manifests).chain(charts).chain(config).chain(images).collect()
     }
 
+    /// What the bundle holds besides images: host files, manifests, charts with their values, and configuration.
+    pub fn profile_blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        let files = self.files.iter().map(|file| &file.blob);
+        let manifests = self.manifests.iter().map(|manifest| &manifest.blob);
+        let packages = self.charts.iter().map(|chart| &chart.blob);
+        let values = self.charts.iter().filter_map(|chart| chart.values.as_ref()).map(|values| &values.blob);
+        files.chain(manifests).chain(packages).chain(values).chain(self.config.iter().map(|config| &config.blob))
+    }
+
     /// The same for people: `, needed by A, B and 3 more`; empty where nothing in particular does.
     pub fn needed_by(&self, digest: &Digest) -> String {
         match self.users(digest).as_slice() {

@@ -46,6 +46,14 @@ pub fn of_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Metadata, String> {
     }
 }
 
+/// The files of the chart in `folder` that its package has, by their path below it.
+///
+/// # Errors
+/// As [`package`].
+pub fn files(folder: &Path) -> Result<Vec<String>, ChartError> {
+    Ok(read(folder)?.into_keys().collect())
+}
+
 fn write(name: &str, files: &Files) -> io::Result<Vec<u8>> {
     let encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::default());
     let mut builder = tar::Builder::new(encoder);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use enabled::{Part, parts};
 pub use error::ChartError;
-pub use folder::{of_files, package};
+pub use folder::{files, of_files, package};
 pub use helm::{Helm, Rendered, Rendering};
 pub use metadata::{ChartKind, Dependency, Metadata};
 pub use tree::Tree;
@@ -126,8 +126,18 @@ pub fn local(source: &ChartSource, pack: &str, keep: &Path) -> Result<Chart, Cha
     Chart::from_package(source, pack, shown, target)
 }
 
-/// The chart in `bytes`, which are of the package or folder `path`: whole, and of the version that `source` asks for.
-fn checked(path: &Path, bytes: &[u8], source: &ChartSource) -> Result<Tree, ChartError> {
+/// The chart in `path`, a package or a folder, as a package and what is in it.
+///
+/// # Errors
+/// Where it cannot be read or packed, is no chart, is a library, or lacks subcharts.
+pub fn examine(path: &Path) -> Result<(Vec<u8>, Tree), ChartError> {
+    let bytes = if path.metadata().at("read", path)?.is_dir() { package(path)? } else { read(path)? };
+    let tree = whole(path, &bytes)?;
+    Ok((bytes, tree))
+}
+
+/// The chart in `bytes`, which are of the package or folder `path`, with all its subcharts.
+fn whole(path: &Path, bytes: &[u8]) -> Result<Tree, ChartError> {
     let tree = Tree::of_package(bytes).map_err(|reason| ChartError::Malformed { path: path.to_owned(), reason })?;
     let names = tree.missing();
     if !names.is_empty() {
@@ -137,6 +147,12 @@ fn checked(path: &Path, bytes: &[u8], source: &ChartSource) -> Result<Tree, Char
         let reason = "it is a library, which other charts use and nobody installs".to_owned();
         return Err(ChartError::Malformed { path: path.to_owned(), reason });
     }
+    Ok(tree)
+}
+
+/// The same, of the version that `source` asks for.
+fn checked(path: &Path, bytes: &[u8], source: &ChartSource) -> Result<Tree, ChartError> {
+    let tree = whole(path, bytes)?;
     match (&source.version, tree.metadata.semver()) {
         (Some(wanted), Some(found)) if !wanted.matches(&found) => {
             Err(ChartError::Version { path: path.to_owned(), found: tree.metadata.version, wanted: wanted.to_string() })

@@ -151,10 +151,13 @@ mod operator {
     use super::{CliError, Kind};
     use crate::chart::ChartError;
     use crate::cluster::ClusterError;
+    use crate::download::{AddressError, DownloadError, DownloadErrorKind};
     use crate::fetch::FetchError;
     use crate::folder::FolderError;
+    use crate::gather::GatherError;
     use crate::images::DiscoverError;
     use crate::lock::ResolveError;
+    use crate::palette::PaletteError;
     use crate::registry::{RegistryError, RegistryErrorKind};
 
     impl From<RegistryError> for CliError {
@@ -173,6 +176,12 @@ mod operator {
             let again = "what was fetched is kept: run the same command again to go on";
             match error {
                 FetchError::Registry(error) => Self::from(error).hint(again),
+                FetchError::Download(error) => Self::from(error).hint(again),
+                FetchError::Address(error) => Self::from(error),
+                FetchError::WrongDownload { .. } => Self::from_error(Kind::Registry, &error).hint(REPLACED),
+                FetchError::Unlocked(_) => {
+                    Self::from_error(Kind::Input, &error).hint("bring the lock up to date: carrack lock PROFILE")
+                }
                 FetchError::Local(error) => Self::from(error),
                 FetchError::Problems(problems) => Self::from(problems),
                 FetchError::Release { .. } => {
@@ -193,6 +202,76 @@ mod operator {
                 }
                 FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
                 FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
+            }
+        }
+    }
+
+    /// What to do where a server has something else than a profile or a lock says.
+    const REPLACED: &str =
+        "ask its makers why it was replaced; if you trust the new one, change `sha256` in the profile";
+
+    impl From<AddressError> for CliError {
+        fn from(error: AddressError) -> Self {
+            Self::from_error(Kind::Input, &error)
+        }
+    }
+
+    impl From<DownloadError> for CliError {
+        fn from(error: DownloadError) -> Self {
+            let kind = if matches!(error.kind, DownloadErrorKind::Local(_)) { Kind::Local } else { Kind::Registry };
+            let hint = match &error.kind {
+                DownloadErrorKind::Tls { host, .. } => {
+                    Some(format!("name the certificate authority of {host} in SSL_CERT_FILE"))
+                }
+                DownloadErrorKind::Unreachable { .. } => {
+                    Some("name a proxy in HTTPS_PROXY, if there is one on the way".to_owned())
+                }
+                DownloadErrorKind::PlainRedirect { .. } => {
+                    Some("name an address in the profile that is https:// all the way".to_owned())
+                }
+                DownloadErrorKind::WrongContent(_) | DownloadErrorKind::WrongSize { .. } => Some(
+                    "if it was replaced and you trust the new one, take it: carrack lock PROFILE --update URL|CHART"
+                        .to_owned(),
+                ),
+                _ => None,
+            };
+            let made = Self::from_error(kind, &error);
+            match hint {
+                Some(hint) => made.hint(hint),
+                None => made,
+            }
+        }
+    }
+
+    impl From<GatherError> for CliError {
+        fn from(error: GatherError) -> Self {
+            match error {
+                GatherError::Registry(error) => error.into(),
+                GatherError::Download(error) => error.into(),
+                GatherError::Address(error) => error.into(),
+                GatherError::Io(error) => error.into(),
+                GatherError::Chart(error) => error.into(),
+                GatherError::Problems(problems) => problems.into(),
+                GatherError::Brought { shown, source } => {
+                    let inner = Self::from(*source);
+                    let causes = [vec![inner.message], inner.causes].concat();
+                    Self { message: format!("{shown} cannot be used"), causes, ..inner }
+                }
+                GatherError::NoVersion { ref newest, .. } => {
+                    let hint = match &newest[..] {
+                        [] => "it has no version at all".to_owned(),
+                        newest => format!("the newest that it has: {}", newest.join(", ")),
+                    };
+                    Self::from_error(Kind::Input, &error).hint(hint)
+                }
+                GatherError::Locked { ref key, .. } => {
+                    let hint = format!("resolve it anew: carrack lock PROFILE --update '{key}'");
+                    Self::from_error(Kind::Input, &error).hint(hint)
+                }
+                GatherError::Reference(_) | GatherError::Unshareable { .. } => Self::from_error(Kind::Input, &error),
+                GatherError::Unusable { .. } | GatherError::Index { .. } | GatherError::WrongContent { .. } => {
+                    Self::from_error(Kind::Registry, &error)
+                }
             }
         }
     }
@@ -266,19 +345,6 @@ mod operator {
         }
     }
 
-    impl From<FolderError> for CliError {
-        fn from(error: FolderError) -> Self {
-            let other = "name a new folder with -o";
-            match error {
-                FolderError::Io(error) => error.into(),
-                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
-                    Self::from_error(Kind::Local, &error).hint(other)
-                }
-                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
-            }
-        }
-    }
-
     impl From<ClusterError> for CliError {
         fn from(error: ClusterError) -> Self {
             let (kind, hint) = match &error {
@@ -340,6 +406,30 @@ mod operator {
         all
     }
 
+    impl From<FolderError> for CliError {
+        fn from(error: FolderError) -> Self {
+            match error {
+                FolderError::Io(error) => error.into(),
+                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
+                    Self::from_error(Kind::Local, &error).hint("name a folder that is not there yet")
+                }
+                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
+            }
+        }
+    }
+
+    impl From<PaletteError> for CliError {
+        fn from(error: PaletteError) -> Self {
+            match error {
+                PaletteError::Io(error) => error.into(),
+                PaletteError::Folder(error) => error.into(),
+                PaletteError::NotPalette { .. } => Self::from_error(Kind::Input, &error)
+                    .hint("import a profile that Palette exported as JSON, or a folder with a pack.json"),
+                PaletteError::Document(_) => Self::from_error(Kind::Bug, &error),
+            }
+        }
+    }
+
     impl From<ResolveError> for CliError {
         fn from(error: ResolveError) -> Self {
             match error {
@@ -375,6 +465,10 @@ impl From<crate::host::RootError> for CliError {
 #[cfg(feature = "installer")]
 impl From<crate::apply::ApplyError> for CliError {
     fn from(error: crate::apply::ApplyError) -> Self {
+        let error = match error {
+            crate::apply::ApplyError::Values(problems) => return problems.into(),
+            other => other,
+        };
         let made = Self::from_error(apply_kind(&error), &error);
         match apply_hint(&error) {
             Some(hint) => made.hint(hint),
@@ -402,7 +496,8 @@ fn apply_kind(error: &crate::apply::ApplyError) -> Kind {
     use crate::apply::containerd::ContainerdError;
     use crate::apply::files::FileError;
     match error {
-        ApplyError::Wanted(_) | ApplyError::Busy(_) => Kind::NotReady,
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
+        ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::download::{Address, AddressError, DownloadError};
 use crate::io::{Mismatch, PathError};
 use crate::oci::{Digest, ManifestError, Reference};
 use crate::problem::Problems;
@@ -14,6 +15,23 @@ pub enum FetchError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A web server failed.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// A file's address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The lock has nothing of a file, so its place in the bundle is not known.
+    #[error("{0} is not locked with the digest that the profile states")]
+    Unlocked(Address),
+    /// A web server sent content that is not what the profile names.
+    #[error("{address}: the server has something else than the profile says")]
+    WrongDownload {
+        /// The file.
+        address: Address,
+        /// Got and want.
+        source: Mismatch,
+    },
     /// Placeholders or values that cannot be used.
     #[error(transparent)]
     Problems(#[from] Problems),
@@ -118,4 +136,11 @@ pub enum FetchError {
     /// libzstd failed, for want of memory.
     #[error("cannot encode the bundle's head")]
     Encode(#[source] io::Error),
+}
+
+impl FetchError {
+    /// Whether all of a blob came, and was something else.
+    pub(super) fn is_mismatch(&self) -> bool {
+        matches!(self, Self::WrongContent { .. } | Self::WrongDownload { .. } | Self::FileChanged { .. })
+    }
 }

@@ -1,34 +1,41 @@
-//! Local files: hashed while planning, so that their place and digest are known before anything is packed.
+//! Files: local ones are hashed while planning, so that their place and digest are known before anything is packed.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::web::Web;
 use super::{FetchError, Source, charts};
-use crate::bundle::{FileContent, HostFile, ManifestFile, ZSTD_MAGIC};
+use crate::bundle::{FileContent, HostFile, ManifestFile};
 use crate::io::AtPath;
 use crate::oci::{Descriptor, Digest, Digester, media_type};
-use crate::profile::{FileSource, Profile};
+use crate::profile::{FileOrigin, FileSource, Profile};
 use crate::variables::template::Around;
 
 /// A file up to this size goes to the head, where it costs no seek and no frame of its own.
-const INLINE_BYTES: usize = 256 << 10;
-/// First bytes of formats that compressing again does not make smaller: gzip, zstd, xz, bzip2, lz4.
-const COMPRESSED: [&[u8]; 5] =
-    [&[0x1f, 0x8b], &ZSTD_MAGIC, &[0xfd, b'7', b'z', b'X', b'Z'], b"BZh", &[0x04, 0x22, 0x4d, 0x18]];
+pub(super) const INLINE_BYTES: usize = 256 << 10;
 
 type Files = Vec<(HostFile, FileContent)>;
 type Manifests = Vec<(ManifestFile, FileContent)>;
 
-/// Reads every local file of the profile once. Large ones are added to `sources`.
-pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> Result<(Files, Manifests), FetchError> {
+/// Reads every local file of the profile once, and small ones of web servers. Large ones are added to `sources`.
+pub(super) async fn read(
+    profile: &Profile,
+    web: &Web<'_>,
+    sources: &mut HashMap<Digest, Source>,
+) -> Result<(Files, Manifests), FetchError> {
     let (mut files, mut manifests) = (Vec::new(), Vec::new());
     for pack in &profile.packs {
         for source in &pack.files {
-            let Some(path) = source.source.local() else { continue };
-            let (blob, content) = describe(path, media_type::HOST_FILE, sources)?;
-            check_digest(path, source, blob.digest)?;
+            let (blob, content) = match &source.source {
+                FileOrigin::Local(path) => {
+                    let described = describe(path, media_type::HOST_FILE, sources)?;
+                    check_digest(path, source, described.0.digest)?;
+                    described
+                }
+                FileOrigin::Url { url, sha256 } => web.describe(url, *sha256, sources).await?,
+            };
             let file = HostFile {
                 blob,
                 pack: pack.name.clone(),
@@ -36,7 +43,7 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
                 mode: source.mode,
                 owner: source.owner.clone(),
                 platform: source.platform.clone(),
-                template: source.template && charts::is_template(path, Around::Plain, &profile.variables)?,
+                template: is_template(source, profile)?,
             };
             files.push((file, content));
         }
@@ -49,6 +56,14 @@ pub(super) fn read(profile: &Profile, sources: &mut HashMap<Digest, Source>) -> 
         }
     }
     Ok((files, manifests))
+}
+
+/// A file of a web server is none: the profile is refused otherwise.
+fn is_template(source: &FileSource, profile: &Profile) -> Result<bool, FetchError> {
+    match source.source.local() {
+        Some(path) if source.template => charts::is_template(path, Around::Plain, &profile.variables),
+        _ => Ok(false),
+    }
 }
 
 fn check_digest(path: &Path, source: &FileSource, got: Digest) -> Result<(), FetchError> {
@@ -81,7 +96,7 @@ pub(super) fn describe(
     }
     let digest = digester.finish();
     sources.insert(digest, Source::File(path.to_owned()));
-    let compressed = COMPRESSED.iter().any(|magic| start.starts_with(magic));
+    let compressed = media_type::begins_compressed(&start);
     let content = if compressed { FileContent::Stored } else { FileContent::Tail };
     Ok((Descriptor::new(media_type, digest, size), content))
 }

@@ -8,6 +8,7 @@ mod error;
 mod local;
 mod metadata;
 mod transfer;
+mod web;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::bundle::{
     BundlePlan, ImageParts, MAX_BYTES, Parts, ResolvedDependency, ResolvedPack, ResolvedProfile, compose,
 };
 use crate::chart::Chart;
+use crate::download::{Address, Downloader};
 use crate::images::Discovery;
 use crate::lock::Lock;
 use crate::oci::{Descriptor, Digest, Reference};
@@ -50,6 +52,8 @@ enum Source {
     Registry(Reference),
     /// A file on this machine.
     File(PathBuf),
+    /// A file of a web server.
+    Web(Address),
 }
 
 /// What a bundle is to hold: the results of the steps before.
@@ -65,6 +69,15 @@ pub struct Inputs<'a> {
     pub lock: &'a Lock,
 }
 
+/// Where everything comes from that is not on this machine.
+#[derive(Clone, Copy)]
+pub struct Remotes<'a> {
+    /// Registries.
+    pub registry: &'a Registry,
+    /// Web servers.
+    pub downloader: &'a Downloader,
+}
+
 /// Whether a bundle carries its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Images {
@@ -74,23 +87,24 @@ pub enum Images {
     Absent,
 }
 
-/// Reads manifests, configurations and local files, and plans the bundle. Nothing large is fetched. `created` is what
+/// Reads manifests, configurations, local files and small ones of web servers, and plans the bundle. Nothing large is fetched. `created` is what
 /// the bundle says of when it was made (RFC 3339). Manifests are fetched `jobs` at once.
 ///
 /// # Errors
-/// Where a registry or a local file fails, or content is not what the lock or profile says.
+/// Where a registry, a web server or a local file fails, or content is not what the lock or profile says.
 pub async fn plan(
     inputs: Inputs<'_>,
-    registry: &Registry,
+    remotes: Remotes<'_>,
     images: Images,
     created: Option<String>,
     jobs: usize,
 ) -> Result<PlannedBuild, FetchError> {
     let Inputs { profile, charts, discovery, lock } = inputs;
     let mut sources = HashMap::new();
-    let (files, manifests) = local::read(profile, &mut sources)?;
+    let web = web::Web { downloader: remotes.downloader, locked: &lock.files };
+    let (files, manifests) = local::read(profile, &web, &mut sources).await?;
     let charts = charts::read(profile, charts, &mut sources)?;
-    let images = metadata::fetch(&lock.images, registry, images, jobs).await?;
+    let images = metadata::fetch(&lock.images, remotes.registry, images, jobs).await?;
     check_sizes(files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob)), &images)?;
     let names = check_names(&images)?;
     for image in &images {

@@ -1,4 +1,4 @@
-//! Moving blobs: from registries and local files to their places in the bundle, several at once.
+//! Moving blobs: from registries, web servers and local files to their places in the bundle, several at once.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,20 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
 
-use super::{FetchError, PlannedBuild, Source};
+use super::{FetchError, PlannedBuild, Remotes, Source};
 use crate::bundle::{PartialBundle, StoredBlob, StoredPlace, TailBlob, TailError, WriteError};
+use crate::download::Download;
 use crate::io::{AtPath, Mismatch};
 use crate::oci::Digest;
 use crate::progress::Progress;
-use crate::registry::{BlobStream, Registry};
+use crate::registry::BlobStream;
 
 /// How to move the blobs of a planned build.
 pub struct Transfer<'a> {
     /// What to build.
     pub build: &'a PlannedBuild,
-    /// Where images come from.
-    pub registry: &'a Registry,
-    /// Runs the registry's connections.
+    /// Where images and files come from.
+    pub remotes: Remotes<'a>,
+    /// Runs the connections.
     pub runtime: Handle,
     /// Blobs moved at once, at least 1.
     pub jobs: usize,
@@ -36,7 +37,7 @@ pub struct Transfer<'a> {
 pub struct Written {
     /// Length of the bundle in bytes.
     pub length: u64,
-    /// Blob bytes that came from registries.
+    /// Blob bytes that came from registries and web servers.
     pub fetched: u64,
     /// Blob bytes that an interrupted build had left.
     pub resumed: u64,
@@ -139,7 +140,7 @@ impl Transfer<'_> {
         self.progress.advance(resumed);
         match self.put(&mut blob, source, state) {
             // Whole frames of what was not the blob, as a source that failed its check leaves them: from the start.
-            Err(FetchError::WrongContent { .. } | FetchError::FileChanged { .. }) if resumed > 0 => {
+            Err(error) if resumed > 0 && error.is_mismatch() => {
                 blob.restart();
                 self.put(&mut blob, source, state)
             }
@@ -167,8 +168,12 @@ impl Transfer<'_> {
     ) -> Result<SourceReader<'a>, FetchError> {
         let input = match source {
             Source::Registry(reference) => {
-                let stream = self.registry.blob(reference, digest, size, offset);
+                let stream = self.remotes.registry.blob(reference, digest, size, offset);
                 Input::Registry(Box::new(self.runtime.block_on(stream)?))
+            }
+            Source::Web(address) => {
+                let stream = self.remotes.downloader.stream(address, Some(size), offset, None);
+                Input::Web(Box::new(self.runtime.block_on(stream)?))
             }
             Source::File(path) => {
                 let mut file = File::open(path).at("open", path)?;
@@ -186,6 +191,7 @@ impl Source {
         match self {
             Self::Registry(reference) => format!("{}@{}", reference.repository(), digest.short()),
             Self::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Self::Web(address) => address.to_string(),
         }
     }
 
@@ -193,6 +199,7 @@ impl Source {
         match self {
             Self::Registry(reference) => FetchError::WrongContent { reference: reference.clone(), source },
             Self::File(path) => FetchError::FileChanged { path: path.clone(), source },
+            Self::Web(address) => FetchError::WrongDownload { address: address.clone(), source },
         }
     }
 
@@ -207,6 +214,7 @@ impl Source {
         let path = match self {
             Self::File(path) => path.clone(),
             Self::Registry(reference) => reference.to_string().into(),
+            Self::Web(address) => address.to_string().into(),
         };
         crate::io::PathError { action: "read", path, source }.into()
     }
@@ -231,6 +239,7 @@ impl State {
 
 enum Input {
     Registry(Box<BlobStream>),
+    Web(Box<Download>),
     File(File, Vec<u8>),
 }
 
@@ -248,19 +257,18 @@ struct SourceReader<'a> {
 impl SourceReader<'_> {
     /// The next bytes, or `None` at the end.
     fn next_chunk(&mut self) -> Result<Option<&[u8]>, FetchError> {
-        match &mut self.input {
-            Input::Registry(stream) => {
-                let chunk = self.runtime.block_on(stream.next())?;
-                let Some(chunk) = chunk else { return Ok(None) };
-                self.state.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                self.chunk = chunk;
-                Ok(Some(&self.chunk))
-            }
+        let chunk = match &mut self.input {
+            Input::Registry(stream) => self.runtime.block_on(stream.next())?,
+            Input::Web(download) => self.runtime.block_on(download.next())?,
             Input::File(file, buffer) => {
                 let count = file.read(buffer).map_err(|error| self.source.failed_read(error))?;
-                Ok(buffer.get(..count).filter(|bytes| !bytes.is_empty()))
+                return Ok(buffer.get(..count).filter(|bytes| !bytes.is_empty()));
             }
-        }
+        };
+        let Some(chunk) = chunk else { return Ok(None) };
+        self.state.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.chunk = chunk;
+        Ok(Some(&self.chunk))
     }
 }
 
@@ -275,7 +283,7 @@ impl Read for SourceReader<'_> {
                 Ok(None) => return Ok(0),
                 Err(error) => {
                     self.failure = Some(error);
-                    return Err(io::Error::other("the registry failed"));
+                    return Err(io::Error::other("the server failed"));
                 }
             }
         }

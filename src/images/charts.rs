@@ -3,31 +3,22 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::api::{self, Cluster};
 use super::assignments::{under_all, used};
 use super::collect::Collector;
 use super::{Options, annotations, unrendered};
 use crate::chart::{self, Chart, ChartError, Helm, Part, Rendered, Rendering, Tree, parts};
 use crate::objects;
 use crate::problem::{Problem, Source, read_document};
-use crate::profile::{Layer, Pack, Profile};
+use crate::profile::Profile;
 use crate::variables::template::{Around, fill, scan};
 use crate::variables::{Values, Variable};
-use crate::yaml::{self, Node};
 
 /// A chart that is opened, and how it is read.
 struct Open<'p> {
     chart: &'p Chart,
     package: Vec<u8>,
     tree: Tree,
-}
-
-/// The Kubernetes that charts are rendered for.
-struct Cluster {
-    version: Option<String>,
-    /// What the profile says that its API has.
-    given: BTreeSet<String>,
-    /// What the definitions among the objects add to that.
-    defined: BTreeSet<String>,
 }
 
 /// Reads all of the profile's charts.
@@ -43,7 +34,7 @@ pub(super) fn read<'p>(
     if charts.is_empty() {
         return Ok(());
     }
-    let mut cluster = cluster(profile, options, collector);
+    let mut cluster = Cluster::of(profile, options, collector);
     let (mut opened, mut errors) = (Vec::new(), Vec::new());
     for chart in charts {
         match chart.open() {
@@ -51,38 +42,20 @@ pub(super) fn read<'p>(
             Err(error) => errors.push(error),
         }
     }
+    let mut defined = BTreeSet::new();
     for open in &opened {
-        let mut defined = BTreeSet::new();
         errors.extend(open.read(&profile.variables, &cluster, options, collector, &mut defined).err());
-        cluster.defined.extend(defined);
     }
     // A chart may install more where the cluster has what another chart of the profile defines.
-    cluster.defined.extend(manifests_define(profile));
-    let more = !cluster.defined.is_subset(&cluster.given);
+    defined.extend(api::manifests_define(profile));
+    let more = cluster.learns(defined);
     let again = opened.iter().filter(|open| more && open.tree.any(|tree| tree.asks_api_versions));
     if let Some(helm) = options.helm.filter(|_| errors.is_empty()) {
-        let cluster = Cluster { given: &cluster.given | &cluster.defined, ..cluster };
         for open in again {
             errors.extend(open.render(helm, &profile.variables, &cluster, collector, &mut BTreeSet::new()).err());
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
-}
-
-fn cluster(profile: &Profile, options: Options<'_>, collector: &mut Collector<'_>) -> Cluster {
-    let pack = profile.packs.iter().find(|pack| pack.layer == Layer::K8s);
-    let version = pack.and_then(|pack| pack.version.clone());
-    let version = version.filter(|text| semver::Version::parse(text.trim_start_matches('v')).is_ok());
-    if let (None, Some(helm)) = (&version, options.helm) {
-        let message = format!(
-            "no pack on layer `k8s` says a `version` such as 1.32.5, so charts are rendered for the Kubernetes that helm {} \
-             assumes",
-            helm.version()
-        );
-        collector.warned(Problem::with_file(&profile.file, message));
-    }
-    let given = profile.packs.iter().flat_map(|pack: &Pack| pack.api_versions.iter().cloned()).collect();
-    Cluster { version, given, defined: BTreeSet::new() }
 }
 
 impl<'p> Open<'p> {
@@ -126,8 +99,8 @@ impl<'p> Open<'p> {
                 if upgrade && !self.tree.any(|tree| tree.asks_upgrade) {
                     continue;
                 }
-                let kube_version = cluster.version.as_deref();
-                let wanted = Rendering { values, kube_version, api_versions: &cluster.given, upgrade };
+                let (kube_version, api_versions) = (cluster.version(), cluster.api_versions());
+                let wanted = Rendering { values, kube_version, api_versions, upgrade };
                 for piece in helm.render(self.chart, &self.package, wanted)? {
                     self.piece(&piece, collector, defined);
                 }
@@ -146,7 +119,7 @@ impl<'p> Open<'p> {
         let shown = format!("pack {}, chart {}, rendered {}", self.chart.pack, self.chart.title(), piece.template);
         collector.enter_chart(self.chart, &piece.template);
         objects::read(&Source::new(Path::new(&shown), piece.text.clone()), collector);
-        defined.extend(defines(&piece.text));
+        defined.extend(api::defines(&piece.text));
     }
 
     /// Calls `read` with each of the values that the release can have.
@@ -225,52 +198,5 @@ impl<'p> Open<'p> {
             Ok(Ok(source)) => source.problem(self.chart.position, message),
             _ => Problem { position: Some(self.chart.position), ..Problem::with_file(&self.chart.file, message) },
         }
-    }
-}
-
-/// What definitions in the profile's own manifests add to the API.
-fn manifests_define(profile: &Profile) -> BTreeSet<String> {
-    let files = profile.packs.iter().flat_map(|pack| &pack.manifests);
-    // One that cannot be read is told elsewhere.
-    let texts = files.filter_map(|file| read_document(file).ok()?.ok());
-    texts.flat_map(|source| defines(source.text())).collect()
-}
-
-/// What the definitions among some objects add to the API: `GROUP/VERSION` and `GROUP/VERSION/KIND`.
-fn defines(text: &str) -> BTreeSet<String> {
-    if !text.contains("CustomResourceDefinition") {
-        return BTreeSet::new();
-    }
-    let mut found = BTreeSet::new();
-    for document in yaml::parse_with_merge_keys(text).documents {
-        let spec = document
-            .get("spec")
-            .filter(|_| document.get("kind").and_then(Node::text) == Some("CustomResourceDefinition"));
-        let text = |name: &str| spec?.get(name)?.text();
-        let kind = spec.and_then(|spec| spec.get("names")?.get("kind")?.text());
-        let (Some(group), Some(kind), Some(versions)) =
-            (text("group"), kind, spec.and_then(|spec| spec.get("versions")))
-        else {
-            continue;
-        };
-        for version in versions.items().iter().filter_map(|version| version.get("name")?.text()) {
-            found.extend([format!("{group}/{version}"), format!("{group}/{version}/{kind}")]);
-        }
-    }
-    // Helm takes several after a comma, so one with a comma would be two.
-    found.retain(|name| !name.contains(|c: char| c == ',' || c.is_whitespace()));
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn definitions_add_to_the_api() {
-        let text = "kind: CustomResourceDefinition\nspec:\n  group: example.org\n  names: {kind: Thing}\n  versions: [{name: v1}, {name: v2}]\n---\nkind: Other\n";
-        let found: Vec<String> = defines(text).into_iter().collect();
-        assert_eq!(found, ["example.org/v1", "example.org/v1/Thing", "example.org/v2", "example.org/v2/Thing"]);
-        assert!(defines("kind: CustomResourceDefinition\n").is_empty());
     }
 }

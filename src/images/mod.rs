@@ -4,6 +4,7 @@
 //! must not know what is behind a reference.
 
 mod annotations;
+mod api;
 mod assignments;
 mod charts;
 mod collect;

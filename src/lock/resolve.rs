@@ -42,6 +42,15 @@ pub struct Resolved {
     pub changes: Vec<Change>,
 }
 
+impl Resolved {
+    /// The same with the charts, packs and files of `elsewhere`, as changes of what `before` had.
+    #[must_use]
+    pub fn with(self, elsewhere: Lock, before: &Lock) -> Self {
+        let lock = Lock { images: self.lock.images, ..elsewhere };
+        Self { changes: changes(before, &lock), lock }
+    }
+}
+
 /// What `lock --check` finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Check {

@@ -24,6 +24,14 @@ pub const HOST_FILE: &str = "application/vnd.carrack.host-file.v1";
 /// A file of Kubernetes manifests.
 pub const KUBERNETES_MANIFEST: &str = "application/vnd.carrack.kubernetes-manifest.v1+yaml";
 
+/// A pack in a registry: the artifact type of its manifest.
+pub const PACK: &str = "application/vnd.carrack.pack.v1+json";
+/// A file of a pack, whose path is its title.
+pub const PACK_FILE: &str = "application/vnd.carrack.pack.file.v1";
+/// The configuration of artifacts that have none: `{}` (image-spec, "Guidance for an Empty Descriptor").
+pub const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+/// The configuration of a Helm chart in a registry.
+pub const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
 /// A Helm chart's package.
 pub const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
 /// The values of a chart in a bundle.
@@ -49,4 +57,15 @@ pub fn is_image_config(media_type: &str) -> bool {
 /// Whether content of this type is compressed already, so that compressing it again costs time and saves nothing.
 pub fn is_compressed(media_type: &str) -> bool {
     ["+gzip", ".gzip", "+zstd", ".zstd"].iter().any(|suffix| media_type.ends_with(suffix))
+}
+
+/// How many first bytes of content [`begins_compressed`] looks at.
+pub const MAGIC_BYTES: usize = 6;
+
+/// Whether content that begins like this is in a format that compressing again does not make smaller: gzip, zstd, xz,
+/// bzip2, lz4.
+pub fn begins_compressed(start: &[u8]) -> bool {
+    let magics: [&[u8]; 5] =
+        [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], &[0xfd, b'7', b'z', b'X', b'Z'], b"BZh", &[0x04, 0x22, 0x4d, 0x18]];
+    magics.iter().any(|magic| start.starts_with(magic))
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::constraints;
 use super::decode::decode;
 use super::packs::{self, Known};
 use super::{FILE_NAME, Pack, Packs, Problems, Profile};
@@ -26,7 +27,7 @@ pub enum Loaded {
 /// [`Problems::Unreadable`] where the profile itself cannot be read, else everything that is wrong with it and with the
 /// files it names.
 pub fn load(path: &Path, packs: &Packs) -> Result<Loaded, Problems> {
-    let file = if path.is_dir() { shown(path, FILE_NAME) } else { path.to_owned() };
+    let file = file_of(path);
     let source = match read_document(&file)? {
         Ok(source) => source,
         Err(problem) => return Err(Problems::Found(vec![problem])),
@@ -37,11 +38,20 @@ pub fn load(path: &Path, packs: &Packs) -> Result<Loaded, Problems> {
     let profile = document.and_then(|document| decode(&file, &document, &mut known, &mut report));
     let mut problems = report.into_problems();
     problems.append(&mut known.problems);
+    // What is not there yet may be what another one depends on.
+    if known.needs.is_empty() {
+        problems.extend(profile.iter().flat_map(constraints::check));
+    }
     match profile {
         Some(_) if problems.is_empty() && !known.needs.is_empty() => Ok(Loaded::Needs(known.needs)),
         Some(profile) if problems.is_empty() => Ok(Loaded::Profile(Box::new(profile))),
         _ => Err(Problems::Found(problems)),
     }
+}
+
+/// The file of the profile at `path`: itself, or the `carrack.yaml` in it where it is a folder.
+pub fn file_of(path: &Path) -> PathBuf {
+    if path.is_dir() { shown(path, FILE_NAME) } else { path.to_owned() }
 }
 
 /// Reads and checks the pack in `folder` by itself, before it is shared. Its files may be for any of `platforms`.

@@ -4,6 +4,7 @@
 //! which images the manifests need.
 
 mod charts;
+mod constraints;
 mod decode;
 mod files;
 mod load;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use crate::problem::{Position, Problem, Problems};
-pub use load::{Loaded, load, load_pack};
+pub use load::{Loaded, file_of, load, load_pack};
 
 use crate::oci::{Digest, Platform, Reference};
 use crate::requirements::Requirements;

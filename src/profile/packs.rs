@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::decode::{check_kind, check_label, find, ignored, name_of, one_of, variables};
 use super::paths::Folder;
 use super::{
-    Dependency, Distribution, IgnoredImage, Layer, Origin, PACK_FILE_NAME, Pack, Packs, Position, Template, decode,
-    load, load::Document, requirements,
+    Dependency, Distribution, IgnoredImage, Layer, Origin, PACK_FILE_NAME, Pack, Packs, Position, Template,
+    constraints, decode, load, load::Document, requirements,
 };
 use crate::io::with_causes;
 use crate::oci::{Platform, Reference};
@@ -179,6 +179,7 @@ impl Decoder<'_, '_> {
     fn content(&mut self, fields: Fields<'_>, name: &str, version: Option<String>, origin: Origin) -> Option<Pack> {
         let layer = self.layer(fields, name);
         let distribution = self.distribution(fields, layer);
+        let upgrade_from = self.upgrade_from(fields, version.as_deref());
         let files = fields.list("files", self.report).iter().filter_map(|node| self.host_file(node)).collect();
         let pack = Pack {
             file: self.file.to_owned(),
@@ -197,7 +198,7 @@ impl Decoder<'_, '_> {
             api_versions: self.api_versions(fields, layer),
             depends_on: self.depends_on(fields),
             requirements: requirements::decode(fields, self.report),
-            upgrade_from: self.version_range(fields, "upgradeFrom"),
+            upgrade_from,
         };
         layer.map(|_| pack)
     }
@@ -300,9 +301,23 @@ impl Decoder<'_, '_> {
 
     pub(super) fn version_range(&mut self, fields: Fields<'_>, name: &str) -> Option<semver::VersionReq> {
         let text = fields.optional_text(name, self.report)?;
-        let range = semver::VersionReq::parse(text);
+        // As Helm has it: a whole version is that one, and not the first of many.
+        let exact = text.strip_prefix('v').unwrap_or(text);
+        let exact = semver::Version::parse(exact).map(|_| format!("={exact}"));
+        let range = semver::VersionReq::parse(exact.as_deref().unwrap_or(text));
         let range = range.map_err(|error| format!("`{name}` {text:?} is not a range such as \">=1.2, <2\": {error}"));
         self.told(range, fields.value_at(name))
+    }
+
+    fn upgrade_from(&mut self, fields: Fields<'_>, version: Option<&str>) -> Option<semver::VersionReq> {
+        let range = self.version_range(fields, "upgradeFrom")?;
+        // The next release compares its own range with this one's version.
+        if version.and_then(constraints::semantic).is_none() {
+            let found = version.map_or_else(|| "none".to_owned(), |version| format!("{version:?}"));
+            let message = format!("its version is {found}, and `upgradeFrom` needs a semantic `version` of this pack");
+            self.report.add(fields.key_at("upgradeFrom"), message);
+        }
+        Some(range)
     }
 
     fn image_lists(&mut self, fields: Fields<'_>) -> Vec<PathBuf> {

@@ -6,9 +6,10 @@ use std::os::unix::fs::symlink;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
-use carrack::apply::{ApplyError, ImageFolder, TargetRuntime};
+use carrack::apply::{ApplyError, ImageFolder, Inputs, Target, TargetRuntime, survey};
 use carrack::host::Root;
-use carrack::oci::{Digest, ImageIndex};
+use carrack::oci::{Digest, ImageIndex, Platform};
+use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
@@ -141,5 +142,34 @@ async fn a_damaged_bundle_leaves_no_archive() {
     let runtime = TargetRuntime::Folder(ImageFolder::K3s);
     let error = install_to(&bundle, folder.path(), runtime).await.unwrap_err();
     assert!(matches!(&error, ApplyError::Blob { needed_by, .. } if needed_by == &["quay.io/lab/noise:1"]), "{error:?}");
+    assert_eq!(tree(folder.path()), Vec::<String>::new());
+}
+
+/// What a bundle's maker did not foresee is found before anything changes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_a_value_names_must_be_in_the_bundle() {
+    let (mut bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+    let template = "apiVersion: v1\nkind: Pod\nmetadata: {name: shop}\nspec:\n  containers:\n    - {name: one, image: \
+                    \"quay.io/lab/{{.carrack.var.name}}:1\"}\n";
+    bundle.manifest("named.yaml", template.as_bytes());
+    bundle.contents.manifests.last_mut().unwrap().template = true;
+    bundle.contents.profile.variables = vec![Variable { name: "name".to_owned(), ..Variable::default() }];
+    let target = Target {
+        root: Root::new(folder.path()).unwrap(),
+        runtime: TargetRuntime::None,
+        platform: Platform::of_this_machine(),
+    };
+    let source = bundle.source();
+    let look = async |name: &str| {
+        let values = Values::from([("name".to_owned(), name.to_owned())]);
+        survey(Inputs { contents: &bundle.contents, source: &source, values: &values }, &target).await.map(drop)
+    };
+    look("one").await.unwrap();
+    let error = look("none").await.unwrap_err();
+    let shown = "/var/lib/carrack/manifests/shop/named.yaml:6: Pod shop: spec.containers[0].image: \
+                 quay.io/lab/none:1 is not in the bundle";
+    assert!(matches!(&error, ApplyError::MissingImages(missing) if missing == &[shown]), "{error:?}");
+    let error = look("a secret in a wrong place").await.unwrap_err();
+    assert!(matches!(&error, ApplyError::MissingImages(_)) && !error.to_string().contains("secret"), "{error:?}");
     assert_eq!(tree(folder.path()), Vec::<String>::new());
 }

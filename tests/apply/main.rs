@@ -14,17 +14,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, Interrupt, Interrupter, Options, Outcome, Survey, Target, TargetRuntime, apply, survey,
+    ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, Source, Survey, Target, TargetRuntime, apply, survey,
 };
+use carrack::bundle::Contents;
 use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
+use carrack::variables::Values;
 use tonic::Code;
 
 use fake::Fake;
 use image::TestBundle;
 use real::Real;
 use suite::{Runtime, bundle};
+
+/// A bundle whose variables have no values.
+fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
+    static NONE: Values = Values::new();
+    Inputs { contents, source, values: &NONE }
+}
 
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
@@ -33,9 +41,9 @@ async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Res
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
-    let survey = survey(&bundle.contents, &bundle.source(), &target).await?;
+    let survey = survey(without_values(&bundle.contents, &bundle.source()), &target).await?;
     let (_interrupter, interrupt) = Interrupter::new();
-    apply(survey, &bundle.contents, &bundle.source(), &options(interrupt)).await
+    apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await
 }
 
 fn options(interrupt: Interrupt) -> Options {
@@ -44,7 +52,11 @@ fn options(interrupt: Interrupt) -> Options {
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
-    survey(&bundle.contents, &bundle.source(), &Target { root, runtime, platform: Platform::of_this_machine() }).await
+    survey(
+        without_values(&bundle.contents, &bundle.source()),
+        &Target { root, runtime, platform: Platform::of_this_machine() },
+    )
+    .await
 }
 
 fn runtime(socket: Option<&Path>) -> TargetRuntime {

@@ -14,7 +14,7 @@ use carrack::oci::Digest;
 use crate::fake::Fake;
 use crate::image::{Layer, TestBundle};
 use crate::real::Real;
-use crate::{install, look, options};
+use crate::{install, look, options, without_values};
 
 /// One or the other.
 pub(crate) enum Runtime {
@@ -176,7 +176,7 @@ async fn an_interrupt_leaves_nothing(runtime: &Runtime) {
     let survey = look(&bundle, root.path(), Some(&runtime.socket())).await.unwrap();
     let (interrupter, interrupt) = Interrupter::new();
     interrupter.interrupt();
-    let result = apply(survey, &bundle.contents, &bundle.source(), &options(interrupt)).await;
+    let result = apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await;
     assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
     runtime.assert_untouched(root.path());
 }
@@ -257,7 +257,7 @@ async fn a_failed_change_is_taken_back(runtime: &Runtime) {
     // Somebody puts a folder where a file is to come.
     fs::create_dir_all(root.path().join("etc/tool/same/folder")).unwrap();
     let (_interrupter, interrupt) = Interrupter::new();
-    let result = apply(survey, &second.contents, &second.source(), &options(interrupt)).await;
+    let result = apply(survey, without_values(&second.contents, &second.source()), &options(interrupt)).await;
     assert!(matches!(result, Err(ApplyError::RolledBack(_))), "{result:?}");
     fs::remove_dir_all(root.path().join("etc/tool/same")).unwrap();
     assert_eq!((runtime.names(), runtime.content(), tree(root.path())), before);

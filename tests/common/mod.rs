@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,8 +51,14 @@ impl Sandbox {
 
     /// Runs a program likewise.
     pub(crate) fn run(&self, program: &Path, arguments: &[&str]) -> Ran {
+        self.run_with(program, arguments, &[])
+    }
+
+    /// Runs a program likewise, with these variables in its environment.
+    pub(crate) fn run_with(&self, program: &Path, arguments: &[&str], environment: &[(&str, &OsStr)]) -> Ran {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.work()).env_clear().env("HOME", self.root.path().join("home"));
+        command.envs(environment.iter().copied());
         let output = command.output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(self.root.path().to_str().unwrap(), "$ROOT");

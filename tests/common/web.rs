@@ -43,6 +43,17 @@ pub(crate) struct Request {
     pub(crate) authorization: Option<String>,
 }
 
+/// What is behind an address.
+#[derive(Debug, Clone, Copy)]
+enum Serves {
+    /// What was put there.
+    Content,
+    /// A proxy, whose tunnels end here.
+    Tunnel(SocketAddr),
+    /// Another server.
+    Another(SocketAddr),
+}
+
 #[derive(Default)]
 struct State {
     content: HashMap<String, Vec<u8>>,
@@ -67,17 +78,26 @@ pub(crate) struct Web {
 impl Web {
     /// Plain HTTP.
     pub(crate) fn plain() -> Self {
-        Self::start(None, None, None)
+        Self::start(None, None, Serves::Content)
     }
 
     /// HTTPS as `localhost`, `127.0.0.1` and every name of `example.org`.
     pub(crate) fn secure() -> Self {
+        Self::secure_as(&["localhost", "127.0.0.1", "*.example.org"], Serves::Content)
+    }
+
+    /// HTTPS as every one of `names`, in front of the plain server at `target`.
+    pub(crate) fn front(names: &[&str], target: SocketAddr) -> Self {
+        Self::secure_as(names, Serves::Another(target))
+    }
+
+    fn secure_as(names: &[&str], serves: Serves) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);
-        let names = ["localhost", "127.0.0.1", "*.example.org"].map(str::to_owned);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
@@ -85,15 +105,15 @@ impl Web {
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_no_client_auth().with_single_cert(chain, secret).unwrap();
-        Self::start(Some(TlsAcceptor::from(Arc::new(config))), Some(authority.pem()), None)
+        Self::start(Some(TlsAcceptor::from(Arc::new(config))), Some(authority.pem()), serves)
     }
 
     /// A proxy whose every tunnel ends at `target`, whatever host is asked for.
     pub(crate) fn proxy(target: &Self) -> Self {
-        Self::start(None, None, Some(target.address))
+        Self::start(None, None, Serves::Tunnel(target.address))
     }
 
-    fn start(tls: Option<TlsAcceptor>, authority: Option<String>, tunnel: Option<SocketAddr>) -> Self {
+    fn start(tls: Option<TlsAcceptor>, authority: Option<String>, serves: Serves) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -112,12 +132,11 @@ impl Web {
                     let (shared, tls) = (Arc::clone(&shared), tls.clone());
                     tokio::spawn(async move {
                         // A client that hangs up or does not trust the certificate ends its connection.
-                        match (tls, tunnel) {
-                            (_, Some(target)) => drop(forward(stream, target, &shared).await),
-                            (None, None) => drop(answer(stream, &shared).await),
-                            (Some(tls), None) => {
+                        match tls {
+                            None => drop(serve(stream, serves, &shared).await),
+                            Some(tls) => {
                                 let Ok(stream) = tls.accept(stream).await else { return };
-                                let _ = answer(stream, &shared).await;
+                                let _ = serve(stream, serves, &shared).await;
                             }
                         }
                     });
@@ -193,7 +212,26 @@ async fn head<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<String> {
     Ok(String::from_utf8(text).unwrap())
 }
 
-async fn forward(mut client: tokio::net::TcpStream, target: SocketAddr, state: &Shared) -> std::io::Result<()> {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    serves: Serves,
+    state: &Shared,
+) -> std::io::Result<()> {
+    match serves {
+        Serves::Content => answer(stream, state).await,
+        Serves::Tunnel(target) => forward(stream, target, state).await,
+        Serves::Another(target) => {
+            let mut server = tokio::net::TcpStream::connect(target).await?;
+            tokio::io::copy_bidirectional(&mut stream, &mut server).await.map(drop)
+        }
+    }
+}
+
+async fn forward<S: AsyncRead + AsyncWrite + Unpin>(
+    mut client: S,
+    target: SocketAddr,
+    state: &Shared,
+) -> std::io::Result<()> {
     let head = head(&mut client).await?;
     state.lock().unwrap().connects.push(head.lines().next().unwrap().to_owned());
     if !head.starts_with("CONNECT ") {

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Interrupter, Options, Outcome, Source, Target, TargetRuntime, apply, survey,
+    ApplyError, ImageFolder, Inputs, Interrupter, Options, Outcome, Source, Target, TargetRuntime, apply, survey,
 };
+use carrack::bundle::Contents;
 use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
 use carrack::trust::Trusted;
+use carrack::variables::Values;
 
 use super::common::Sandbox;
 
@@ -99,11 +101,17 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let survey = survey(bundle.contents(), &source, &target).await?;
+        let survey = survey(without_values(bundle.contents(), &source), &target).await?;
         let (_interrupter, interrupt) = Interrupter::new();
         let options = Options { jobs: 2, progress: Arc::new(Progress::default()), interrupt };
-        apply(survey, bundle.contents(), &source, &options).await
+        apply(survey, without_values(bundle.contents(), &source), &options).await
     })
+}
+
+/// A bundle whose variables have no values.
+fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
+    static NONE: Values = Values::new();
+    Inputs { contents, source, values: &NONE }
 }
 
 /// Everything below a folder: mode, inode and content of files, modes of folders.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{plan, preflight, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Interrupt, Interrupter, Options, Outcome, apply, survey};
+use crate::apply::{Inputs, Interrupt, Interrupter, Options, Outcome, apply, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -68,11 +68,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
     let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
-    let values = args.variables.values(contents, &args.bundle, !args.yes, ui)?;
+    let values = args.variables.values(contents, &args.bundle, &target.root, !args.yes, ui)?;
+    let inputs = Inputs { contents, source: &source, values: &values };
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
-        preflight::require(contents, &target).await?;
-        survey(contents, &source, &target).await.map_err(CliError::before_changes)
+        preflight::require(inputs, &target).await?;
+        survey(inputs, &target).await.map_err(CliError::before_changes)
     })?;
     if args.dry_run {
         return plan::show(&survey.plan, contents, &values, ui);
@@ -90,7 +91,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let shown = ui.show("installing", &progress);
     let outcome = runtime.block_on(async {
         let options = Options { jobs: args.jobs.get(), progress: Arc::clone(&progress), interrupt: on_signals()? };
-        Ok::<_, CliError>(apply(survey, contents, &source, &options).await?)
+        Ok::<_, CliError>(apply(survey, inputs, &options).await?)
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{preflight, target, variables};
-use crate::apply::files::FileKind;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
-use crate::apply::survey;
+use crate::apply::{Inputs, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
@@ -74,10 +73,11 @@ struct ImageReport {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let target = args.target.target(Some(bundle.contents()))?;
-    let values = args.variables.values(bundle.contents(), &args.bundle, true, ui)?;
+    let values = args.variables.values(bundle.contents(), &args.bundle, &target.root, true, ui)?;
+    let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
     let plan = target::runtime()?.block_on(async {
-        preflight::require(bundle.contents(), &target).await?;
-        let survey = survey(bundle.contents(), &target::source(&bundle), &target).await;
+        preflight::require(inputs, &target).await?;
+        let survey = survey(inputs, &target).await;
         Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;
     show(&plan, bundle.contents(), &values, ui)
@@ -101,7 +101,7 @@ pub(super) fn show(plan: &HostPlan, contents: &Contents, values: &Values, ui: &U
 /// A line for each change.
 pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
     let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).map(|file| {
-        let (action, kind) = (file_word(file.action), kind_word(file.file.kind));
+        let (action, kind) = (file_word(file.action), file.file.kind.word());
         format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode)
     });
     let images = plan.images.iter().filter(|image| image.action != ImageAction::Keep).map(|image| {
@@ -124,12 +124,11 @@ pub(super) fn summary(plan: &HostPlan) -> String {
             counted(plan.images.len(), "image")
         );
     }
-    let files = |action| plan.count(FileKind::Host, action) + plan.count(FileKind::Manifest, action);
     format!(
         "{} to create, {} to replace, {} kept; {} to add, {} to update, {} kept",
-        counted(files(FileAction::Create), "file"),
-        files(FileAction::Replace),
-        files(FileAction::Keep),
+        counted(plan.count(FileAction::Create), "file"),
+        plan.count(FileAction::Replace),
+        plan.count(FileAction::Keep),
         counted(plan.count_images(ImageAction::Add), "image"),
         plan.count_images(ImageAction::Update),
         plan.count_images(ImageAction::Keep),
@@ -161,7 +160,7 @@ impl FileReport {
     fn new(planned: &PlannedFile) -> Self {
         Self {
             path: planned.file.path.clone(),
-            kind: kind_word(planned.file.kind),
+            kind: planned.file.kind.word(),
             action: file_word(planned.action),
             digest: planned.file.digest.to_string(),
             size: planned.file.size,
@@ -180,13 +179,6 @@ impl ImageReport {
             names: planned.names.clone(),
             missing_bytes: planned.missing_bytes,
         }
-    }
-}
-
-fn kind_word(kind: FileKind) -> &'static str {
-    match kind {
-        FileKind::Host => "file",
-        FileKind::Manifest => "manifest",
     }
 }
 

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{target, variables};
-use crate::apply::Target;
 use crate::apply::preflight::{Check, preflight};
-use crate::bundle::Contents;
+use crate::apply::{Inputs, Target};
 use crate::cli::{CliError, Kind, Ui};
 use crate::trust;
 
@@ -35,12 +34,17 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.bundle.as_deref().map(trust::establish).transpose()?;
-    let contents = bundle.as_ref().map(trust::Trusted::contents);
-    if let (Some(contents), Some(bundle)) = (contents, &args.bundle) {
-        args.variables.values(contents, bundle, true, ui)?;
-    }
-    let target = args.target.target(contents)?;
-    let checks = target::runtime()?.block_on(preflight(contents, &target))?;
+    let target = args.target.target(bundle.as_ref().map(trust::Trusted::contents))?;
+    let look = |inputs: Option<Inputs<'_>>| {
+        target::runtime()?.block_on(preflight(inputs, &target)).map_err(CliError::before_changes)
+    };
+    let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
+        Some((bundle, path)) => {
+            let values = args.variables.values(bundle.contents(), path, &target.root, true, ui)?;
+            look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values }))?
+        }
+        None => look(None)?,
+    };
     let ready = checks.iter().all(|check| check.ok);
     if !ui.wants_json() {
         ui.data(&table(&checks));
@@ -51,8 +55,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// The same as a step of another command, which prints nothing where all is well.
-pub(super) async fn require(contents: &Contents, target: &Target) -> Result<(), CliError> {
-    let checks = preflight(Some(contents), target).await?;
+pub(super) async fn require(inputs: Inputs<'_>, target: &Target) -> Result<(), CliError> {
+    let checks = preflight(Some(inputs), target).await.map_err(CliError::before_changes)?;
     if checks.iter().all(|check| check.ok) { Ok(()) } else { Err(not_ready(&checks)) }
 }
 

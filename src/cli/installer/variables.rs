@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::apply::installed::installed;
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind, Ui};
+use crate::host::Root;
 use crate::problem::Problems;
 use crate::site::Site;
 use crate::variables::{Given, Known, MASK, Values, Variable, Written, is_name, resolve};
@@ -34,11 +36,13 @@ pub(super) struct Shown {
 }
 
 impl VariableArgs {
-    /// The values of the bundle's variables. Somebody at a terminal is asked for what is missing where `may_ask`.
+    /// The values of the bundle's variables; what an earlier version of the profile was installed with below `root` is
+    /// kept. Somebody at a terminal is asked for what is missing where `may_ask`.
     pub(super) fn values(
         &self,
         contents: &Contents,
         bundle: &Path,
+        root: &Root,
         may_ask: bool,
         ui: &Ui,
     ) -> Result<Values, CliError> {
@@ -59,7 +63,11 @@ impl VariableArgs {
         let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
         site.iter().flat_map(|site| site.warnings(declared)).for_each(|warning| ui.warn(&warning));
         let site = site.map(|site| site.values).unwrap_or_default();
-        let known = Known { declared, set: &set, site: &site, installed: &Values::new(), bundle };
+        let installed = installed(root, &contents.profile.name)?;
+        let given = |name: &str| set.iter().chain(&site).any(|given| given.name == name);
+        let lost = installed.lost.iter().filter(|lost| !given(&lost.variable));
+        lost.for_each(|lost| ui.warn(&lost.to_string()));
+        let known = Known { declared, set: &set, site: &site, installed: &installed.values, bundle };
         let mut ask = |variable: &Variable| ask(variable, ui);
         let somebody = may_ask && std::io::stdin().is_terminal();
         resolve(known, if somebody { Some(&mut ask) } else { None }).map_err(problems)

@@ -11,13 +11,15 @@ use serde::Serialize;
 use super::RegistryArgs;
 use super::discover::DiscoverArgs;
 use super::lock::entries;
+use super::open::{Opened, Opening, not_locked};
 use crate::bundle::ZSTD_MAGIC;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
+use crate::download::Downloader;
 use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{self, Discovery};
 use crate::io::AtPath;
-use crate::lock::{self, Differences, Lock, Needed, Update};
+use crate::lock::{self, Lock, Needed, Update};
 use crate::oci::{Digest, Platform, Reference};
 use crate::profile::Profile;
 use crate::progress::Progress;
@@ -90,32 +92,35 @@ fn build(
     ui: &Ui,
 ) -> Result<(), CliError> {
     let start = Instant::now();
-    let mut profile = super::open::open(profile)?;
-    check_output(&args.output, &profile)?;
-    super::open::check_built(&profile)?;
-    let charts = super::open::charts(&profile)?;
-    let discovery = args.discover.discover(&profile, &charts)?;
-    discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
-    let runtime = super::runtime()?;
+    let (runtime, registry, downloader) = (super::runtime()?, args.registry.client(), Downloader::new());
     runtime.spawn(interrupted(ui.clone()));
-    let registry = args.registry.client();
     let jobs = args.registry.jobs.get();
-    let mut lock = runtime.block_on(locked(args, &profile, &discovery, &registry, ui))?;
+    let opening = Opening {
+        runtime: &runtime,
+        registry: &registry,
+        downloader: &downloader,
+        jobs,
+        update: &Update::Nothing,
+        locked: args.locked,
+        files: true,
+    };
+    let opened = opening.open(profile)?;
+    check_output(&args.output, &opened.profile)?;
+    super::open::check_built(&opened.profile)?;
+    let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
+    let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;
+    let Opened { mut profile, charts, .. } = opened;
     narrow(&mut profile, &mut lock, only)?;
     let inputs = fetch::Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock: &lock };
-    let planning = fetch::plan(inputs, &registry, images, created()?, jobs);
+    let remotes = fetch::Remotes { registry: &registry, downloader: &downloader };
+    let planning = fetch::plan(inputs, remotes, images, created()?, jobs);
     let build = runtime.block_on(planning)?;
     complete(&discovery, &build)?;
     let progress = Arc::new(Progress::default());
     let shown = ui.show(if images == Images::Carried { "building" } else { "exporting" }, &progress);
-    let transfer = Transfer {
-        build: &build,
-        registry: &registry,
-        runtime: runtime.handle().clone(),
-        jobs,
-        level,
-        progress: &progress,
-    };
+    let transfer =
+        Transfer { build: &build, remotes, runtime: runtime.handle().clone(), jobs, level, progress: &progress };
     let written = transfer.run(&args.output)?;
     drop(shown);
     report(args, &build, written, start, ui)
@@ -162,35 +167,28 @@ fn check_output(output: &Path, profile: &Profile) -> Result<(), CliError> {
 /// The lock of exactly what the profile needs. What was missing is written to carrack.lock, unless `--locked` forbids it.
 async fn locked(
     args: &Common,
-    profile: &Profile,
+    opened: &Opened,
     discovery: &Discovery,
     registry: &Registry,
     ui: &Ui,
 ) -> Result<Lock, CliError> {
-    let file = lock::path_for(&profile.file);
-    let existing = Lock::load(&file)?;
-    let needed: Vec<Reference> = discovery.images.iter().map(|image| image.reference.clone()).collect();
+    let Opened { profile, lock_file, existing, .. } = opened;
+    let images: Vec<Reference> = discovery.images.iter().map(|image| image.reference.clone()).collect();
     if args.locked {
-        let needed = Needed { images: needed.clone(), ..Needed::default() };
-        let differences = lock::compare(&existing, &needed, &profile.platforms);
+        let needed = Needed { images: images.clone(), ..opened.needed.clone() };
+        let differences = lock::compare(existing, &needed, &profile.platforms);
         if !differences.is_empty() {
-            return Err(not_locked(&file, &differences));
+            return Err(not_locked(lock_file, &differences));
         }
     }
     let jobs = args.registry.jobs;
-    let resolved = lock::resolve(registry, &needed, &profile.platforms, &existing, &Update::Nothing, jobs).await?;
+    let resolved = lock::resolve(registry, &images, &profile.platforms, existing, &Update::Nothing, jobs).await?;
+    let resolved = resolved.with(opened.elsewhere.clone(), existing);
     if !args.locked && !resolved.changes.is_empty() {
-        resolved.lock.save(&file)?;
-        ui.status(&format!("{}: {} changed", file.display(), entries(resolved.changes.len())));
+        resolved.lock.save(lock_file)?;
+        ui.status(&format!("{}: {} changed", lock_file.display(), entries(resolved.changes.len())));
     }
     Ok(resolved.lock)
-}
-
-fn not_locked(file: &Path, differences: &Differences) -> CliError {
-    let mut error = CliError::new(Kind::Input, format!("{} does not fit the profile", file.display()));
-    error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
-    error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
-    error.hint("bring it up to date: carrack lock PROFILE")
 }
 
 /// Ends the process on Ctrl-C. What was fetched is in the partial file, as after a kill.

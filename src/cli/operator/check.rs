@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::RegistryArgs;
 use super::discover::DiscoverArgs;
 use super::images::{Found, print_candidates};
+use super::open::{Opened, look_at};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Ui};
 use crate::profile;
 
 /// Check a profile and everything it names, and tell every problem at once
 ///
-/// Changes nothing and needs no network. Exit code 10 means that something is wrong.
+/// Changes nothing, and needs no network but for packs and charts from elsewhere that are not kept yet. Exit code 10 means that something is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  carrack check edge/carrack.yaml")]
 pub(super) struct Args {
@@ -20,6 +22,8 @@ pub(super) struct Args {
     profile: PathBuf,
     #[command(flatten)]
     discover: DiscoverArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// What `--json` prints.
@@ -31,14 +35,14 @@ struct CheckReport<'d> {
     packs: usize,
     files: usize,
     manifests: usize,
+    charts: usize,
     images: usize,
     #[serde(flatten)]
     found: Found<'d>,
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = super::open::open(&args.profile)?;
-    let charts = super::open::charts(&profile)?;
+    let Opened { profile, charts, .. } = look_at(&args.profile, &args.registry, ui)?;
     let discovery = args.discover.discover(&profile, &charts)?;
     let report = CheckReport {
         api_version: profile::API_VERSION,
@@ -46,6 +50,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         packs: profile.packs.len(),
         files: profile.packs.iter().map(|pack| pack.files.len()).sum(),
         manifests: profile.packs.iter().map(|pack| pack.manifests.len()).sum(),
+        charts: charts.len(),
         images: discovery.images.len(),
         found: Found::new(&profile, &discovery),
     };
@@ -60,6 +65,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         (report.packs, "pack"),
         (report.files, "host file"),
         (report.manifests, "manifest"),
+        (report.charts, "chart"),
         (report.images, "image"),
         (discovery.warnings.len(), "warning"),
         (discovery.candidates.len(), "candidate"),

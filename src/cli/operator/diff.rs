@@ -13,7 +13,7 @@ use crate::oci::Digest;
 
 /// Compare two bundles
 ///
-/// Prints images, host files and manifests that were added (+), removed (-) or changed (~), and how many bytes the new
+/// Prints images, host files, manifests, charts and variables that were added (+), removed (-) or changed (~), and how many bytes the new
 /// bundle has that the old one has not. The exit code is 0 whether they differ or not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -92,13 +92,22 @@ fn named(contents: &Contents) -> BTreeMap<(&'static str, String), String> {
     let manifests = contents.manifests.iter().map(|manifest| {
         (("manifest", format!("{}/{}", manifest.pack, manifest.name)), manifest.blob.digest.to_string())
     });
-    images.chain(files).chain(manifests).collect()
+    let charts = contents.charts.iter().map(|chart| {
+        let values = chart.values.as_ref().map(|values| format!(" values {}", values.blob.digest)).unwrap_or_default();
+        let (pack, release, version) = (&chart.pack, &chart.release, &chart.version);
+        (("chart", format!("{pack}/{release}")), format!("{version} {}{values}", chart.blob.digest))
+    });
+    let config = contents.config.iter().map(|config| (("config", config.pack.clone()), config.blob.digest.to_string()));
+    let variables = contents.profile.variables.iter().map(|variable| {
+        let said = serde_json::to_string(variable).unwrap_or_default();
+        (("variable", variable.name.clone()), said)
+    });
+    images.chain(files).chain(manifests).chain(charts).chain(config).chain(variables).collect()
 }
 
 fn blobs(contents: &Contents) -> BTreeMap<Digest, u64> {
-    let files = contents.files.iter().map(|file| &file.blob);
-    let files = files.chain(contents.manifests.iter().map(|manifest| &manifest.blob));
-    files.map(|blob| (blob.digest, blob.size)).chain(contents.images.iter().flat_map(image_blobs)).collect()
+    let own = contents.profile_blobs().map(|blob| (blob.digest, blob.size));
+    own.chain(contents.images.iter().flat_map(image_blobs)).collect()
 }
 
 fn compare(old: &Contents, new: &Contents) -> Report {

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::RegistryArgs;
 use super::discover::DiscoverArgs;
+use super::open::{Opened, look_at};
 use crate::cli::{CliError, Ui};
 use crate::images::{Candidate, Discovery, NeededImage};
 use crate::problem::Problem;
@@ -21,6 +23,8 @@ pub(super) struct Args {
     why: bool,
     #[command(flatten)]
     discover: DiscoverArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 /// What `--json` prints.
@@ -79,8 +83,7 @@ impl<'d> Found<'d> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = super::open::open(&args.profile)?;
-    let charts = super::open::charts(&profile)?;
+    let Opened { profile, charts, .. } = look_at(&args.profile, &args.registry, ui)?;
     let discovery = args.discover.discover(&profile, &charts)?;
     if ui.wants_json() {
         return ui.json(&ImageList {

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bundle::{Bundle, BundledImage, Contents};
+use crate::bundle::{Bundle, BundledImage, ChartFile, Contents};
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::oci::{Digest, Platform};
+use crate::variables::Variable;
 
 /// Show what is inside a bundle
 ///
@@ -33,7 +34,13 @@ struct Report<'a> {
     images: Vec<ImageReport>,
     files: Vec<FileReport<'a>>,
     manifests: Vec<ManifestReport<'a>>,
-    /// Bytes of all blobs that images, files and manifests need, each counted once.
+    charts: Vec<ChartReport<'a>>,
+    /// The pack whose configuration is for the distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a str>,
+    /// What differs from site to site.
+    variables: &'a [Variable],
+    /// Bytes of all blobs that images, files, manifests and charts need, each counted once.
     bytes: u64,
 }
 
@@ -63,6 +70,17 @@ struct ManifestReport<'a> {
     bytes: u64,
 }
 
+#[derive(Serialize)]
+struct ChartReport<'a> {
+    pack: &'a str,
+    release: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    version: &'a str,
+    digest: Digest,
+    bytes: u64,
+}
+
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = Bundle::open(&args.bundle)?;
     let contents = bundle.contents();
@@ -77,6 +95,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         images: contents.images.iter().map(image_report).collect(),
         files: contents.files.iter().map(file_report).collect(),
         manifests: contents.manifests.iter().map(manifest_report).collect(),
+        charts: contents.charts.iter().map(chart_report).collect(),
+        config: contents.config.as_ref().map(|config| config.pack.as_str()),
+        variables: &contents.profile.variables,
         bytes: total_bytes(contents),
     };
     if ui.wants_json() {
@@ -99,10 +120,8 @@ pub(super) fn image_blobs(image: &BundledImage) -> BTreeMap<Digest, u64> {
 }
 
 fn total_bytes(contents: &Contents) -> u64 {
-    let files = contents.files.iter().map(|file| (file.blob.digest, file.blob.size));
-    let manifests = contents.manifests.iter().map(|file| (file.blob.digest, file.blob.size));
-    let images = contents.images.iter().flat_map(image_blobs);
-    files.chain(manifests).chain(images).collect::<BTreeMap<_, _>>().values().sum()
+    let own = contents.profile_blobs().map(|blob| (blob.digest, blob.size));
+    own.chain(contents.images.iter().flat_map(image_blobs)).collect::<BTreeMap<_, _>>().values().sum()
 }
 
 fn image_report(image: &BundledImage) -> ImageReport {
@@ -131,6 +150,26 @@ fn manifest_report(file: &crate::bundle::ManifestFile) -> ManifestReport<'_> {
     ManifestReport { pack: &file.pack, name: &file.name, digest: file.blob.digest, bytes: file.blob.size }
 }
 
+fn chart_report(chart: &ChartFile) -> ChartReport<'_> {
+    ChartReport {
+        pack: &chart.pack,
+        release: &chart.release,
+        namespace: &chart.namespace,
+        name: &chart.name,
+        version: &chart.version,
+        digest: chart.blob.digest,
+        bytes: chart.blob.size,
+    }
+}
+
+fn variable_line(variable: &Variable) -> String {
+    let Variable { name, description, .. } = variable;
+    let default = variable.default.as_ref().map(|default| format!(", default {}", variable.shown(default)));
+    let needed = if variable.required { ", required" } else { "" };
+    let what = if description.is_empty() { String::new() } else { format!(" ({description})") };
+    format!("  {name}: {}{}{needed}{what}", variable.expected(), default.unwrap_or_default())
+}
+
 fn text(report: &Report<'_>) -> String {
     let platforms: Vec<String> = report.platforms.iter().map(Platform::to_string).collect();
     let mut lines = vec![format!("{} {} ({})", report.name, report.profile_version, platforms.join(", "))];
@@ -138,7 +177,7 @@ fn text(report: &Report<'_>) -> String {
     lines.push(format!("identity {}", report.identity));
     lines.extend(report.created.iter().map(|created| format!("created {created}")));
     lines.push(format!(
-        "\n{}, {} with files and manifests",
+        "\n{}, {} with files, manifests and charts",
         counted(report.images.len(), "image"),
         bytes(report.bytes)
     ));
@@ -153,6 +192,18 @@ fn text(report: &Report<'_>) -> String {
     if !report.manifests.is_empty() {
         lines.push(format!("\n{}", counted(report.manifests.len(), "manifest file")));
         lines.extend(report.manifests.iter().map(|m| format!("  {}/{} {}", m.pack, m.name, bytes(m.bytes))));
+    }
+    if !report.charts.is_empty() {
+        lines.push(format!("\n{}", counted(report.charts.len(), "chart")));
+        let line = |c: &ChartReport<'_>| {
+            format!("  {}/{} {} {} in {} {}", c.pack, c.release, c.name, c.version, c.namespace, bytes(c.bytes))
+        };
+        lines.extend(report.charts.iter().map(line));
+    }
+    lines.extend(report.config.map(|pack| format!("\nconfiguration of {pack}")));
+    if !report.variables.is_empty() {
+        lines.push(format!("\n{}", counted(report.variables.len(), "variable")));
+        lines.extend(report.variables.iter().map(variable_line));
     }
     lines.join("\n")
 }

@@ -1,6 +1,5 @@
-//! `carrack lock`: write down which digest each image means, or check that.
+//! `carrack lock`: write down what each image, chart, pack and file from elsewhere is exactly, or check that.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +7,15 @@ use serde::Serialize;
 
 use super::RegistryArgs;
 use super::discover::DiscoverArgs;
+use super::open::{Opened, Opening};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
+use crate::download::Downloader;
 use crate::lock::{self, Change, Check, Entry, Lock, Moved, Needed, Update};
-use crate::oci::{Digest, Platform, Reference};
+use crate::oci::{Digest, Reference};
 use crate::registry::Registry;
 
-/// Write down which digest each image of a profile means
+/// Write down which digest each image of a profile means, and each chart, pack and file from elsewhere
 ///
 /// Writes carrack.lock beside the profile. What is locked already stays as it is, what is missing is asked for, what
 /// nothing needs any more is dropped.
@@ -24,23 +25,16 @@ use crate::registry::Registry;
 pub(super) struct Args {
     /// The profile
     profile: PathBuf,
-    /// Change nothing; fail where a tag has moved since, or where the lock does not fit the profile
+    /// Change nothing; fail where something has moved upstream since, or where the lock does not fit the profile
     #[arg(long, conflicts_with = "update")]
     check: bool,
-    /// Ask again for these images, or for all where none is named
+    /// Ask again for these images, charts, packs or files, or for all where none is named
     #[arg(long, value_name = "REF|URL|CHART", num_args = 0..)]
     update: Option<Vec<String>>,
     #[command(flatten)]
     discover: DiscoverArgs,
     #[command(flatten)]
     registry: RegistryArgs,
-}
-
-/// What a lock is made for and checked against.
-struct Needs {
-    needed: Needed,
-    platforms: Vec<Platform>,
-    file: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -63,57 +57,59 @@ struct MovedReport {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let profile = super::open::open(&args.profile)?;
-    let charts = super::open::charts(&profile)?;
-    let discovery = args.discover.discover(&profile, &charts)?;
-    let needs = Needs {
-        needed: Needed {
-            images: discovery.images.into_iter().map(|image| image.reference).collect(),
-            ..Needed::default()
-        },
-        file: lock::path_for(&profile.file),
-        platforms: profile.platforms,
+    let (runtime, registry, downloader) = (super::runtime()?, args.registry.client(), Downloader::new());
+    let update = update_of(args.update.as_deref());
+    let opening = Opening {
+        runtime: &runtime,
+        registry: &registry,
+        downloader: &downloader,
+        jobs: args.registry.jobs.get(),
+        update: &update,
+        locked: false,
+        files: !args.check,
     };
-    let registry = args.registry.client();
-    let runtime = super::runtime()?;
-    let existing = Lock::load(&needs.file)?;
+    let mut opened = opening.open(&args.profile)?;
+    let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    opened.needed.images = discovery.images.into_iter().map(|image| image.reference).collect();
     if args.check {
-        runtime.block_on(check(&registry, &needs, &existing, args.registry.jobs, ui))
+        check(&opening, &opened, args.registry.jobs, ui)
     } else {
-        let update = update_of(args.update.as_deref(), &needs.needed)?;
-        runtime.block_on(write(&registry, &needs, &existing, &update, args.registry.jobs, ui))
+        check_update(args.update.as_deref(), &opened.needed)?;
+        runtime.block_on(write(&registry, &opened, &update, args.registry.jobs, ui))
+    }
+}
+
+fn update_of(named: Option<&[String]>) -> Update {
+    match named {
+        None => Update::Nothing,
+        Some([]) => Update::All,
+        Some(named) => Update::These(named.iter().cloned().collect()),
     }
 }
 
 /// What is to be updated must be needed: a mistyped reference would otherwise update nothing and say so to nobody.
-fn update_of(named: Option<&[String]>, needed: &Needed) -> Result<Update, CliError> {
-    match named {
-        None => Ok(Update::Nothing),
-        Some([]) => Ok(Update::All),
-        Some(named) => match named.iter().find(|name| !needed.entries().any(|entry| entry.is_named(name))) {
-            None => Ok(Update::These(named.iter().cloned().collect::<BTreeSet<_>>())),
-            Some(stranger) => {
-                // In its full form, where it is a reference: that is what was looked for.
-                let full = stranger.parse::<Reference>().map_or_else(|_| stranger.clone(), |full| full.to_string());
-                Err(CliError::new(Kind::Usage, format!("the profile does not need {full}"))
-                    .hint("list what it needs: carrack images PROFILE"))
-            }
-        },
-    }
+fn check_update(named: Option<&[String]>, needed: &Needed) -> Result<(), CliError> {
+    let strange = |name: &&String| !needed.entries().any(|entry| entry.is_named(name));
+    let Some(stranger) = named.unwrap_or_default().iter().find(strange) else { return Ok(()) };
+    // In its full form, where it is a reference: that is what was looked for.
+    let full = stranger.parse::<Reference>().map_or_else(|_| stranger.clone(), |full| full.to_string());
+    Err(CliError::new(Kind::Usage, format!("the profile does not need {full}"))
+        .hint("list what it needs: carrack images PROFILE"))
 }
 
 async fn write(
     registry: &Registry,
-    needs: &Needs,
-    existing: &Lock,
+    opened: &Opened,
     update: &Update,
     jobs: NonZeroUsize,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let resolved = lock::resolve(registry, &needs.needed.images, &needs.platforms, existing, update, jobs).await?;
-    resolved.lock.save(&needs.file)?;
+    let Opened { profile, needed, lock_file, existing, elsewhere, .. } = opened;
+    let resolved = lock::resolve(registry, &needed.images, &profile.platforms, existing, update, jobs).await?;
+    let resolved = resolved.with(elsewhere.clone(), existing);
+    resolved.lock.save(lock_file)?;
     if ui.wants_json() {
-        return ui.json(&report(&needs.file, resolved.lock.images.len(), &resolved.changes));
+        return ui.json(&report(lock_file, resolved.lock.images.len(), &resolved.changes));
     }
     for change in &resolved.changes {
         ui.status(&match change {
@@ -124,27 +120,31 @@ async fn write(
             Change::Dropped(entry) => format!("dropped  {entry}"),
         });
     }
-    let (images, changes) = (resolved.lock.images.len(), resolved.changes.len());
-    ui.status(&format!("{}: {} locked, {} changed", needs.file.display(), counted(images, "image"), entries(changes)));
+    let changes = entries(resolved.changes.len());
+    ui.status(&format!("{}: {} locked, {changes} changed", lock_file.display(), all_of(&resolved.lock)));
     Ok(())
 }
 
-async fn check(
-    registry: &Registry,
-    needs: &Needs,
-    existing: &Lock,
-    jobs: NonZeroUsize,
-    ui: &Ui,
-) -> Result<(), CliError> {
-    let found = lock::check(registry, &needs.needed, &needs.platforms, existing, jobs).await?;
+/// `3 images, 1 chart`: how many of everything.
+fn all_of(lock: &Lock) -> String {
+    let others = [(lock.charts.len(), "chart"), (lock.packs.len(), "pack"), (lock.files.len(), "file")];
+    let others = others.into_iter().filter(|(count, _)| *count > 0);
+    let all = std::iter::once((lock.images.len(), "image")).chain(others);
+    all.map(|(count, noun)| counted(count, noun)).collect::<Vec<_>>().join(", ")
+}
+
+fn check(opening: &Opening<'_>, opened: &Opened, jobs: NonZeroUsize, ui: &Ui) -> Result<(), CliError> {
+    let Opened { profile, needed, lock_file, existing, .. } = opened;
+    let checking = lock::check(opening.registry, needed, &profile.platforms, existing, jobs);
+    let mut found = opening.runtime.block_on(checking)?;
+    found.moved.extend(opened.moved(opening)?);
     if found != Check::default() {
-        return Err(failed_check(&needs.file, &found));
+        return Err(failed_check(lock_file, &found));
     }
     if ui.wants_json() {
-        return ui.json(&report(&needs.file, existing.images.len(), &[]));
+        return ui.json(&report(lock_file, existing.images.len(), &[]));
     }
-    let images = counted(existing.images.len(), "image");
-    ui.status(&format!("{}: {images} locked, all as they are upstream", needs.file.display()));
+    ui.status(&format!("{}: {} locked, all as they are upstream", lock_file.display(), all_of(existing)));
     Ok(())
 }
 
@@ -154,14 +154,26 @@ fn failed_check(file: &Path, found: &Check) -> CliError {
     error.causes.extend(moved.iter().map(|moved| format!("moved: {}", describe(moved))));
     error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
     error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
-    if !moved.is_empty() {
-        let references: Vec<_> = moved.iter().map(|moved| moved.entry.to_string()).collect();
+    let (files, others): (Vec<_>, Vec<_>) = moved.iter().partition(|moved| matches!(moved.entry, Entry::File(_)));
+    if !files.is_empty() {
+        error
+            .hints
+            .push("a file is what its `sha256` in the profile says; change that if you trust the new one".into());
+    }
+    if !others.is_empty() {
+        let references: Vec<_> = others.iter().map(|moved| quoted(&moved.entry)).collect();
         error.hints.push(format!("to take what has moved: carrack lock PROFILE --update {}", references.join(" ")));
     }
     if !differences.is_empty() {
         error.hints.push("to add what is missing and drop what is stale: carrack lock PROFILE".to_owned());
     }
     error
+}
+
+/// As one would type it.
+fn quoted(entry: &Entry) -> String {
+    let text = entry.to_string();
+    if text.contains(char::is_whitespace) { format!("'{text}'") } else { text }
 }
 
 /// `1 entry`, `2 entries`.
@@ -215,10 +227,10 @@ mod tests {
     #[test]
     fn only_what_is_needed_can_be_updated() {
         let needs = Needed { images: vec![reference("app:1")], ..Needed::default() };
-        assert_eq!(update_of(None, &needs).unwrap(), Update::Nothing);
-        assert_eq!(update_of(Some(&[]), &needs).unwrap(), Update::All);
-        let these = update_of(Some(&["app:1".to_owned()]), &needs).unwrap();
-        assert_eq!(these, Update::These(["app:1".to_owned()].into()));
-        assert_eq!(update_of(Some(&["apps:1".to_owned()]), &needs).unwrap_err().kind, Kind::Usage);
+        assert_eq!(update_of(None), Update::Nothing);
+        assert_eq!(update_of(Some(&[])), Update::All);
+        assert_eq!(update_of(Some(&["app:1".to_owned()])), Update::These(["app:1".to_owned()].into()));
+        assert!(check_update(Some(&["app:1".to_owned()]), &needs).is_ok());
+        assert_eq!(check_update(Some(&["apps:1".to_owned()]), &needs).unwrap_err().kind, Kind::Usage);
     }
 }

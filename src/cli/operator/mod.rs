@@ -8,10 +8,12 @@ mod discover;
 mod export;
 mod generate;
 mod images;
+mod import;
 mod init;
 mod inspect;
 mod lock;
 mod open;
+mod pack;
 mod schema;
 
 use std::ffi::OsString;
@@ -39,8 +41,10 @@ enum Command {
     Check(check::Args),
     Images(images::Args),
     Lock(lock::Args),
+    Pack(pack::Args),
     Build(build::BuildArgs),
     Export(export::Args),
+    Import(import::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Diff(diff::Args),
@@ -89,8 +93,10 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
         Command::Lock(args) => lock::run(args, ui),
+        Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
         Command::Export(args) => export::run(args, ui),
+        Command::Import(args) => import::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
         Command::Diff(args) => diff::run(args, ui),

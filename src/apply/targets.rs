@@ -1,0 +1,179 @@
+//! Which files a bundle puts on the host, with the values of this place.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::ApplyError;
+use super::files::{FileError, FileKind, TargetFile};
+use super::places::Places;
+use super::settle::{Settler, Written};
+use super::source::Source;
+use super::survey::Target;
+use crate::bundle::{ChartFile, ChartValues, Contents};
+use crate::host::Root;
+use crate::oci::{Descriptor, Digest};
+use crate::variables::Values;
+use crate::variables::template::Around;
+
+/// A bundle, and the values that its variables have here.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What the bundle holds.
+    pub contents: &'a Contents,
+    /// Its bytes.
+    pub source: &'a Source,
+    /// The values.
+    pub values: &'a Values,
+}
+
+/// Permission bits of what the profile gives none.
+const MODE: u32 = 0o644;
+/// The same of a distribution's configuration, where tokens stand.
+const CONFIG_MODE: u32 = 0o600;
+/// What stays of permission bits where a sensitive value is in the file.
+const PRIVATE: u32 = 0o700;
+
+/// The files of the bundle that the target's platform gets, in the bundle's order.
+///
+/// # Errors
+/// The first file that cannot be placed or filled in, or that names an image that the bundle lacks.
+pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<Vec<TargetFile>, ApplyError> {
+    let mut placer = Placer { settler: Settler::new(inputs), root: &target.root, files: Vec::new() };
+    let (contents, places) = (inputs.contents, Places::of(inputs.contents));
+    for file in &contents.files {
+        if file.platform.as_ref().is_none_or(|only| only.satisfies(&target.platform)) {
+            let written = match file.template {
+                true => Some(placer.settler.fill(&file.blob, Around::Plain, &file.path)?),
+                false => None,
+            };
+            let owner = file.owner.as_deref();
+            placer.add(
+                FileKind::Host,
+                &file.pack,
+                file.path.clone(),
+                file.mode,
+                owner,
+                Content::of(&file.blob, written),
+            )?;
+        }
+    }
+    for manifest in &contents.manifests {
+        let path = places.manifest(component(&manifest.pack)?, component(&manifest.name)?);
+        let written = match manifest.template {
+            true => Some(placer.settler.manifest(&manifest.blob, &path)?),
+            false => None,
+        };
+        placer.add(FileKind::Manifest, &manifest.pack, path, MODE, None, Content::of(&manifest.blob, written))?;
+    }
+    for chart in &contents.charts {
+        placer.chart(chart, places)?;
+    }
+    if let Some(config) = &contents.config {
+        let path = places.config().to_owned();
+        let written = match config.template {
+            true => Some(placer.settler.fill(&config.blob, Around::Yaml, &path)?),
+            false => None,
+        };
+        placer.add(FileKind::Config, &config.pack, path, CONFIG_MODE, None, Content::of(&config.blob, written))?;
+    }
+    placer.each_once()
+}
+
+/// Makes target files, one after another.
+struct Placer<'a> {
+    settler: Settler<'a>,
+    root: &'a Root,
+    files: Vec<TargetFile>,
+}
+
+/// What is in a file.
+struct Content {
+    digest: Digest,
+    size: u64,
+    written: Option<Arc<Written>>,
+}
+
+impl Content {
+    /// What was written here, or else the blob as it is.
+    fn of(blob: &Descriptor, written: Option<Arc<Written>>) -> Self {
+        match written {
+            Some(written) => Self::written(written),
+            None => Self { digest: blob.digest, size: blob.size, written: None },
+        }
+    }
+
+    fn written(written: Arc<Written>) -> Self {
+        Self { digest: written.digest(), size: written.bytes.len() as u64, written: Some(written) }
+    }
+}
+
+impl Placer<'_> {
+    fn add(
+        &mut self,
+        kind: FileKind,
+        pack: &str,
+        path: String,
+        mode: u32,
+        owner: Option<&str>,
+        content: Content,
+    ) -> Result<(), FileError> {
+        let place = |source| FileError::Place { pack: pack.to_owned(), source };
+        let owner = match owner {
+            Some(owner) => Some(self.root.owner(owner).map_err(place)?),
+            None => rustix::process::geteuid().is_root().then_some((0, 0)),
+        };
+        let secret = content.written.as_ref().is_some_and(|written| !written.secrets.is_empty());
+        self.files.push(TargetFile {
+            target: self.root.resolve(&path).map_err(place)?,
+            path,
+            digest: content.digest,
+            size: content.size,
+            mode: mode & if secret { PRIVATE } else { 0o7777 },
+            owner,
+            pack: pack.to_owned(),
+            kind,
+            content: content.written,
+        });
+        Ok(())
+    }
+
+    fn chart(&mut self, chart: &ChartFile, places: Places) -> Result<(), ApplyError> {
+        for word in [&chart.pack, &chart.name, &chart.version, &chart.release] {
+            component(word)?;
+        }
+        let package = places.package(chart);
+        // Two releases of one chart share its package.
+        if !self.files.iter().any(|file| file.path == package && file.digest == chart.blob.digest) {
+            self.add(FileKind::Chart, &chart.pack, package, MODE, None, Content::of(&chart.blob, None))?;
+        }
+        let path = places.release(chart);
+        let content = match (places, &chart.values) {
+            (Places::Distribution(_), _) => Content::written(self.settler.release(chart, places)?),
+            (Places::Own, None) => return Ok(()),
+            (Places::Own, Some(ChartValues { blob, template: false })) => Content::of(blob, None),
+            (Places::Own, Some(ChartValues { blob, template: true })) => {
+                Content::written(self.settler.fill(blob, Around::Yaml, &path)?)
+            }
+        };
+        self.add(FileKind::Release, &chart.pack, path, MODE, None, content)?;
+        Ok(())
+    }
+
+    /// The files, where no two are one.
+    fn each_once(self) -> Result<Vec<TargetFile>, ApplyError> {
+        let mut seen: BTreeMap<&Path, &str> = BTreeMap::new();
+        for file in &self.files {
+            if let Some(first) = seen.insert(&file.target, &file.path) {
+                return Err(FileError::Twice { first: first.to_owned(), second: file.path.clone() }.into());
+            }
+        }
+        Ok(self.files)
+    }
+}
+
+/// A name that becomes a part of a path.
+fn component(name: &str) -> Result<&str, FileError> {
+    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
+    if plain { Ok(name) } else { Err(FileError::Name(name.to_owned())) }
+}

@@ -1,0 +1,122 @@
+//! Charts of Palette packs.
+
+use super::descriptor::Descriptor;
+use super::document::Ready;
+use super::error::PaletteError;
+use super::pack::{Build, Input};
+use super::source::PackFolder;
+use super::values::Part;
+use crate::chart;
+use crate::io::with_causes;
+use crate::profile::schema::Chart;
+
+/// A chart in a registry of Palette's.
+pub(super) struct Remote {
+    /// The registry's name in Palette.
+    pub(super) registry: String,
+    /// Its address, where the profile says it.
+    pub(super) address: Option<String>,
+}
+
+/// The values of the chart `name`.
+fn take(parts: &mut Vec<Part>, name: &str) -> Ready {
+    let at = parts.iter().position(|part| part.name == name);
+    at.map(|at| parts.remove(at).values).unwrap_or_default()
+}
+
+impl Build<'_> {
+    /// The charts that pack.json names, each with its values.
+    pub(super) fn folder_charts(
+        &mut self,
+        pack: &mut PackFolder,
+        descriptor: &Descriptor,
+        mut parts: Vec<Part>,
+    ) -> Result<(), PaletteError> {
+        for path in &descriptor.charts {
+            let examined = pack.find(path).and_then(|path| chart::examine(&path).map_err(|error| with_causes(&error)));
+            let (package, tree) = match examined {
+                Ok(examined) => examined,
+                Err(reason) => {
+                    self.out(&descriptor.place, None, "charts", reason);
+                    continue;
+                }
+            };
+            let name = &tree.metadata.name;
+            let file = format!("charts/{name}-{}.tgz", tree.metadata.version);
+            self.import.folder.add(format!("{}/{file}", self.folder), package)?;
+            let values = take(&mut parts, name);
+            self.chart(name, Chart { source: Some(format!("./{file}")), ..Chart::default() }, values)?;
+        }
+        for part in parts {
+            self.out(&part.place, part.line, &part.field, "the pack has no chart of this name");
+        }
+        Ok(())
+    }
+
+    /// The chart that a pack from a registry of charts is.
+    pub(super) fn remote_chart(
+        &mut self,
+        remote: &Remote,
+        mut parts: Vec<Part>,
+        input: &Input<'_>,
+    ) -> Result<(), PaletteError> {
+        let name = input.palette;
+        let values = match &mut parts[..] {
+            [only] if only.name != name => std::mem::take(&mut only.values),
+            _ => take(&mut parts, name),
+        };
+        if parts.len() == 1 && values.is_empty() {
+            parts.clear();
+        }
+        let exact = semver::Version::parse(input.version).ok().map(|version| format!("={version}"));
+        let address = remote.address.as_deref().map(|address| address.trim_end_matches('/'));
+        match address.map(|address| (address, address.split_once("://"))) {
+            Some((url, Some(("https", host)))) if is_plain(host) => {
+                let chart = Chart {
+                    repository: Some(url.to_owned()),
+                    name: Some(name.to_owned()),
+                    version: exact,
+                    ..Chart::default()
+                };
+                self.chart(name, chart, values)?;
+            }
+            Some((url, Some(("oci", host)))) if is_plain(host) => {
+                // A tag has no `+`.
+                let tag = input.version.replace('+', "_");
+                let chart = Chart { source: Some(format!("{url}/{name}:{tag}")), ..Chart::default() };
+                self.chart(name, chart, values)?;
+            }
+            _ => {
+                let file = self.values_file(name, &values)?;
+                let with = file.map(|file| format!(", with the values of {file}")).unwrap_or_default();
+                let reason = format!(
+                    "chart {name} {} is in Palette's registry {:?}, whose address the profile does not have; write it as a \
+                     `charts` of {}/pack.yaml{with}",
+                    input.version, remote.registry, self.folder
+                );
+                self.out(&input.place, None, &input.field, reason);
+            }
+        }
+        for part in parts.into_iter().filter(|part| !part.values.is_empty()) {
+            self.out(&part.place, part.line, &part.field, "the pack has no chart of this name");
+        }
+        Ok(())
+    }
+
+    /// Values of charts whose pack is not there.
+    pub(super) fn absent_charts(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
+        for part in parts {
+            let file = self.values_file(&part.name, &part.values)?;
+            let with =
+                file.map(|file| format!("; its values are in {}/{}", self.folder, file.trim_start_matches("./")));
+            let reason = format!("chart {} is in the pack's folder{}", part.name, with.unwrap_or_default());
+            self.out(&part.place, part.line, &part.field, reason);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an address has nothing that a profile cannot have.
+fn is_plain(host: &str) -> bool {
+    !host.is_empty() && !host.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+}

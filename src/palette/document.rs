@@ -1,0 +1,223 @@
+//! A YAML text of Palette's as values: read with its templates mapped, and written again.
+
+use serde_json::{Map, Number, Value};
+
+use super::Import;
+use super::left::below;
+use super::macros::{self, Mapped};
+use crate::oci::Digest;
+use crate::variables::template::{Protected, protect, scan};
+use crate::yaml::{self, Kind, Node, Scalar, Style};
+
+/// Digits of a raw scalar's number.
+const DIGITS: usize = 8;
+
+/// A text that was read.
+pub(super) struct Document {
+    /// Where it is from, for the list.
+    pub(super) place: String,
+    pub(super) node: Node,
+    /// Lines above the text in its place.
+    above: usize,
+    mapped: Mapped,
+    protected: Protected,
+    /// Begins the words that stand for raw scalars; no text can have the digest of itself in it.
+    mark: String,
+}
+
+/// Values that are ready to be written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ready {
+    pub(super) value: Value,
+    mark: String,
+    /// Scalars as they are written.
+    raw: Vec<String>,
+}
+
+impl Document {
+    /// Reads `text`, which is at `place` below `above` lines of something else. What is not one YAML document is listed.
+    pub(super) fn read(import: &mut Import, place: &str, above: usize, text: &str) -> Option<Self> {
+        let mapped = macros::map(text, &mut import.variables);
+        let out = |import: &mut Import, line: usize, message: &str| {
+            let reason = format!("{}; nothing of this text is imported", mapped.restore(message));
+            import.left.out(place, Some(above + line), "", reason);
+        };
+        let protected = match protect(&mapped.text) {
+            Ok(protected) => protected,
+            Err(mistakes) => {
+                let mistake = &mistakes[0];
+                out(import, mistake.at.line, &mistake.message);
+                return None;
+            }
+        };
+        let mut parsed = yaml::parse_with_merge_keys(protected.text());
+        if let Some(mistake) = parsed.mistakes.first() {
+            out(import, mistake.at.line, &protected.restore(&mistake.message));
+            return None;
+        }
+        if let [_, second, ..] = &parsed.documents[..] {
+            out(import, second.at.line, "a second document begins here");
+            return None;
+        }
+        if parsed.documents.is_empty() {
+            return None;
+        }
+        let node = parsed.documents.swap_remove(0);
+        let mark = format!("raw{}", &Digest::of(text.as_bytes()).hex()[..24]);
+        (!node.is_null()).then_some(Self { place: place.to_owned(), node, above, mapped, protected, mark })
+    }
+
+    /// The line of `node` in its place.
+    pub(super) fn line(&self, node: &Node) -> Option<usize> {
+        Some(self.above + node.at.line)
+    }
+
+    /// Lists `field`, which `node` is.
+    pub(super) fn out(&self, import: &mut Import, node: &Node, field: &str, reason: impl Into<String>) {
+        import.left.out(&self.place, self.line(node), field, reason);
+    }
+
+    /// The text of a scalar with placeholders; a macro in it is listed.
+    pub(super) fn text(&self, import: &mut Import, node: &Node, field: &str) -> Option<String> {
+        let Some(scalar) = node.scalar() else {
+            self.out(import, node, field, format!("a single value is expected, found {}", node.describe()));
+            return None;
+        };
+        if let Some(one) = self.mapped.find(&scalar.text) {
+            self.out(import, node, field, format!("{}: {}", one.text, one.reason));
+            return None;
+        }
+        (scalar.kind != Kind::Null).then(|| self.protected.restore(&scalar.text).into_owned())
+    }
+
+    /// A part of the text as it was before macros became words. Variables are placeholders already.
+    pub(super) fn original(&self, text: &str) -> String {
+        self.mapped.restore(&self.protected.restore(text))
+    }
+
+    /// As [`Document::text`], for what stays the same at every place: text with a placeholder is listed.
+    pub(super) fn fixed(&self, import: &mut Import, node: &Node, field: &str) -> Option<String> {
+        let text = self.text(import, node, field)?;
+        if scan(&text).placeholders.is_empty() {
+            return Some(text);
+        }
+        self.out(import, node, field, format!("{text}: a variable is not filled in here"));
+        None
+    }
+
+    /// `node` as values. What has a macro in it is left out and listed.
+    pub(super) fn ready(&self, import: &mut Import, node: &Node, field: &str) -> Ready {
+        let mut ready = Ready { mark: self.mark.clone(), ..Ready::default() };
+        ready.value = self.value(import, node, field, &mut ready.raw).unwrap_or_default();
+        ready
+    }
+
+    fn value(&self, import: &mut Import, node: &Node, field: &str, raw: &mut Vec<String>) -> Option<Value> {
+        match &node.value {
+            yaml::Value::Scalar(scalar) => self.scalar(import, node, scalar, field, raw),
+            yaml::Value::Sequence(items) => {
+                let items = items.iter().enumerate();
+                let kept = items.filter_map(|(at, item)| self.value(import, item, &format!("{field}[{at}]"), raw));
+                Some(Value::Array(kept.collect()))
+            }
+            yaml::Value::Mapping(entries) => {
+                let mut map = Map::new();
+                for entry in &entries[..] {
+                    let path = below(field, &self.mapped.restore(&self.protected.restore(&entry.key)));
+                    if self.mapped.find(&entry.key).is_some() || self.protected.is_in(&entry.key) {
+                        self.out(import, &entry.value, &path, "a key cannot have a variable in it");
+                    } else if let Some(value) = self.value(import, &entry.value, &path, raw) {
+                        map.insert(entry.key.to_string(), value);
+                    }
+                }
+                Some(Value::Object(map))
+            }
+        }
+    }
+
+    fn scalar(
+        &self,
+        import: &mut Import,
+        node: &Node,
+        scalar: &Scalar,
+        field: &str,
+        raw: &mut Vec<String>,
+    ) -> Option<Value> {
+        if scalar.kind == Kind::Null {
+            return Some(Value::Null);
+        }
+        let mut raw = |text: String| {
+            raw.push(text);
+            Some(Value::String(format!("{}{:0DIGITS$}", self.mark, raw.len() - 1)))
+        };
+        let text = self.text(import, node, field)?;
+        let plain = scalar.style == Style::Plain;
+        match scalar.kind {
+            Kind::Bool => Some(Value::Bool(text.eq_ignore_ascii_case("true"))),
+            Kind::Int | Kind::Float => {
+                let number: Option<Number> = text.parse().ok().filter(|number: &Number| number.to_string() == text);
+                number.map(Value::Number).or_else(|| raw(text))
+            }
+            _ if plain && self.protected.is_placeholder(&scalar.text) => raw(text),
+            // Between quotes, no value can become a number.
+            _ if self.protected.is_in(&scalar.text) && !text.contains('\n') => {
+                let quoted = serde_json::to_string(&text).ok()?;
+                if scan(&quoted).mistakes.is_empty() {
+                    return raw(quoted);
+                }
+                self.out(import, node, field, "this default of a variable cannot stand in a text");
+                None
+            }
+            // YAML 1.1, which Helm reads.
+            _ if plain && matches!(&*text.to_lowercase(), "y" | "yes" | "on") => Some(Value::Bool(true)),
+            _ if plain && matches!(&*text.to_lowercase(), "n" | "no" | "off") => Some(Value::Bool(false)),
+            _ => Some(Value::String(text)),
+        }
+    }
+}
+
+impl Ready {
+    /// Whether there is nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.value {
+            Value::Null => true,
+            Value::Object(map) => map.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// As a YAML text.
+    pub(super) fn written(&self) -> Result<String, serde_json::Error> {
+        Ok(self.with_raw(yaml::written(&self.value)?))
+    }
+
+    /// `text`, a document with these values in it, with the raw scalars in their places.
+    pub(super) fn with_raw(&self, text: String) -> String {
+        if self.raw.is_empty() {
+            return text;
+        }
+        let (mut whole, mut from) = (String::with_capacity(text.len()), 0);
+        for (start, _) in text.match_indices(&self.mark) {
+            let end = start + self.mark.len() + DIGITS;
+            let number = text.get(start + self.mark.len()..end).and_then(|digits| digits.parse::<usize>().ok());
+            let Some(raw) = number.and_then(|number| self.raw.get(number)) else { continue };
+            // As JSON, which any YAML can be, the word has quotes.
+            let quoted = text[..start].ends_with('"') && text[end..].starts_with('"');
+            whole.push_str(&text[from..start - usize::from(quoted)]);
+            whole.push_str(raw);
+            from = end + usize::from(quoted);
+        }
+        whole.push_str(&text[from..]);
+        whole
+    }
+}
+
+/// Whether `text` has Kubernetes objects that can be read: YAML, whatever is in its placeholders.
+pub(super) fn is_yaml(text: &str) -> Result<(), (usize, String)> {
+    let protected = protect(text).map_err(|mistakes| (mistakes[0].at.line, mistakes[0].message.clone()))?;
+    let parsed = yaml::parse_with_merge_keys(protected.text());
+    match parsed.mistakes.first() {
+        Some(mistake) => Err((mistake.at.line, protected.restore(&mistake.message).into_owned())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,115 @@
+//! The list of what an import leaves out.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::problem::printable;
+
+/// Something that Palette has and the imported profile has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotImported {
+    /// The file, and after a blank the field of an exported profile whose text it stands in.
+    pub place: String,
+    /// Its line there, where that is a text.
+    pub line: Option<usize>,
+    /// The path of its field; empty where it is the place as a whole.
+    pub field: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it concerns only Palette itself, so that the cluster does not lack it.
+    pub only_palette: bool,
+}
+
+impl fmt::Display for NotImported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.place))?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, ": {}", printable(&self.field))?;
+        }
+        write!(f, ": {}", printable(&self.reason))
+    }
+}
+
+/// The list while it grows.
+#[derive(Debug, Default)]
+pub(super) struct Left(Vec<NotImported>);
+
+/// What a field of Palette's is to an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is read.
+    Read,
+    /// Only Palette has a use for it.
+    Palette,
+}
+
+impl Left {
+    /// What the cluster will lack.
+    pub(super) fn out(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
+        self.add(place, line, field, reason.into(), false);
+    }
+
+    /// What only Palette has a use for.
+    pub(super) fn palettes(&mut self, place: &str, field: &str, reason: &str) {
+        self.add(place, None, field, reason.to_owned(), true);
+    }
+
+    fn add(&mut self, place: &str, line: Option<usize>, field: &str, reason: String, only_palette: bool) {
+        let one = NotImported { place: place.to_owned(), line, field: field.to_owned(), reason, only_palette };
+        if !self.0.contains(&one) {
+            self.0.push(one);
+        }
+    }
+
+    /// Lists every field of the JSON object at `path` that is not read.
+    pub(super) fn fields(&mut self, place: &str, path: &str, object: &Map<String, Value>, known: &[(&str, Use)]) {
+        for (name, value) in object {
+            let empty = match value {
+                Value::Null => true,
+                Value::String(text) => text.trim().is_empty(),
+                Value::Array(items) => items.is_empty(),
+                Value::Object(fields) => fields.is_empty(),
+                _ => false,
+            };
+            match known.iter().find(|(known, _)| known == name) {
+                Some((_, Use::Read)) => {}
+                Some((_, Use::Palette)) if empty => {}
+                Some((_, Use::Palette)) => self.palettes(place, &below(path, name), "only Palette uses it"),
+                None => self.out(place, None, &below(path, name), "an unknown field"),
+            }
+        }
+    }
+
+    /// The list, each once, in the order found.
+    pub(super) fn into_list(self) -> Vec<NotImported> {
+        self.0
+    }
+}
+
+/// The path of a field in an object.
+pub(super) fn below(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path if name.contains(['.', '[']) => format!("{path}[{name:?}]"),
+        path => format!("{path}.{name}"),
+    }
+}
+
+/// The document that keeps the list in the profile's folder.
+pub(super) fn document(list: &[NotImported]) -> String {
+    let mut text = "# Not imported\n\nWhat stands here is in Palette's files and not in this profile.\n".to_owned();
+    for (only_palette, title) in [(false, "To look at"), (true, "Of use to Palette alone")] {
+        let part: Vec<&NotImported> = list.iter().filter(|one| one.only_palette == only_palette).collect();
+        if !part.is_empty() {
+            text += &format!("\n## {title}\n\n");
+            part.iter().for_each(|one| text += &format!("- {one}\n"));
+        }
+    }
+    text
+}

@@ -1,0 +1,312 @@
+//! One pack of Palette's as a pack's folder of ours, in `packs/` of the profile's.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::descriptor::{Dependency, Descriptor};
+use super::document::Ready;
+use super::error::PaletteError;
+use super::manifests::{self, Became, Manifest, Target};
+use super::source::PackFolder;
+use super::values::{self, PackValues, Part};
+use super::{Import, charts};
+use crate::profile::schema::{self, Distribution, Layer, PackDocument, PackMetadata, PackSpec, SourcedPack};
+use crate::profile::{API_VERSION, PACK_FILE_NAME};
+use crate::yaml;
+
+/// A pack, wherever it is from.
+pub(super) struct Input<'i> {
+    /// Palette's name.
+    pub(super) palette: &'i str,
+    /// Ours.
+    pub(super) name: &'i str,
+    pub(super) layer: Layer,
+    pub(super) version: &'i str,
+    /// Its folder, where it is there.
+    pub(super) folder: Option<(PackFolder, Descriptor)>,
+    /// Its values, and where they stand.
+    pub(super) values: Option<(String, String)>,
+    /// Manifests that a profile adds to it: name, place, text.
+    pub(super) attached: Vec<(String, String, String)>,
+    /// The chart that it is, where it is one from a registry of charts.
+    pub(super) remote: Option<charts::Remote>,
+    /// What to say of it where nothing else can be said.
+    pub(super) place: String,
+    pub(super) field: String,
+    /// All packs of the profile: Palette's names and ours.
+    pub(super) packs: &'i BTreeMap<String, String>,
+}
+
+/// Puts a pack into the profile's folder.
+pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<SourcedPack, PaletteError> {
+    let name = input.name.to_owned();
+    let folder = format!("packs/{name}");
+    let distribution = distribution(import, &input);
+    let has_config = matches!(distribution, Some(Distribution::K3s | Distribution::Rke2));
+    let mut values = match input.values.take().filter(|(_, text)| !text.trim().is_empty()) {
+        Some((place, text)) => values::read(import, &place, &text, has_config),
+        None => PackValues::default(),
+    };
+    let version = semver::Version::parse(input.version.trim_start_matches('v'));
+    let version = version.map_or("1.0.0".to_owned(), |version| version.to_string());
+    let namespace = values.namespace.take();
+    let mut spec = PackSpec { layer: input.layer.clone(), distribution, ..PackSpec::default() };
+    let mut build = Build {
+        import,
+        folder: &folder,
+        palette: input.palette,
+        version: &version,
+        namespace: namespace.as_deref(),
+        releases: std::mem::take(&mut values.releases),
+        manifests: Vec::new(),
+        charts: Vec::new(),
+    };
+    build.namespaces(std::mem::take(&mut values.labels))?;
+    let parts = std::mem::take(&mut values.manifests);
+    match &mut input.folder {
+        Some((pack, descriptor)) => {
+            build.folder_charts(pack, descriptor, std::mem::take(&mut values.charts))?;
+            build.folder_manifests(pack, descriptor, parts)?;
+            (spec.depends_on, spec.requirements) = (build.dependencies(descriptor, input.packs), resources(descriptor));
+            pack.unused(&mut build.import.left);
+        }
+        None => {
+            match &input.remote {
+                Some(remote) => build.remote_chart(remote, std::mem::take(&mut values.charts), &input)?,
+                None => build.absent_charts(std::mem::take(&mut values.charts))?,
+            }
+            build.absent_manifests(parts)?;
+        }
+    }
+    for (name, place, text) in &input.attached {
+        build.manifest(Manifest { name, place, line: None, text, values: None })?;
+    }
+    spec.manifests = Some(build.manifests).filter(|list| !list.is_empty());
+    spec.charts = Some(build.charts).filter(|list| !list.is_empty());
+    spec.images = Some(values.images).filter(|list| !list.is_empty());
+    let config = values.config.filter(|config| !config.is_empty());
+    spec.config = config.as_ref().and_then(|config| config.value.as_object().cloned());
+    let description = input.folder.and_then(|(_, descriptor)| descriptor.display_name);
+    let document = PackDocument {
+        api_version: API_VERSION.to_owned(),
+        kind: "Pack".to_owned(),
+        metadata: PackMetadata { name: name.clone(), version: input.version.to_owned(), description },
+        spec,
+    };
+    let text = config.unwrap_or_default().with_raw(yaml::written(&document)?);
+    import.folder.add(format!("{folder}/{PACK_FILE_NAME}"), text)?;
+    Ok(SourcedPack { name, source: format!("./{folder}"), version: None, values: None })
+}
+
+/// The distribution that a pack on layer k8s is, where Carrack has it.
+fn distribution(import: &mut Import, input: &Input<'_>) -> Option<Distribution> {
+    if !matches!(input.layer, Layer::K8s) {
+        return None;
+    }
+    let word = match input.palette {
+        "edge-k3s" | "kubernetes-k3s" | "k3s" => return Some(Distribution::K3s),
+        "edge-rke2" | "kubernetes-rke2" | "rke2" => return Some(Distribution::Rke2),
+        "kubernetes" | "edge-k8s" => "kubeadm",
+        "edge-canonical" | "canonical-kubernetes" | "canonical" => "canonical",
+        other => {
+            let reason = format!("{other} is no distribution that Carrack knows; the pack's `distribution` is none");
+            import.left.out(&input.place, None, &input.field, reason);
+            return Some(Distribution::None);
+        }
+    };
+    let reason = format!(
+        "{} is the distribution {word}, which this version of Carrack does not have; the pack's `distribution` is none",
+        input.palette
+    );
+    import.left.out(&input.place, None, &input.field, reason);
+    Some(Distribution::None)
+}
+
+fn resources(descriptor: &Descriptor) -> Option<schema::Requirements> {
+    let [cpu, memory, disk] = descriptor.resources;
+    let amount = |amount: Option<u64>, unit: &str| amount.map(|amount| format!("{amount}{unit}").into());
+    let any = cpu.or(memory).or(disk);
+    any.map(|_| schema::Requirements {
+        cpu: amount(cpu, "m"),
+        memory: amount(memory, "MiB"),
+        disk: amount(disk, "GiB"),
+    })
+}
+
+/// A pack's folder while it comes to be.
+pub(super) struct Build<'b> {
+    pub(super) import: &'b mut Import,
+    pub(super) folder: &'b str,
+    pub(super) palette: &'b str,
+    version: &'b str,
+    namespace: Option<&'b str>,
+    releases: BTreeMap<String, String>,
+    manifests: Vec<String>,
+    pub(super) charts: Vec<schema::Chart>,
+}
+
+impl Build<'_> {
+    pub(super) fn out(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
+        self.import.left.out(place, line, field, reason);
+    }
+
+    /// Writes the values of a chart beside it and adds the chart, which lacks only where it is.
+    pub(super) fn chart(&mut self, name: &str, chart: schema::Chart, values: Ready) -> Result<(), PaletteError> {
+        let files = self.values_file(name, &values)?.map(|file| vec![schema::Values::File(file)]);
+        let target = self.target(name);
+        let release = manifests::release(&target, name);
+        let namespace = self.namespace.map(str::to_owned);
+        self.charts.push(schema::Chart { release: Some(release), namespace, values: files, ..chart });
+        Ok(())
+    }
+
+    /// Writes values into `values/NAME.yaml`, where there are any.
+    pub(super) fn values_file(&mut self, name: &str, values: &Ready) -> Result<Option<String>, PaletteError> {
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let base = format!("values/{}", values::label(name, 60));
+        let numbered = (2..).map(|number| format!("{base}-{number}.yaml"));
+        let mut paths = std::iter::once(format!("{base}.yaml")).chain(numbered);
+        let taken = |path: &String| self.import.folder.contains(&format!("{}/{path}", self.folder));
+        let path = paths.find(|path| !taken(path)).unwrap_or_default();
+        self.import.folder.add(format!("{}/{path}", self.folder), values.written()?)?;
+        Ok(Some(format!("./{path}")))
+    }
+
+    fn target<'t>(&'t self, chart: &str) -> Target<'t> {
+        Target {
+            folder: self.folder,
+            pack: self.palette,
+            version: self.version,
+            namespace: self.namespace,
+            release: self.releases.get(chart).map(String::as_str),
+        }
+    }
+
+    /// Namespaces with the labels that the values give them.
+    fn namespaces(&mut self, labels: Vec<(String, BTreeMap<String, String>)>) -> Result<(), PaletteError> {
+        for (name, labels) in labels {
+            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+            let path = format!("manifests/namespace-{name}.yaml");
+            self.import.folder.add(format!("{}/{path}", self.folder), yaml::written(&object)?)?;
+            self.manifests.push(format!("./{path}"));
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, manifest: Manifest<'_>) -> Result<(), PaletteError> {
+        let release = self.releases.get(manifest.name).cloned();
+        let target = Target {
+            folder: self.folder,
+            pack: self.palette,
+            version: self.version,
+            namespace: self.namespace,
+            release: release.as_deref(),
+        };
+        match manifests::place(self.import, &target, manifest)? {
+            Became::Manifest(path) => self.manifests.push(path),
+            Became::Chart(chart) => self.charts.push(*chart),
+            Became::LeftOut => {}
+        }
+        Ok(())
+    }
+
+    /// The manifests that pack.json names, each with its values.
+    fn folder_manifests(
+        &mut self,
+        pack: &mut PackFolder,
+        descriptor: &Descriptor,
+        mut parts: Vec<Part>,
+    ) -> Result<(), PaletteError> {
+        for path in &descriptor.manifests {
+            let text = match pack.text(path) {
+                Ok(text) => text,
+                Err(reason) => {
+                    self.out(&descriptor.place, None, "kubeManifests", reason);
+                    continue;
+                }
+            };
+            let stem = PathBuf::from(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let at = parts.iter().position(|part| part.name == stem);
+            let (values, contents) =
+                at.map(|at| parts.remove(at)).map_or((Ready::default(), None), |part| (part.values, part.contents));
+            let place = pack.place(path);
+            match contents.filter(|_| is_only_contents(&text)) {
+                Some(contents) => {
+                    self.manifest(Manifest { name: &stem, place: &place, line: None, text: &contents, values: None })?;
+                }
+                None => {
+                    let values = Some(values);
+                    self.manifest(Manifest { name: &stem, place: &place, line: None, text: &text, values })?;
+                }
+            }
+        }
+        for part in parts {
+            self.out(&part.place, part.line, &part.field, "the pack has no manifest of this name");
+        }
+        Ok(())
+    }
+
+    /// Manifests of a pack whose folder is not there: those that the values hold.
+    fn absent_manifests(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
+        for part in parts {
+            let Some(text) = part.contents else {
+                let reason = "these are values of a manifest that is in the pack's folder";
+                self.out(&part.place, part.line, &part.field, reason);
+                continue;
+            };
+            let place = format!("{} {}.contents", part.place, part.field);
+            self.manifest(Manifest { name: &part.name, place: &place, line: None, text: &text, values: None })?;
+        }
+        Ok(())
+    }
+
+    fn dependencies(
+        &mut self,
+        descriptor: &Descriptor,
+        packs: &BTreeMap<String, String>,
+    ) -> Option<Vec<schema::Dependency>> {
+        let mut wanted = Vec::new();
+        for one in &descriptor.dependencies {
+            match (one.kind.as_str(), packs.get(&one.pack), range(one)) {
+                ("required", Some(pack), Ok(version)) => {
+                    wanted.push(schema::Dependency { pack: pack.clone(), version });
+                }
+                ("required", None, _) => {
+                    let reason = format!("the profile has no pack {}", one.pack);
+                    self.out(&descriptor.place, None, &one.field, reason);
+                }
+                ("required", _, Err(reason)) => self.out(&descriptor.place, None, &one.field, reason),
+                (kind, ..) => {
+                    let reason = format!("Carrack has no dependency that is {kind:?}, as that on {}", one.pack);
+                    self.out(&descriptor.place, None, &one.field, reason);
+                }
+            }
+        }
+        Some(wanted).filter(|wanted| !wanted.is_empty())
+    }
+}
+
+/// Whether a manifest's template only puts out the text that the values hold.
+fn is_only_contents(text: &str) -> bool {
+    let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
+}
+
+/// The range of versions that a dependency has.
+fn range(dependency: &Dependency) -> Result<Option<String>, String> {
+    let bound = |sign: &str, version: &Option<String>| version.as_ref().map(|version| format!("{sign}{version}"));
+    let bounds: Vec<String> =
+        [bound(">=", &dependency.min), bound("<=", &dependency.max)].into_iter().flatten().collect();
+    if bounds.is_empty() {
+        return Ok(None);
+    }
+    let range = bounds.join(", ");
+    match semver::VersionReq::parse(&range) {
+        Ok(_) => Ok(Some(range)),
+        Err(error) => Err(format!("{range:?} is no range of versions: {error}")),
+    }
+}

@@ -1,0 +1,324 @@
+//! Variables of an exported profile, and those that packs use.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::left::{Left, Use, below};
+use crate::problem::{Report, Source};
+use crate::profile::schema::{Format, Variable};
+use crate::variables::{decode, is_name};
+use crate::yaml;
+
+const FIELDS: &[(&str, Use)] = &[
+    ("name", Use::Read),
+    ("displayName", Use::Read),
+    ("description", Use::Read),
+    ("format", Use::Read),
+    ("required", Use::Read),
+    ("defaultValue", Use::Read),
+    ("regex", Use::Read),
+    ("options", Use::Read),
+    ("hidden", Use::Read),
+    ("isHidden", Use::Read),
+    ("readOnly", Use::Read),
+    ("isReadOnly", Use::Read),
+    ("isSensitive", Use::Read),
+    ("sensitive", Use::Read),
+    ("immutable", Use::Read),
+    ("inputType", Use::Palette),
+];
+const OPTION: &[(&str, Use)] = &[("value", Use::Read), ("label", Use::Palette), ("description", Use::Palette)];
+
+/// The variables of the profile that comes to be.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    /// Palette's names with ours.
+    names: BTreeMap<String, String>,
+    /// Those that the exported profile declares, in its order.
+    declared: Vec<Variable>,
+    /// Ours of those that are used and not declared, in the order found.
+    undeclared: Vec<String>,
+}
+
+impl Variables {
+    /// Our name for Palette's variable `palette`, whose use is noted.
+    pub(super) fn name_of(&mut self, palette: &str) -> String {
+        if let Some(name) = self.names.get(palette) {
+            return name.clone();
+        }
+        let name = self.new_name(palette);
+        self.undeclared.push(name.clone());
+        name
+    }
+
+    fn new_name(&mut self, palette: &str) -> String {
+        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let mut base: String = palette.chars().map(letter).take(56).collect();
+        if !is_name(&base) {
+            base.insert(0, '_');
+        }
+        let taken = |name: &String| self.names.values().any(|other| other == name);
+        let numbered = (2..).map(|number| format!("{base}_{number}"));
+        let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(base);
+        self.names.insert(palette.to_owned(), name.clone());
+        name
+    }
+
+    /// The default of Palette's variable `palette`, where it has one.
+    pub(super) fn default_of(&self, palette: &str) -> Option<&str> {
+        let name = self.names.get(palette)?;
+        self.declared.iter().find(|variable| variable.name == *name)?.default.as_ref()?.as_str()
+    }
+
+    /// Takes over the declaration `object`, which stands at `path`.
+    pub(super) fn declare(&mut self, object: &Map<String, Value>, place: &str, path: &str, left: &mut Left) {
+        left.fields(place, path, object, FIELDS);
+        let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+        let flag = |names: &[&str]| {
+            names.iter().any(|name| object.get(*name).and_then(Value::as_bool) == Some(true)).then_some(true)
+        };
+        let Some(palette) = text("name") else {
+            return left.out(place, None, path, "a variable without a name");
+        };
+        if self.names.contains_key(palette) {
+            return left.out(place, None, path, format!("variable {palette} is declared twice"));
+        }
+        let name = self.new_name(palette);
+        if name != palette {
+            left.out(place, None, &below(path, "name"), format!("variable {palette} is called {name} now"));
+        }
+        let description = match (text("displayName"), text("description")) {
+            (Some(name), Some(more)) if name != more => Some(format!("{name}: {more}")),
+            (name, more) => more.or(name).map(str::to_owned),
+        };
+        let mut draft = Draft {
+            variable: Variable {
+                name,
+                description,
+                hidden: flag(&["hidden", "isHidden"]),
+                sensitive: flag(&["isSensitive", "sensitive"]),
+                immutable: flag(&["immutable"]),
+                ..Variable::default()
+            },
+            place,
+            path,
+            left,
+        };
+        draft.format(text("format"));
+        draft.regex(text("regex"));
+        draft.options(object.get("options"));
+        draft.default(text("defaultValue"), flag(&["required"]));
+        if flag(&["readOnly", "isReadOnly"]).is_some() {
+            draft.with(if object.contains_key("readOnly") { "readOnly" } else { "isReadOnly" }, |variable| {
+                variable.read_only = Some(true);
+            });
+        }
+        let variable = draft.variable;
+        self.declared.push(variable);
+    }
+
+    /// All variables; those that were only used have to be given.
+    pub(super) fn finish(mut self, place: &str, left: &mut Left) -> Vec<Variable> {
+        for name in self.undeclared {
+            left.out(
+                place,
+                None,
+                "",
+                format!("variable {name} is used and not declared; the profile asks for it as a text"),
+            );
+            self.declared.push(Variable { name, required: Some(true), ..Variable::default() });
+        }
+        self.declared
+    }
+}
+
+/// A declaration that gets one field after the other, as far as they fit.
+struct Draft<'l> {
+    variable: Variable,
+    place: &'l str,
+    path: &'l str,
+    left: &'l mut Left,
+}
+
+impl Draft<'_> {
+    /// Changes the declaration, unless it would be wrong then; that is listed as the field's.
+    fn with(&mut self, field: &str, change: impl FnOnce(&mut Variable)) -> bool {
+        let mut changed = self.variable.clone();
+        change(&mut changed);
+        match wrong(&changed) {
+            None => self.variable = changed,
+            Some(message) => self.out(field, message),
+        }
+        wrong(&self.variable).is_none()
+    }
+
+    fn out(&mut self, field: &str, reason: impl Into<String>) {
+        self.left.out(self.place, None, &below(self.path, field), reason);
+    }
+
+    fn format(&mut self, format: Option<&str>) {
+        self.variable.format = match format.unwrap_or("string") {
+            "string" => None,
+            "number" => Some(Format::Number),
+            "boolean" => Some(Format::Boolean),
+            "ipv4" => Some(Format::Ipv4),
+            "ipv4cidr" => Some(Format::Ipv4cidr),
+            "ipv6" => Some(Format::Ipv6),
+            "version" => Some(Format::Version),
+            other => {
+                let reason = format!("Carrack has no format {other:?}; any text will do");
+                return self.out("format", reason);
+            }
+        };
+    }
+
+    /// Palette's patterns may match a part of a value, ours are for the whole.
+    fn regex(&mut self, regex: Option<&str>) {
+        let Some(regex) = regex else { return };
+        let whole = if is_anchored(regex) { regex.to_owned() } else { format!("(?s:.*)(?:{regex})(?s:.*)") };
+        self.with("regex", |variable| variable.regex = Some(whole));
+    }
+
+    fn options(&mut self, options: Option<&Value>) {
+        let Some(Value::Array(items)) = options.filter(|options| *options != &Value::Array(Vec::new())) else { return };
+        let mut values = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{}.options[{index}]", self.path);
+            match item {
+                Value::Object(fields) => {
+                    self.left.fields(self.place, &path, fields, OPTION);
+                    values.extend(fields.get("value").cloned());
+                }
+                other => values.push(other.clone()),
+            }
+        }
+        let values =
+            values.into_iter().map(|value| Value::String(value.as_str().map_or(value.to_string(), str::to_owned)));
+        if self.variable.sensitive.is_some() {
+            return self
+                .out("options", "a sensitive variable has no options: everybody who has the bundle could read them");
+        }
+        self.with("options", |variable| variable.options = Some(values.collect()));
+    }
+
+    /// A default that fits makes it needless to require a value.
+    fn default(&mut self, default: Option<&str>, required: Option<bool>) {
+        match default {
+            Some(_) if self.variable.sensitive.is_some() => {
+                let reason = "a sensitive variable has no default: everybody who has the bundle could read it";
+                self.out("defaultValue", reason);
+            }
+            Some(text) => {
+                self.with("defaultValue", |variable| variable.default = Some(Value::String(text.to_owned())));
+            }
+            None => {}
+        }
+        if self.variable.default.is_none() {
+            self.variable.required = required;
+        }
+    }
+}
+
+/// What is wrong with a declaration.
+fn wrong(variable: &Variable) -> Option<String> {
+    let text = yaml::written(variable).ok()?;
+    let parsed = yaml::parse(&text);
+    let mut report = Report::new(Source::new(std::path::Path::new(""), text.clone()));
+    parsed.documents.first().and_then(|node| decode(node, &mut report));
+    report.into_problems().into_iter().next().map(|problem| problem.message)
+}
+
+/// Whether `regex` can only match whole texts: it begins with `^`, ends with `$` and offers no alternative to them.
+fn is_anchored(regex: &str) -> bool {
+    let (mut depth, mut escaped, mut class) = (0_usize, false, false);
+    let mut last_is_dollar = false;
+    for character in regex.chars() {
+        last_is_dollar = character == '$' && !escaped && !class;
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => class = true,
+            ']' => class = false,
+            '(' if !class => depth += 1,
+            ')' if !class => depth = depth.saturating_sub(1),
+            '|' if !class && depth == 0 => return false,
+            _ => {}
+        }
+    }
+    regex.starts_with('^') && last_is_dollar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn declared(object: Value) -> (Value, Vec<String>) {
+        let (mut variables, mut left) = (Variables::default(), Left::default());
+        variables.declare(object.as_object().unwrap(), "p.json", "v[0]", &mut left);
+        let made = variables.finish("p.json", &mut left);
+        assert!(made.iter().all(|variable| wrong(variable).is_none()), "{made:?}");
+        let left = left.into_list().iter().filter(|one| !one.only_palette).map(ToString::to_string).collect();
+        (serde_json::to_value(&made[0]).unwrap(), left)
+    }
+
+    #[test]
+    fn declarations_are_taken_over() {
+        let (variable, left) = declared(json!({
+            "name": "replicas", "displayName": "Replicas", "description": "How many", "format": "number", "required": true,
+            "defaultValue": "2", "isSensitive": false, "hidden": true, "immutable": true, "inputType": "dropdown",
+            "options": [{"value": "2", "label": "two"}, {"value": "3"}]
+        }));
+        assert_eq!(left, [""; 0]);
+        let want = json!({
+            "name": "replicas", "description": "Replicas: How many", "format": "number", "default": "2",
+            "options": ["2", "3"], "hidden": true, "immutable": true
+        });
+        assert_eq!(variable, want);
+        let (variable, _) = declared(json!({"name": "a", "required": true, "regex": "^(a|b)$", "readOnly": false}));
+        assert_eq!(variable, json!({"name": "a", "required": true, "regex": "^(a|b)$"}));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_listed_and_the_rest_stays() {
+        let (variable, left) = declared(json!({
+            "name": "pod-cidr", "format": "hostname", "regex": "(", "defaultValue": "x", "isReadOnly": true, "color": 1
+        }));
+        assert_eq!(variable, json!({"name": "pod_cidr", "default": "x", "readOnly": true}));
+        let want = [
+            "p.json: v[0].color: an unknown field",
+            "p.json: v[0].name: variable pod-cidr is called pod_cidr now",
+            "p.json: v[0].format: Carrack has no format \"hostname\"; any text will do",
+        ];
+        assert_eq!(left[..3], want);
+        assert!(left[3].starts_with("p.json: v[0].regex: `regex` is not a pattern: "), "{left:?}");
+        let (variable, left) =
+            declared(json!({"name": "n", "format": "ipv4", "defaultValue": "10.0.0", "required": true}));
+        assert_eq!(variable, json!({"name": "n", "format": "ipv4", "required": true}));
+        assert_eq!(
+            left,
+            ["p.json: v[0].defaultValue: `default` is \"10.0.0\", expected an IPv4 address such as 10.0.0.10"]
+        );
+    }
+
+    #[test]
+    fn nothing_of_a_sensitive_variable_is_kept_or_told() {
+        let (variable, left) = declared(json!({
+            "name": "p", "isSensitive": true, "defaultValue": "canary", "options": [{"value": "canary"}], "required": true
+        }));
+        assert_eq!(variable, json!({"name": "p", "sensitive": true, "required": true}));
+        assert!(left.len() == 2 && !left.join("").contains("canary"), "{left:?}");
+    }
+
+    #[test]
+    fn patterns_of_parts_match_parts() {
+        for (regex, anchored) in
+            [("^a$", true), ("^(a|b)$", true), ("^a|b$", false), ("a", false), ("^a\\$", false), ("^[|]$", true)]
+        {
+            assert_eq!(is_anchored(regex), anchored, "{regex}");
+        }
+        let (variable, _) = declared(json!({"name": "a", "regex": "b+"}));
+        assert_eq!(variable["regex"], "(?s:.*)(?:b+)(?s:.*)");
+    }
+}
