@@ -82,8 +82,10 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 12] =
-    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette", "cluster"];
+const OPERATOR_ONLY: [&str; 12] = [
+    "http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette",
+    "cluster",
+];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

@@ -138,13 +138,16 @@ fn service(spec: &mut Map<String, Value>) {
 
 /// What is in the description of every pod, and, where it is a `running` one, what scheduler and admission add to it.
 fn pod(spec: &mut Value, running: bool) {
-    let injected: Vec<String> = names(below(spec, &["volumes"])).filter(|name| name.starts_with("kube-api-access-")).collect();
+    let injected: Vec<String> =
+        names(below(spec, &["volumes"])).filter(|name| name.starts_with("kube-api-access-")).collect();
     let Some(spec) = spec.as_object_mut() else { return };
     spec.remove("serviceAccount");
     if !running {
         return;
     }
-    ["nodeName", "ephemeralContainers", "preemptionPolicy", "priority"].iter().for_each(|field| drop(spec.remove(*field)));
+    ["nodeName", "ephemeralContainers", "preemptionPolicy", "priority"]
+        .iter()
+        .for_each(|field| drop(spec.remove(*field)));
     let is_injected = |name: &Value| injected.iter().any(|injected| name == injected);
     retain(spec, "volumes", |volume| !is_injected(&volume["name"]));
     for list in ["containers", "initContainers"] {

@@ -131,8 +131,8 @@ impl<'s> Composer<'s> {
                 false => self.secrets.hide_known(&mut value),
             }
         }
-        let written = text::written(&value)
-            .map_err(|source| ClusterError::Text { what: object.to_string(), source })?;
+        let written =
+            text::written(&value).map_err(|source| ClusterError::Text { what: object.to_string(), source })?;
         self.manifests.entry(object.namespace().map(str::to_owned)).or_default().add(object, written);
         self.objects += 1;
         Ok(())
@@ -176,7 +176,9 @@ impl<'s> Composer<'s> {
                 api_versions: api_versions(snapshot),
                 ..Pack::default()
             }),
-            Err(reason) => self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images")),
+            Err(reason) => {
+                self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"))
+            }
         }
         if let Some(manifests) = self.manifests.remove(&None) {
             let name = names.give(&["cluster"]);
@@ -187,8 +189,7 @@ impl<'s> Composer<'s> {
             let name = names.give(&[&release.1, &format!("{}-{}", release.1, release.0)]);
             packs.push(self.chart_pack(name, release, chart, values)?);
         }
-        let namespaces: BTreeSet<String> =
-            self.manifests.keys().flatten().chain(self.listed.keys()).cloned().collect();
+        let namespaces: BTreeSet<String> = self.manifests.keys().flatten().chain(self.listed.keys()).cloned().collect();
         for namespace in namespaces {
             let name = names.give(&[&namespace, &format!("{namespace}-objects")]);
             let manifests = self.manifests.remove(&Some(namespace.clone())).unwrap_or_default();

@@ -162,9 +162,7 @@ fn is_clusters_own(object: &Object) -> bool {
         ("", "ConfigMap") => ["kube-root-ca.crt", "openshift-service-ca.crt"].contains(&name),
         ("", "ServiceAccount") => name == "default" && object.value["imagePullSecrets"].is_null(),
         ("", "Service") => name == "kubernetes" && object.namespace() == Some("default"),
-        ("", "Secret") => {
-            type_is("kubernetes.io/service-account-token") || type_is("bootstrap.kubernetes.io/token")
-        }
+        ("", "Secret") => type_is("kubernetes.io/service-account-token") || type_is("bootstrap.kubernetes.io/token"),
         ("rbac.authorization.k8s.io", _) => {
             object.label("kubernetes.io/bootstrapping").is_some() || name.starts_with("system:")
         }

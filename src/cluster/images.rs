@@ -152,7 +152,9 @@ fn pin_container(object: &Object, container: &mut Value, name: &str, running: &[
         }
     }
     for other in other {
-        pinned.warnings.push(format!("{place}: some pods run {other}, and {image} is what is wanted; only that is exported"));
+        pinned
+            .warnings
+            .push(format!("{place}: some pods run {other}, and {image} is what is wanted; only that is exported"));
     }
 }
 

@@ -90,10 +90,7 @@ impl ApiKind {
 ///
 /// # Errors
 /// Where not even the groups are told.
-pub(super) async fn discover(
-    client: &Client,
-    patience: Duration,
-) -> Result<(Vec<ApiKind>, Vec<Failure>), Refusal> {
+pub(super) async fn discover(client: &Client, patience: Duration) -> Result<(Vec<ApiKind>, Vec<Failure>), Refusal> {
     let groups = patiently(patience, client.list_api_groups()).await?;
     let mut versions = vec![(String::new(), "v1".to_owned())];
     for group in groups.groups.into_iter().filter(|group| !NO_GROUPS.contains(&&*group.name)) {

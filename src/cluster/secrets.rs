@@ -16,14 +16,27 @@ const MAX_NAME: usize = 64;
 
 /// Words in the names of fields whose values are secrets.
 const SECRET_WORDS: &[&str] = &[
-    "password", "passwd", "passphrase", "token", "apikey", "accesskey", "secretkey", "privatekey", "clientsecret",
-    "credential", "encryptionkey", "htpasswd", "connectionstring", "webhookurl",
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "clientsecret",
+    "credential",
+    "encryptionkey",
+    "htpasswd",
+    "connectionstring",
+    "webhookurl",
 ];
 /// Fields by which objects and images are found.
 const NAMES: &[&str] =
     &["apiVersion", "kind", "name", "namespace", "labels", "matchLabels", "selector", "serviceName", "image", "uid"];
 /// Ends of names of fields that say where a secret is, or how long it lives.
-const HARMLESS_ENDS: &[&str] = &["name", "ref", "path", "file", "ttl", "expiry", "expiration", "enabled", "key", "namespace"];
+const HARMLESS_ENDS: &[&str] =
+    &["name", "ref", "path", "file", "ttl", "expiry", "expiration", "enabled", "key", "namespace"];
 
 /// The variables, and which text each stands for.
 #[derive(Debug, Default)]
@@ -53,7 +66,8 @@ impl Secrets {
     /// What the secrets among `objects` hold is left out.
     pub(super) fn of(objects: &[Object]) -> Self {
         let mut known = Vec::new();
-        for secret in objects.iter().filter(|object| object.is("", "Secret") && !super::decide::is_helm_record(object)) {
+        for secret in objects.iter().filter(|object| object.is("", "Secret") && !super::decide::is_helm_record(object))
+        {
             for (key, value) in data(&secret.value) {
                 let Some(text) = decoded(value).and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
                 if text.trim().len() >= MIN_KNOWN && !looks_public(&text) {

@@ -69,8 +69,7 @@ impl ApiServer {
 
     pub(crate) fn secure() -> Self {
         let key = KeyPair::generate().unwrap();
-        let certificate =
-            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -209,7 +208,8 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
     let authorization = head.lines().find_map(|line| {
         line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case("authorization")).map(|(_, value)| value)
     });
-    let allowed = state.lock().unwrap().token.as_ref().is_none_or(|token| authorization == Some(&format!("Bearer {token}")));
+    let allowed =
+        state.lock().unwrap().token.as_ref().is_none_or(|token| authorization == Some(&format!("Bearer {token}")));
     state.lock().unwrap().requests.push(target.clone());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let plural = path.rsplit('/').next().unwrap().to_owned();
@@ -265,8 +265,10 @@ fn groups(state: &State) -> Value {
         .into_iter()
         .chain(down)
         .map(|(group, versions)| {
-            let versions: Vec<Value> =
-                versions.iter().map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version})).collect();
+            let versions: Vec<Value> = versions
+                .iter()
+                .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+                .collect();
             json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
         })
         .collect();
@@ -296,14 +298,16 @@ fn list(state: &mut State, group: &str, version: &str, rest: &[&str], query: &st
         [plural] => (None, plural),
         _ => return status(404, "NotFound", "not found"),
     };
-    let forbidden = || status(403, "Forbidden", &format!("{plural} is forbidden: User \"me\" cannot list resource \"{plural}\""));
+    let forbidden =
+        || status(403, "Forbidden", &format!("{plural} is forbidden: User \"me\" cannot list resource \"{plural}\""));
     match state.faults.get(plural) {
         Some(Fault::Forbidden) => return forbidden(),
         Some(Fault::ForbiddenOutside(only)) if namespace != Some(*only) => return forbidden(),
         Some(Fault::Garbage) => return (200, b"{\"items\": \"canary-of-garbage\"}".to_vec()),
         _ => {}
     }
-    let Some(kind) = state.kinds.iter().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+    let Some(kind) =
+        state.kinds.iter().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
     else {
         return status(404, "NotFound", "not found");
     };

@@ -104,13 +104,7 @@ fn from_cluster(args: &ClusterArgs, output: &Path, ui: &Ui) -> Result<(), CliErr
     report(server, &snapshot, &exported, output, ui)
 }
 
-fn report(
-    server: String,
-    snapshot: &Snapshot,
-    exported: &Exported,
-    output: &Path,
-    ui: &Ui,
-) -> Result<(), CliError> {
+fn report(server: String, snapshot: &Snapshot, exported: &Exported, output: &Path, ui: &Ui) -> Result<(), CliError> {
     if ui.wants_json() {
         let not_read = snapshot.failures.iter().map(|failure| NotRead {
             kind: &failure.what,
