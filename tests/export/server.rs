@@ -174,6 +174,10 @@ impl ApiServer {
         self.state.lock().unwrap().faults.insert(plural.to_owned(), fault);
     }
 
+    pub(crate) fn heal(&self, plural: &str) {
+        self.state.lock().unwrap().faults.remove(plural);
+    }
+
     /// The server that has this group and version does not answer.
     pub(crate) fn group_down(&self, group_version: &str) {
         self.state.lock().unwrap().groups_down.push(group_version.to_owned());
