@@ -1,6 +1,7 @@
 //! The gate of a build: a planned bundle has every image that a rendered object names, or it is said who asks for it.
 
 use carrack::chart::{self, Helm};
+use carrack::download::Downloader;
 use carrack::fetch::{self, Images, Inputs};
 use carrack::images::{Options, discover, not_carried, told};
 use carrack::lock::Lock;
@@ -35,7 +36,8 @@ async fn what_a_plan_lacks_is_told_with_who_asks_for_it() {
         let client = Registry::with_credentials(RegistryOptions::default(), Credentials::none());
         let lacking = async |lock: &Lock| {
             let inputs = Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock };
-            let plan = fetch::plan(inputs, &client, Images::Carried, None, 1).await.unwrap();
+            let remotes = fetch::Remotes { registry: &client, downloader: &Downloader::new() };
+            let plan = fetch::plan(inputs, remotes, Images::Carried, None, 1).await.unwrap();
             let lines = told(&not_carried(&discovery, &plan.names));
             lines.iter().map(|line| line.replace(&format!("{}/", folder.display()), "")).collect::<Vec<_>>()
         };
