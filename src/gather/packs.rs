@@ -54,7 +54,7 @@ impl Gatherer<'_> {
         }
         let Ok(Manifest::Image(manifest)) = Manifest::parse(&raw, media_type::IMAGE_MANIFEST) else { return Ok(None) };
         let whole = is_whole(&folder, &manifest)?;
-        Ok(whole.then(|| (folder, LockedPack { digest: *digest, size: raw.len() as u64 })))
+        Ok(whole.then_some((folder, LockedPack { digest: *digest, size: raw.len() as u64 })))
     }
 
     async fn bring_pack(
