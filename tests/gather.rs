@@ -651,7 +651,7 @@ mod charts {
     fn what_is_no_chart_is_refused() {
         let setup = setup();
         let pack = |reference: &str| {
-            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")])
+            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")]);
         };
         put_images(&setup);
         pack("shop:1");
