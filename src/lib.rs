@@ -21,8 +21,8 @@
 //! | which digests exactly | [`lock`] |
 //! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
-//! | a profile's folder that Carrack makes | [`folder`] |
 //! | Palette's packs and profiles as ours | [`palette`] |
+//! | a running cluster as a profile | [`cluster`], [`folder`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
@@ -38,6 +38,8 @@ pub mod bundle;
 #[cfg(feature = "operator")]
 pub mod chart;
 pub mod cli;
+#[cfg(feature = "operator")]
+pub mod cluster;
 #[cfg(feature = "operator")]
 pub mod download;
 #[cfg(feature = "operator")]

@@ -24,6 +24,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
     ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
+    ("cluster", &["oci", "io", "yaml", "variables", "profile", "chart", "folder"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
@@ -68,6 +69,7 @@ const RULE: &[(&str, &[&str])] = &[
             "profile",
             "chart",
             "palette",
+            "cluster",
             "images",
             "lock",
             "gather",
@@ -80,8 +82,10 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 11] =
-    ["http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette"];
+const OPERATOR_ONLY: [&str; 12] = [
+    "http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette",
+    "cluster",
+];
 
 #[test]
 fn modules_import_only_what_lies_below_them() {

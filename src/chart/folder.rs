@@ -1,5 +1,6 @@
 //! A chart's folder as a package: the same bytes for the same files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
@@ -11,7 +12,8 @@ use walkdir::WalkDir;
 
 use super::ChartError;
 use super::archive::{Files, MAX_BYTES, MAX_FILE, MAX_FILES};
-use super::metadata::Metadata;
+use super::metadata::{ChartKind, Metadata};
+use super::tree::Tree;
 use crate::io::{AtPath, PathError};
 
 /// Packs the chart in `folder`: sorted, without times, owners or modes of this machine, and without what its `.helmignore`
@@ -34,6 +36,22 @@ pub fn package(folder: &Path) -> Result<Vec<u8>, ChartError> {
 /// As [`package`].
 pub fn files(folder: &Path) -> Result<Vec<String>, ChartError> {
     Ok(read(folder)?.into_keys().collect())
+}
+
+/// The chart whose files these are, by their paths in its folder, as a package makes it.
+///
+/// # Errors
+/// What keeps it from being used, in one line.
+pub fn of_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Metadata, String> {
+    let chart = files.get("Chart.yaml").ok_or("it has no Chart.yaml")?;
+    let metadata = Metadata::parse(&String::from_utf8_lossy(chart))?;
+    let package = write(&metadata.name, files).map_err(|error| error.to_string())?;
+    let tree = Tree::of_package(&package)?;
+    match &tree.missing()[..] {
+        [] if metadata.kind == ChartKind::Library => Err("it is a library".to_owned()),
+        [] => Ok(metadata),
+        missing => Err(format!("it lacks its subcharts {}", missing.join(", "))),
+    }
 }
 
 fn write(name: &str, files: &Files) -> io::Result<Vec<u8>> {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use enabled::{Part, parts};
 pub use error::ChartError;
-pub use folder::{files, package};
+pub use folder::{files, of_files, package};
 pub use helm::{Helm, Rendered, Rendering};
 pub use metadata::{ChartKind, Dependency, Metadata};
 pub use tree::Tree;

@@ -150,6 +150,7 @@ impl From<crate::problem::Problems> for CliError {
 mod operator {
     use super::{CliError, Kind};
     use crate::chart::ChartError;
+    use crate::cluster::ClusterError;
     use crate::download::{AddressError, DownloadError, DownloadErrorKind};
     use crate::fetch::FetchError;
     use crate::folder::FolderError;
@@ -347,6 +348,47 @@ mod operator {
         }
     }
 
+    impl From<FolderError> for CliError {
+        fn from(error: FolderError) -> Self {
+            let other = "name a new folder with -o";
+            match error {
+                FolderError::Io(error) => error.into(),
+                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
+                    Self::from_error(Kind::Local, &error).hint(other)
+                }
+                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
+            }
+        }
+    }
+
+    impl From<ClusterError> for CliError {
+        fn from(error: ClusterError) -> Self {
+            let (kind, hint) = match &error {
+                ClusterError::Kubeconfig(_) => {
+                    (Kind::Local, "name the right file in KUBECONFIG, and see: kubectl config view".to_owned())
+                }
+                ClusterError::Context { known, .. } => (Kind::Usage, format!("its contexts: {}", known.join(", "))),
+                ClusterError::Client { .. } | ClusterError::Unreachable { .. } => {
+                    (Kind::Registry, "see whether it answers: kubectl version".to_owned())
+                }
+                ClusterError::Unauthorized { .. } => (Kind::Registry, "log in again; see: kubectl auth whoami".to_owned()),
+                ClusterError::Nothing { .. } => (
+                    Kind::Registry,
+                    "name the namespaces that this user may read with --namespaces, or see docs/export.md for the rights \
+                     that an export needs"
+                        .to_owned(),
+                ),
+                ClusterError::Empty { .. } => (Kind::Input, "name what to export with --namespaces".to_owned()),
+                ClusterError::Text { .. } => return Self::from_error(Kind::Bug, &error),
+                ClusterError::Folder(_) => match error {
+                    ClusterError::Folder(error) => return error.into(),
+                    other => return Self::from_error(Kind::Bug, &other),
+                },
+            };
+            Self::from_error(kind, &error).hint(hint)
+        }
+    }
+
     impl From<DiscoverError> for CliError {
         fn from(error: DiscoverError) -> Self {
             match error {
@@ -378,18 +420,6 @@ mod operator {
             }
         }
         all
-    }
-
-    impl From<FolderError> for CliError {
-        fn from(error: FolderError) -> Self {
-            match error {
-                FolderError::Io(error) => error.into(),
-                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
-                    Self::from_error(Kind::Local, &error).hint("name a folder that is not there yet")
-                }
-                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
-            }
-        }
     }
 
     impl From<PaletteError> for CliError {

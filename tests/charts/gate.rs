@@ -2,7 +2,7 @@
 
 use carrack::chart::{self, Helm};
 use carrack::download::Downloader;
-use carrack::fetch::{self, Images, Inputs};
+use carrack::fetch::{self, Images, Inputs, Remotes};
 use carrack::images::{Options, discover, not_carried, told};
 use carrack::lock::Lock;
 use carrack::profile::{self, Loaded, Packs};
@@ -34,9 +34,10 @@ async fn what_a_plan_lacks_is_told_with_who_asks_for_it() {
         let discovery = discover(&profile, &charts, options).unwrap();
         let mut lock = Lock::load(&folder.join("carrack.lock")).unwrap();
         let client = Registry::with_credentials(RegistryOptions::default(), Credentials::none());
+        let downloader = Downloader::new();
+        let remotes = Remotes { registry: &client, downloader: &downloader };
         let lacking = async |lock: &Lock| {
             let inputs = Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock };
-            let remotes = fetch::Remotes { registry: &client, downloader: &Downloader::new() };
             let plan = fetch::plan(inputs, remotes, Images::Carried, None, 1).await.unwrap();
             let lines = told(&not_carried(&discovery, &plan.names));
             lines.iter().map(|line| line.replace(&format!("{}/", folder.display()), "")).collect::<Vec<_>>()

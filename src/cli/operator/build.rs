@@ -35,6 +35,8 @@ use crate::registry::Registry;
     after_help = "Examples:\n  carrack build . -o edge.tar.zst\n  carrack build . -o edge.tar.zst --locked --jobs 8"
 )]
 pub(super) struct BuildArgs {
+    /// The profile, or the folder with its carrack.yaml
+    profile: PathBuf,
     #[command(flatten)]
     common: Common,
     /// Build for this platform only; one of the profile's (may be given several times)
@@ -45,24 +47,11 @@ pub(super) struct BuildArgs {
     level: i32,
 }
 
-/// Write the cluster definition alone, without images
-///
-/// The same bundle as `carrack build` makes, with every image declared absent: for hosts that reach a registry, whose
-/// runtime pulls the images by the digests of the lock.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  carrack export . -o edge-definition.tar.zst")]
-pub(super) struct ExportArgs {
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// The profile, or the folder with its carrack.yaml
-    profile: PathBuf,
+pub(super) struct Common {
     /// The bundle to write
     #[arg(long, short, value_name = "BUNDLE")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
     /// Fail unless carrack.lock has every image, and nothing else; never change it
     #[arg(long)]
     locked: bool,
@@ -86,14 +75,22 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &BuildArgs, ui: &Ui) -> Result<(), CliError> {
-    build(&args.common, &args.platform, args.level, Images::Carried, ui)
+    build(&args.profile, &args.common, &args.platform, args.level, Images::Carried, ui)
 }
 
-pub(super) fn run_export(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
-    build(&args.common, &[], 3, Images::Absent, ui)
+/// The definition of the cluster in `profile` alone.
+pub(super) fn definition(profile: &Path, args: &Common, ui: &Ui) -> Result<(), CliError> {
+    build(profile, args, &[], 3, Images::Absent, ui)
 }
 
-fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) -> Result<(), CliError> {
+fn build(
+    profile: &Path,
+    args: &Common,
+    only: &[Platform],
+    level: i32,
+    images: Images,
+    ui: &Ui,
+) -> Result<(), CliError> {
     let start = Instant::now();
     let (runtime, registry, downloader) = (super::runtime()?, args.registry.client(), Downloader::new());
     runtime.spawn(interrupted(ui.clone()));
@@ -107,7 +104,7 @@ fn build(args: &Common, only: &[Platform], level: i32, images: Images, ui: &Ui) 
         locked: args.locked,
         files: true,
     };
-    let opened = opening.open(&args.profile)?;
+    let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod diff;
 mod discover;
+mod export;
 mod generate;
 mod images;
 mod import;
@@ -42,7 +43,7 @@ enum Command {
     Lock(lock::Args),
     Pack(pack::Args),
     Build(build::BuildArgs),
-    Export(build::ExportArgs),
+    Export(export::Args),
     Import(import::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
@@ -94,7 +95,7 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Lock(args) => lock::run(args, ui),
         Command::Pack(args) => pack::run(args, ui),
         Command::Build(args) => build::run(args, ui),
-        Command::Export(args) => build::run_export(args, ui),
+        Command::Export(args) => export::run(args, ui),
         Command::Import(args) => import::run(args, ui),
         Command::Inspect(args) => inspect::run(args, ui),
         Command::Verify(args) => verify::run(args, ui),
