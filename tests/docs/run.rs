@@ -44,6 +44,7 @@ documents_that_are_run! {
     readme: "README.md",
     bundle_format: "docs/bundle-format.md",
     install: "docs/install.md",
+    palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
 }
