@@ -47,6 +47,7 @@ documents_that_are_run! {
     charts: "docs/charts.md",
     install: "docs/install.md",
     packs: "docs/packs.md",
+    palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
     variables: "docs/variables.md",
