@@ -8,10 +8,14 @@
 #[path = "../common/available.rs"]
 mod available;
 mod blocks;
+mod cluster;
 mod demo;
 mod described;
 mod help;
 mod run;
+#[path = "../export/server.rs"]
+#[expect(dead_code, reason = "the tests of exports use the rest")]
+mod server;
 
 #[path = "../real/parts.rs"]
 #[expect(dead_code, reason = "the tests with real parts use the rest")]
