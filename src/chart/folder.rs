@@ -30,6 +30,14 @@ pub fn package(folder: &Path) -> Result<Vec<u8>, ChartError> {
     write(&metadata.name, &files).map_err(|error| malformed(error.to_string()))
 }
 
+/// The files of the chart in `folder` that its package has, by their path below it.
+///
+/// # Errors
+/// As [`package`].
+pub fn files(folder: &Path) -> Result<Vec<String>, ChartError> {
+    Ok(read(folder)?.into_keys().collect())
+}
+
 /// The chart whose files these are, by their paths in its folder, as a package makes it.
 ///
 /// # Errors
@@ -44,14 +52,6 @@ pub fn of_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Metadata, String> {
         [] => Ok(metadata),
         missing => Err(format!("it lacks its subcharts {}", missing.join(", "))),
     }
-}
-
-/// The files of the chart in `folder` that its package has, by their path below it.
-///
-/// # Errors
-/// As [`package`].
-pub fn files(folder: &Path) -> Result<Vec<String>, ChartError> {
-    Ok(read(folder)?.into_keys().collect())
 }
 
 fn write(name: &str, files: &Files) -> io::Result<Vec<u8>> {

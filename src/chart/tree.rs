@@ -16,9 +16,9 @@ pub struct Tree {
     pub values: String,
     /// What is in its `charts` folder, by name.
     pub subcharts: Vec<Tree>,
-    /// Whether its templates ask which API versions the cluster has.
+    /// Whether it asks which API versions the cluster has.
     pub asks_api_versions: bool,
-    /// Whether its templates tell a first installation from an upgrade.
+    /// Whether it tells a first installation from an upgrade.
     pub asks_upgrade: bool,
 }
 
@@ -40,15 +40,15 @@ impl Tree {
         let chart = files.remove("Chart.yaml").ok_or("it has no Chart.yaml")?;
         let mut metadata = Metadata::parse(&utf8(chart, "Chart.yaml")?)?;
         if let Some(requirements) = files.remove("requirements.yaml").filter(|_| metadata.api_version == "v1") {
-            let parsed = yaml::parse_with_merge_keys(&utf8(requirements, "requirements.yaml")?);
+            let parsed = yaml::parse_as_helm(&utf8(requirements, "requirements.yaml")?);
             let read = parsed.documents.iter().map(metadata::dependencies).collect::<Result<Vec<_>, _>>()?;
             metadata.dependencies.extend(read.into_iter().flatten());
         }
-        let values = files.remove("values.yaml").map(|values| utf8(values, "values.yaml")).transpose()?;
-        let templates = || files.iter().filter(|(path, _)| path.starts_with("templates/")).map(|(_, text)| text);
-        let mention = |word: &str| templates().any(|text| contains(text, word.as_bytes()));
+        // Values and other files may be templates too: `tpl` renders any text.
+        let mention = |word: &str| files.values().any(|text| contains(text, word.as_bytes()));
         let asks_api_versions = mention("APIVersions");
         let asks_upgrade = mention("IsUpgrade") || mention("IsInstall");
+        let values = files.remove("values.yaml").map(|values| utf8(values, "values.yaml")).transpose()?;
         let subcharts = subcharts(files, budget, depth)?;
         Ok(Self { values: values.unwrap_or_default(), subcharts, asks_api_versions, asks_upgrade, metadata })
     }
@@ -128,9 +128,7 @@ mod tests {
         let names: Vec<&str> = tree.subcharts.iter().map(|tree| &*tree.metadata.name).collect();
         assert_eq!(names, ["f", "leaf"]);
         assert_eq!(tree.missing(), ["gone ^2"]);
-        assert!(
-            tree.any(|tree| tree.asks_api_versions) && !tree.asks_api_versions && !tree.any(|tree| tree.asks_upgrade)
-        );
+        assert!(tree.any(|tree| tree.asks_api_versions) && !tree.any(|tree| tree.asks_upgrade));
     }
 
     #[test]

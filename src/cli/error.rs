@@ -326,6 +326,9 @@ mod operator {
 
     fn chart_hints(error: &ChartError) -> Vec<String> {
         match error {
+            ChartError::MissingDependencies { path, .. } if path.is_file() => {
+                vec!["take a package that was made after `helm dependency build`".to_owned()]
+            }
             ChartError::MissingDependencies { path, .. } => vec![format!("helm dependency build {}", path.display())],
             ChartError::NoHelm { .. } => vec![
                 "install helm 3 or 4 (https://helm.sh/docs/intro/install), or name it in CARRACK_HELM".to_owned(),
@@ -342,6 +345,18 @@ mod operator {
             ChartError::Render { .. } => vec!["the chart's values are what the pack gives in `values`".to_owned()],
             ChartError::Changed { .. } => vec!["run the same command again".to_owned()],
             _ => Vec::new(),
+        }
+    }
+
+    impl From<FolderError> for CliError {
+        fn from(error: FolderError) -> Self {
+            match error {
+                FolderError::Io(error) => error.into(),
+                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
+                    Self::from_error(Kind::Local, &error).hint("name a new folder with -o")
+                }
+                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
+            }
         }
     }
 
@@ -404,18 +419,6 @@ mod operator {
             }
         }
         all
-    }
-
-    impl From<FolderError> for CliError {
-        fn from(error: FolderError) -> Self {
-            match error {
-                FolderError::Io(error) => error.into(),
-                FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
-                    Self::from_error(Kind::Local, &error).hint("name a folder that is not there yet")
-                }
-                FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
-            }
-        }
     }
 
     impl From<PaletteError> for CliError {

@@ -92,9 +92,9 @@ impl Cluster {
     }
 
     /// Adds what definitions among the objects add to the API. Returns whether anything is new.
-    pub(super) fn learns(&mut self, defined: BTreeSet<String>) -> bool {
+    pub(super) fn learns(&mut self, defined: &BTreeSet<String>) -> bool {
         let before = self.api_versions.len();
-        self.api_versions.extend(defined);
+        self.api_versions.extend(defined.iter().cloned());
         self.api_versions.len() > before
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn defines(text: &str) -> BTreeSet<String> {
         return BTreeSet::new();
     }
     let mut found = BTreeSet::new();
-    for document in yaml::parse_with_merge_keys(text).documents {
+    for document in yaml::parse_as_helm(text).documents {
         let spec = document
             .get("spec")
             .filter(|_| document.get("kind").and_then(Node::text) == Some("CustomResourceDefinition"));

@@ -10,7 +10,8 @@ use super::{Options, annotations, unrendered};
 use crate::chart::{self, Chart, ChartError, Helm, Part, Rendered, Rendering, Tree, parts};
 use crate::objects;
 use crate::problem::{Problem, Source, read_document};
-use crate::profile::Profile;
+use crate::profile::{Distribution, Profile};
+use crate::variables::samples::assignments;
 use crate::variables::template::{Around, fill, scan};
 use crate::variables::{Values, Variable};
 
@@ -20,6 +21,9 @@ struct Open<'p> {
     package: Vec<u8>,
     tree: Tree,
 }
+
+/// How often charts are rendered for what the charts before have added to the API.
+const ROUNDS: usize = 4;
 
 /// Reads all of the profile's charts.
 ///
@@ -46,19 +50,59 @@ pub(super) fn read<'p>(
     for open in &opened {
         errors.extend(open.read(&profile.variables, &cluster, options, collector, &mut defined).err());
     }
-    // A chart may install more where the cluster has what another chart of the profile defines.
+    // A chart may install more where the cluster has what another chart of the profile defines, and so on.
     defined.extend(api::manifests_define(profile));
-    let more = cluster.learns(defined);
-    let again = opened.iter().filter(|open| more && open.tree.any(|tree| tree.asks_api_versions));
-    if let Some(helm) = options.helm.filter(|_| errors.is_empty()) {
-        for open in again {
-            errors.extend(open.render(helm, &profile.variables, &cluster, collector, &mut BTreeSet::new()).err());
+    for _ in 0..ROUNDS {
+        let Some(helm) = options.helm.filter(|_| errors.is_empty() && cluster.learns(&defined)) else { break };
+        for open in opened.iter().filter(|open| open.asks_api_versions()) {
+            errors.extend(open.render(helm, &profile.variables, &cluster, collector, &mut defined).err());
         }
     }
+    warn_of_the_installer(profile, &opened, collector);
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
+/// k3s and RKE2 install charts with a job, whose image nothing in a chart names.
+fn warn_of_the_installer(profile: &Profile, opened: &[Open<'_>], collector: &mut Collector<'_>) {
+    let named = profile.packs.iter().find_map(|pack| pack.distribution);
+    let (Some(distribution @ (Distribution::K3s | Distribution::Rke2)), [first, ..]) = (named, opened) else { return };
+    if !collector.images().keys().any(|image| image.repository().ends_with("klipper-helm")) {
+        collector.warned(first.problem(format!(
+            "{distribution} installs charts with an image of its own, docker.io/rancher/klipper-helm, which is not among the \
+             profile's: add the one of your release to `images`, or the release's list to `imageLists`"
+        )));
+    }
+}
+
+/// A chart may refuse what stands for a variable's value.
+fn with_samples(mut error: ChartError, used: &[&Variable]) -> ChartError {
+    if let (ChartError::Render { said, .. }, Ok(all)) = (&mut error, assignments(used)) {
+        let free = all.first().map(|assignment| &assignment.free[..]).unwrap_or_default();
+        let names: Vec<&str> = free.iter().map(|free| &*free.name).collect();
+        if !names.is_empty() {
+            let names = names.join(", ");
+            said.push(format!(
+                "samples were filled in for variable {names}; where the chart refuses them, give it `options`, a `regex` or a \
+                 `format` that the chart takes"
+            ));
+        }
+    }
+    error
+}
+
 impl<'p> Open<'p> {
+    /// Whether the chart, or a text that it is given to render, asks what the API has.
+    fn asks_api_versions(&self) -> bool {
+        let given = self.chart.values.iter().any(|layer| layer.text.contains("APIVersions"));
+        given || self.tree.any(|tree| tree.asks_api_versions)
+    }
+
+    fn asks_upgrade(&self) -> bool {
+        let given =
+            self.chart.values.iter().any(|layer| layer.text.contains("IsUpgrade") || layer.text.contains("IsInstall"));
+        given || self.tree.any(|tree| tree.asks_upgrade)
+    }
+
     /// Reads what the chart renders to, or what it says of itself.
     fn read(
         &self,
@@ -96,7 +140,7 @@ impl<'p> Open<'p> {
         self.with_values(variables, collector, |values, collector| {
             self.parts(values, collector, |_, _| {})?;
             for upgrade in [false, true] {
-                if upgrade && !self.tree.any(|tree| tree.asks_upgrade) {
+                if upgrade && !self.asks_upgrade() {
                     continue;
                 }
                 let (kube_version, api_versions) = (cluster.version(), cluster.api_versions());
@@ -118,7 +162,7 @@ impl<'p> Open<'p> {
         }
         let shown = format!("pack {}, chart {}, rendered {}", self.chart.pack, self.chart.title(), piece.template);
         collector.enter_chart(self.chart, &piece.template);
-        objects::read(&Source::new(Path::new(&shown), piece.text.clone()), collector);
+        objects::read_rendered(&Source::new(Path::new(&shown), piece.text.clone()), collector);
         defined.extend(api::defines(&piece.text));
     }
 
@@ -131,9 +175,10 @@ impl<'p> Open<'p> {
     ) -> Result<(), ChartError> {
         let chart = self.chart;
         let texts: Vec<&str> = chart.values.iter().map(|layer| &*layer.text).collect();
+        let used = used(variables, &texts);
         collector.enter_chart(chart, "");
         under_all(
-            &used(variables, &texts),
+            &used,
             collector,
             |name, message| self.variable(name, message),
             |values, collector| {
@@ -141,6 +186,7 @@ impl<'p> Open<'p> {
                 read(&filled, collector)
             },
         )
+        .map_err(|error| with_samples(error, &used))
     }
 
     /// The release's values as one text; nothing where they have mistakes, which are kept.

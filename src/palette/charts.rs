@@ -89,9 +89,12 @@ impl Build<'_> {
             _ => {
                 let file = self.values_file(name, &values)?;
                 let with = file.map(|file| format!(", with the values of {file}")).unwrap_or_default();
+                let why = match address {
+                    Some(_) => "whose address cannot stand in a profile",
+                    None => "whose address the profile does not have",
+                };
                 let reason = format!(
-                    "chart {name} {} is in Palette's registry {:?}, whose address the profile does not have; write it as a \
-                     `charts` of {}/pack.yaml{with}",
+                    "chart {name} {} is in the registry {:?} of Palette's, {why}; write it as a `charts` of {}/pack.yaml{with}",
                     input.version, remote.registry, self.folder
                 );
                 self.out(&input.place, None, &input.field, reason);

@@ -5,16 +5,17 @@ use serde_json::{Map, Value};
 use super::error::PaletteError;
 use super::left::{Left, Use, below};
 use super::source::{PACK_JSON, PackFolder};
+use super::values::MAX_PARTS;
 
 const FIELDS: &[(&str, Use)] = &[
-    ("name", Use::Read),
-    ("displayName", Use::Read),
-    ("layer", Use::Read),
-    ("version", Use::Read),
-    ("charts", Use::Read),
-    ("kubeManifests", Use::Read),
-    ("KubeManifests", Use::Read),
-    ("constraints", Use::Read),
+    ("name", Use::Text),
+    ("displayName", Use::Text),
+    ("layer", Use::Text),
+    ("version", Use::Text),
+    ("charts", Use::List),
+    ("kubeManifests", Use::List),
+    ("KubeManifests", Use::List),
+    ("constraints", Use::Object),
     ("annotations", Use::Palette),
     ("addonType", Use::Palette),
     ("addonSubType", Use::Palette),
@@ -23,15 +24,15 @@ const FIELDS: &[(&str, Use)] = &[
     ("eol", Use::Palette),
     ("group", Use::Palette),
 ];
-const CONSTRAINTS: &[(&str, Use)] = &[("dependencies", Use::Read), ("resources", Use::Read)];
+const CONSTRAINTS: &[(&str, Use)] = &[("dependencies", Use::List), ("resources", Use::List)];
 const DEPENDENCY: &[(&str, Use)] = &[
-    ("packName", Use::Read),
+    ("packName", Use::Text),
     ("layer", Use::Palette),
-    ("minVersion", Use::Read),
-    ("maxVersion", Use::Read),
-    ("type", Use::Read),
+    ("minVersion", Use::Text),
+    ("maxVersion", Use::Text),
+    ("type", Use::Text),
 ];
-const RESOURCE: &[(&str, Use)] = &[("type", Use::Read), ("minLimit", Use::Read)];
+const RESOURCE: &[(&str, Use)] = &[("type", Use::Text), ("minLimit", Use::Number)];
 
 /// A pack.json.
 #[derive(Debug)]
@@ -157,6 +158,9 @@ fn paths(object: &Map<String, Value>, names: &[&str], place: &str, left: &mut Le
     for name in names {
         for (index, item) in object.get(*name).and_then(Value::as_array).into_iter().flatten().enumerate() {
             match item.as_str() {
+                Some(_) if paths.len() >= MAX_PARTS => {
+                    left.out(place, None, name, format!("only {MAX_PARTS} of these are imported"));
+                }
                 Some(path) => paths.push(path.to_owned()),
                 None => left.out(place, None, &format!("{name}[{index}]"), "it is no path"),
             }

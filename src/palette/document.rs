@@ -7,7 +7,7 @@ use super::left::below;
 use super::macros::{self, Mapped};
 use crate::oci::Digest;
 use crate::variables::template::{Protected, protect, scan};
-use crate::yaml::{self, Kind, Node, Scalar, Style};
+use crate::yaml::{self, Entry, Kind, Node, Scalar, Style};
 
 /// Digits of a raw scalar's number.
 const DIGITS: usize = 8;
@@ -17,7 +17,7 @@ pub(super) struct Document {
     /// Where it is from, for the list.
     pub(super) place: String,
     pub(super) node: Node,
-    /// Lines above the text in its place.
+    /// Lines of the whole text above this one.
     above: usize,
     mapped: Mapped,
     protected: Protected,
@@ -35,9 +35,14 @@ pub(super) struct Ready {
 }
 
 impl Document {
-    /// Reads `text`, which is at `place` below `above` lines of something else. What is not one YAML document is listed.
-    pub(super) fn read(import: &mut Import, place: &str, above: usize, text: &str) -> Option<Self> {
+    /// Reads `text`, which is at `place`. What is not one YAML document is listed.
+    pub(super) fn read(import: &mut Import, place: &str, text: &str) -> Option<Self> {
         let mapped = macros::map(text, &mut import.variables);
+        Self::of(import, place, 0, mapped)
+    }
+
+    /// The same of a part of a text whose templates are mapped, which has `above` lines of it above.
+    pub(super) fn of(import: &mut Import, place: &str, above: usize, mapped: Mapped) -> Option<Self> {
         let out = |import: &mut Import, line: usize, message: &str| {
             let reason = format!("{}; nothing of this text is imported", mapped.restore(message));
             import.left.out(place, Some(above + line), "", reason);
@@ -63,18 +68,23 @@ impl Document {
             return None;
         }
         let node = parsed.documents.swap_remove(0);
-        let mark = format!("raw{}", &Digest::of(text.as_bytes()).hex()[..24]);
+        let mark = format!("raw{}", &Digest::of(mapped.text.as_bytes()).hex()[..24]);
         (!node.is_null()).then_some(Self { place: place.to_owned(), node, above, mapped, protected, mark })
     }
 
-    /// The line of `node` in its place.
-    pub(super) fn line(&self, node: &Node) -> Option<usize> {
-        Some(self.above + node.at.line)
+    /// The line of `entry` in the whole text.
+    pub(super) fn line(&self, entry: &Entry) -> Option<usize> {
+        Some(self.above + entry.key_at.line)
+    }
+
+    /// Lists `field`, whose key and value are `entry`.
+    pub(super) fn out_entry(&self, import: &mut Import, entry: &Entry, field: &str, reason: impl Into<String>) {
+        import.left.out(&self.place, self.line(entry), field, reason);
     }
 
     /// Lists `field`, which `node` is.
     pub(super) fn out(&self, import: &mut Import, node: &Node, field: &str, reason: impl Into<String>) {
-        import.left.out(&self.place, self.line(node), field, reason);
+        import.left.out(&self.place, Some(self.above + node.at.line), field, reason);
     }
 
     /// The text of a scalar with placeholders; a macro in it is listed.
@@ -84,15 +94,22 @@ impl Document {
             return None;
         };
         if let Some(one) = self.mapped.find(&scalar.text) {
-            self.out(import, node, field, format!("{}: {}", one.text, one.reason));
+            import.left.out(&self.place, Some(one.line), field, format!("{}: {}", one.text, one.reason));
             return None;
         }
         (scalar.kind != Kind::Null).then(|| self.protected.restore(&scalar.text).into_owned())
     }
 
-    /// A part of the text as it was before macros became words. Variables are placeholders already.
-    pub(super) fn original(&self, text: &str) -> String {
-        self.mapped.restore(&self.protected.restore(text))
+    /// A key for people.
+    pub(super) fn key(&self, entry: &Entry) -> String {
+        self.mapped.restore(&self.protected.restore(&entry.key))
+    }
+
+    /// The text in `node`, which is a text of its own, and the lines above it. Its templates stay mapped.
+    pub(super) fn inner(&self, node: &Node) -> Option<(Mapped, usize)> {
+        let text = self.protected.restore(node.text()?).into_owned();
+        let above = node.at.line.saturating_sub(1);
+        Some((self.mapped.part(text), self.above + above))
     }
 
     /// As [`Document::text`], for what stays the same at every place: text with a placeholder is listed.
@@ -123,9 +140,9 @@ impl Document {
             yaml::Value::Mapping(entries) => {
                 let mut map = Map::new();
                 for entry in &entries[..] {
-                    let path = below(field, &self.mapped.restore(&self.protected.restore(&entry.key)));
+                    let path = below(field, &self.key(entry));
                     if self.mapped.find(&entry.key).is_some() || self.protected.is_in(&entry.key) {
-                        self.out(import, &entry.value, &path, "a key cannot have a variable in it");
+                        self.out_entry(import, entry, &path, "a key cannot have a variable in it");
                     } else if let Some(value) = self.value(import, &entry.value, &path, raw) {
                         map.insert(entry.key.to_string(), value);
                     }

@@ -1,5 +1,6 @@
 //! The list of what an import leaves out.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::problem::printable;
 
 /// Something that Palette has and the imported profile has not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotImported {
     /// The file, and after a blank the field of an exported profile whose text it stands in.
@@ -38,13 +39,24 @@ impl fmt::Display for NotImported {
 
 /// The list while it grows.
 #[derive(Debug, Default)]
-pub(super) struct Left(Vec<NotImported>);
+pub(super) struct Left {
+    list: Vec<NotImported>,
+    seen: HashSet<NotImported>,
+}
 
 /// What a field of Palette's is to an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is read.
-    Read,
+    /// A text is read.
+    Text,
+    /// A truth value is read.
+    Flag,
+    /// A whole number is read.
+    Number,
+    /// A list is read.
+    List,
+    /// An object is read.
+    Object,
     /// Only Palette has a use for it.
     Palette,
 }
@@ -62,8 +74,8 @@ impl Left {
 
     fn add(&mut self, place: &str, line: Option<usize>, field: &str, reason: String, only_palette: bool) {
         let one = NotImported { place: place.to_owned(), line, field: field.to_owned(), reason, only_palette };
-        if !self.0.contains(&one) {
-            self.0.push(one);
+        if self.seen.insert(one.clone()) {
+            self.list.push(one);
         }
     }
 
@@ -77,18 +89,32 @@ impl Left {
                 Value::Object(fields) => fields.is_empty(),
                 _ => false,
             };
-            match known.iter().find(|(known, _)| known == name) {
-                Some((_, Use::Read)) => {}
-                Some((_, Use::Palette)) if empty => {}
-                Some((_, Use::Palette)) => self.palettes(place, &below(path, name), "only Palette uses it"),
-                None => self.out(place, None, &below(path, name), "an unknown field"),
+            let path = below(path, name);
+            let Some((_, wanted)) = known.iter().find(|(known, _)| known == name) else {
+                self.out(place, None, &path, "an unknown field");
+                continue;
+            };
+            let (right, what) = match wanted {
+                _ if empty => continue,
+                Use::Palette => {
+                    self.palettes(place, &path, "only Palette uses it");
+                    continue;
+                }
+                Use::Text => (value.is_string(), "a text"),
+                Use::Flag => (value.is_boolean(), "true or false"),
+                Use::Number => (value.is_u64(), "a whole number"),
+                Use::List => (value.is_array(), "a list"),
+                Use::Object => (value.is_object(), "an object"),
+            };
+            if !right {
+                self.out(place, None, &path, format!("{what} is expected here"));
             }
         }
     }
 
     /// The list, each once, in the order found.
     pub(super) fn into_list(self) -> Vec<NotImported> {
-        self.0
+        self.list
     }
 }
 

@@ -1,6 +1,8 @@
 //! Palette's templates, `{{ .spectro… }}`: those of variables become placeholders, all others words that YAML takes for
 //! text, so that what they are in can be told.
 
+use std::sync::Arc;
+
 use super::variables::Variables;
 use crate::variables::template::scan;
 
@@ -13,7 +15,7 @@ const MAX_INNER: usize = 4096;
 /// A template that has no counterpart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Macro {
-    /// Its line in the text.
+    /// Its line in the whole text.
     pub(super) line: usize,
     /// As it is written.
     pub(super) text: String,
@@ -25,39 +27,50 @@ pub(super) struct Macro {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Mapped {
     pub(super) text: String,
-    pub(super) macros: Vec<Macro>,
+    /// Those of the text that it is a part of.
+    macros: Arc<Vec<Macro>>,
 }
 
 /// Maps the templates of `text`. What is in braces and not Palette's is left alone.
 pub(super) fn map(text: &str, variables: &mut Variables) -> Mapped {
-    let mut mapped = Mapped::default();
+    let (mut mapped, mut macros) = (String::new(), Vec::new());
     let (mut from, mut line, mut counted) = (0, 1, 0);
     while let Some(start) = text[from..].find("{{").map(|at| from + at) {
         let Some(inner) = inner(&text[start + 2..]).filter(|inner| is_ours(inner)) else {
-            mapped.text.push_str(&text[from..=start]);
+            mapped.push_str(&text[from..=start]);
             from = start + 1;
             continue;
         };
         line += text[counted..start].matches('\n').count();
         counted = start;
-        mapped.text.push_str(&text[from..start]);
+        mapped.push_str(&text[from..start]);
         from = start + 2 + inner.len() + 2;
         match placeholder(inner, variables) {
-            Ok(placeholder) => mapped.text.push_str(&placeholder),
+            Ok(placeholder) => mapped.push_str(&placeholder),
             Err(reason) => {
-                mapped.text.push_str(&format!("{START}{}{END}", mapped.macros.len()));
-                mapped.macros.push(Macro { line, text: text[start..from].to_owned(), reason });
+                mapped.push_str(&format!("{START}{}{END}", macros.len()));
+                macros.push(Macro { line, text: text[start..from].to_owned(), reason });
             }
         }
     }
-    mapped.text.push_str(&text[from..]);
-    mapped
+    mapped.push_str(&text[from..]);
+    Mapped { text: mapped, macros: Arc::new(macros) }
 }
 
 impl Mapped {
     /// The first macro whose word is in `text`, a part of the mapped text.
     pub(super) fn find<'m>(&'m self, text: &str) -> Option<&'m Macro> {
         self.pieces(text).into_iter().find_map(|(_, one)| one)
+    }
+
+    /// The macros whose words are in the text, in its order.
+    pub(super) fn found(&self) -> Vec<&Macro> {
+        self.pieces(&self.text).into_iter().filter_map(|(_, one)| one).collect()
+    }
+
+    /// `text`, a part of the mapped text. The lines of its macros stay those of the whole.
+    pub(super) fn part(&self, text: String) -> Self {
+        Self { text, macros: Arc::clone(&self.macros) }
     }
 
     /// `text` with macros as they were written.
@@ -131,7 +144,7 @@ fn placeholder(inner: &str, variables: &mut Variables) -> Result<String, &'stati
     if name.is_empty() {
         return Err("it names no variable");
     }
-    let name = variables.name_of(name);
+    let name = variables.name_of(name).ok_or("there are too many variables")?;
     let placeholder = if has_default {
         format!("{{{{ .carrack.var.{name} {filter} }}}}")
     } else {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Import;
 use super::document::{Ready, is_yaml};
 use super::error::PaletteError;
-use super::macros;
+use super::macros::Mapped;
 use super::values::label;
 use crate::profile::schema::{Chart, Values};
 use crate::variables::template::scan;
@@ -21,10 +21,20 @@ pub(super) struct Manifest<'m> {
     pub(super) name: &'m str,
     /// Where its text is from, for the list.
     pub(super) place: &'m str,
-    pub(super) line: Option<usize>,
-    pub(super) text: &'m str,
+    /// Its field there, and the lines above it.
+    pub(super) field: &'m str,
+    pub(super) above: usize,
+    /// With its templates mapped.
+    pub(super) text: Mapped,
     /// What its templates are rendered with; nothing where Palette renders none.
     pub(super) values: Option<Ready>,
+}
+
+impl Manifest<'_> {
+    /// Lists it, or a line of it.
+    fn out(&self, import: &mut Import, line: Option<usize>, reason: impl Into<String>) {
+        import.left.out(self.place, line.map(|line| self.above + line), self.field, reason);
+    }
 }
 
 /// Where manifests and charts of a pack go to.
@@ -49,23 +59,23 @@ pub(super) enum Became {
 
 /// Puts a manifest into the profile's folder.
 pub(super) fn place(import: &mut Import, target: &Target<'_>, manifest: Manifest<'_>) -> Result<Became, PaletteError> {
-    let mapped = macros::map(manifest.text, &mut import.variables);
     let stem = label(manifest.name.trim_end_matches(".yaml").trim_end_matches(".yml"), 60);
-    let original = mapped.restore(&mapped.text);
-    let line = |line: usize| Some(manifest.line.unwrap_or(0) + line);
-    for one in &mapped.macros {
-        import.left.out(manifest.place, line(one.line), "", format!("{}: {}", one.text, one.reason));
+    let original = manifest.text.restore(&manifest.text.text);
+    let macros = manifest.text.found();
+    for one in &macros {
+        let reason = format!("{}: {}", one.text, one.reason);
+        import.left.out(manifest.place, Some(one.line), manifest.field, reason);
     }
     let rendered = manifest.values.is_some() && has_templates(&original);
     let broken = if rendered { None } else { is_yaml(&original).err() };
     if let Some((at, message)) = &broken {
-        import.left.out(manifest.place, line(*at), "", message);
+        manifest.out(import, Some(*at), message);
     }
-    if !mapped.macros.is_empty() || broken.is_some() {
+    if !macros.is_empty() || broken.is_some() {
         let path = free(import, &format!("{}/left-out/{stem}", target.folder));
         let reason =
             format!("this manifest is no part of the pack; it is in {path}, to be corrected and added to `manifests`");
-        import.left.out(manifest.place, None, "", reason);
+        manifest.out(import, None, reason);
         import.folder.add(path, original)?;
         return Ok(Became::LeftOut);
     }
@@ -125,8 +135,7 @@ fn without_namespace(import: &mut Import, target: &Target<'_>, manifest: &Manife
             let reason = format!(
                 "this {kind} names no namespace, and Palette puts it into {namespace:?}; write it into the manifest"
             );
-            let line = Some(manifest.line.unwrap_or(0) + document.at.line);
-            import.left.out(manifest.place, line, "", reason);
+            manifest.out(import, Some(document.at.line), reason);
         }
     }
 }

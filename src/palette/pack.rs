@@ -11,7 +11,7 @@ use super::error::PaletteError;
 use super::manifests::{self, Became, Manifest, Target};
 use super::source::PackFolder;
 use super::values::{self, PackValues, Part};
-use super::{Import, charts};
+use super::{Import, charts, macros};
 use crate::profile::schema::{self, Distribution, Layer, PackDocument, PackMetadata, PackSpec, SourcedPack};
 use crate::profile::{API_VERSION, PACK_FILE_NAME};
 use crate::yaml;
@@ -81,7 +81,8 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
         }
     }
     for (name, place, text) in &input.attached {
-        build.manifest(Manifest { name, place, line: None, text, values: None })?;
+        let text = macros::map(text, &mut build.import.variables);
+        build.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
     }
     spec.manifests = Some(build.manifests).filter(|list| !list.is_empty());
     spec.charts = Some(build.charts).filter(|list| !list.is_empty());
@@ -231,16 +232,16 @@ impl Build<'_> {
             };
             let stem = PathBuf::from(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let at = parts.iter().position(|part| part.name == stem);
-            let (values, contents) =
-                at.map(|at| parts.remove(at)).map_or((Ready::default(), None), |part| (part.values, part.contents));
-            let place = pack.place(path);
-            match contents.filter(|_| is_only_contents(&text)) {
-                Some(contents) => {
-                    self.manifest(Manifest { name: &stem, place: &place, line: None, text: &contents, values: None })?;
+            let part = at.map(|at| parts.remove(at));
+            let text = macros::map(&text, &mut self.import.variables);
+            match part {
+                Some(Part { contents: Some((contents, above)), place, field, .. }) if is_only_contents(&text.text) => {
+                    let (place, field) = (&place, &format!("{field}.contents"));
+                    self.manifest(Manifest { name: &stem, place, field, above, text: contents, values: None })?;
                 }
-                None => {
-                    let values = Some(values);
-                    self.manifest(Manifest { name: &stem, place: &place, line: None, text: &text, values })?;
+                part => {
+                    let (place, values) = (&pack.place(path), part.map(|part| part.values).unwrap_or_default());
+                    self.manifest(Manifest { name: &stem, place, field: "", above: 0, text, values: Some(values) })?;
                 }
             }
         }
@@ -253,13 +254,13 @@ impl Build<'_> {
     /// Manifests of a pack whose folder is not there: those that the values hold.
     fn absent_manifests(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
         for part in parts {
-            let Some(text) = part.contents else {
+            let Some((text, above)) = part.contents else {
                 let reason = "these are values of a manifest that is in the pack's folder";
                 self.out(&part.place, part.line, &part.field, reason);
                 continue;
             };
-            let place = format!("{} {}.contents", part.place, part.field);
-            self.manifest(Manifest { name: &part.name, place: &place, line: None, text: &text, values: None })?;
+            let (place, field) = (&part.place, &format!("{}.contents", part.field));
+            self.manifest(Manifest { name: &part.name, place, field, above, text, values: None })?;
         }
         Ok(())
     }

@@ -11,37 +11,37 @@ use super::error::PaletteError;
 use super::left::{Use, below};
 use super::pack::{self, Input};
 use super::source::{PackFolder, find_pack};
-use super::values::label;
+use super::values::{MAX_PARTS, label};
 use super::{Import, Packs};
 
 const DOCUMENT: &[(&str, Use)] = &[
-    ("metadata", Use::Read),
-    ("spec", Use::Read),
+    ("metadata", Use::Object),
+    ("spec", Use::Object),
     ("apiVersion", Use::Palette),
     ("kind", Use::Palette),
     ("status", Use::Palette),
 ];
 const METADATA: &[(&str, Use)] = &[
-    ("name", Use::Read),
-    ("description", Use::Read),
+    ("name", Use::Text),
+    ("description", Use::Text),
     ("labels", Use::Palette),
     ("annotations", Use::Palette),
     ("uid", Use::Palette),
     ("creationTimestamp", Use::Palette),
     ("lastModifiedTimestamp", Use::Palette),
 ];
-const SPEC: &[(&str, Use)] = &[("version", Use::Read), ("variables", Use::Read), ("template", Use::Read)];
-const TEMPLATE: &[(&str, Use)] = &[("packs", Use::Read), ("type", Use::Palette), ("cloudType", Use::Palette)];
+const SPEC: &[(&str, Use)] = &[("version", Use::Text), ("variables", Use::List), ("template", Use::Object)];
+const TEMPLATE: &[(&str, Use)] = &[("packs", Use::List), ("type", Use::Palette), ("cloudType", Use::Palette)];
 const PACK: &[(&str, Use)] = &[
-    ("name", Use::Read),
-    ("type", Use::Read),
-    ("layer", Use::Read),
-    ("version", Use::Read),
-    ("tag", Use::Read),
-    ("values", Use::Read),
-    ("manifests", Use::Read),
-    ("registry", Use::Read),
-    ("server", Use::Read),
+    ("name", Use::Text),
+    ("type", Use::Text),
+    ("layer", Use::Text),
+    ("version", Use::Text),
+    ("tag", Use::Text),
+    ("values", Use::Text),
+    ("manifests", Use::List),
+    ("registry", Use::Object),
+    ("server", Use::Text),
     ("uid", Use::Palette),
     ("packUid", Use::Palette),
     ("registryUid", Use::Palette),
@@ -50,19 +50,19 @@ const PACK: &[(&str, Use)] = &[
     ("logo", Use::Palette),
     ("digest", Use::Palette),
 ];
-const REGISTRY: &[(&str, Use)] = &[("metadata", Use::Read), ("spec", Use::Read)];
+const REGISTRY: &[(&str, Use)] = &[("metadata", Use::Object), ("spec", Use::Object)];
 const REGISTRY_METADATA: &[(&str, Use)] = &[
-    ("name", Use::Read),
-    ("kind", Use::Read),
-    ("providerType", Use::Read),
+    ("name", Use::Text),
+    ("kind", Use::Text),
+    ("providerType", Use::Text),
     ("uid", Use::Palette),
     ("isPrivate", Use::Palette),
     ("isDefault", Use::Palette),
     ("isSyncSupported", Use::Palette),
 ];
-const REGISTRY_SPEC: &[(&str, Use)] = &[("endpoint", Use::Read)];
+const REGISTRY_SPEC: &[(&str, Use)] = &[("endpoint", Use::Text)];
 const MANIFEST: &[(&str, Use)] =
-    &[("name", Use::Read), ("content", Use::Read), ("uid", Use::Palette), ("kind", Use::Palette)];
+    &[("name", Use::Text), ("content", Use::Text), ("uid", Use::Palette), ("kind", Use::Palette)];
 /// Packs of one profile that are read.
 const MAX_PACKS: usize = 500;
 
@@ -268,6 +268,9 @@ impl<'v> Entry<'v> {
             };
             import.left.fields(place, &field, object, MANIFEST);
             match object.get("content").and_then(Value::as_str).filter(|content| !content.trim().is_empty()) {
+                Some(_) if manifests.len() >= MAX_PARTS => {
+                    import.left.out(place, None, &field, format!("only {MAX_PARTS} manifests of a pack are imported"));
+                }
                 Some(content) => {
                     let name = text(object, "name").unwrap_or("manifest").to_owned();
                     manifests.push((name, format!("{place} {field}.content"), content.to_owned()));

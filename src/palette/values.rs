@@ -1,12 +1,16 @@
 //! What the values of a Palette pack say: of the pack itself, of each of its charts and of each of its manifests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Import;
 use super::document::{Document, Ready};
 use super::left::below;
+use super::macros::Mapped;
 use crate::oci::Reference;
 use crate::yaml::{Kind, Node, Value};
+
+/// Charts and manifests that a pack may have, of each.
+pub(super) const MAX_PARTS: usize = 1000;
 
 /// The values of one pack.
 #[derive(Debug, Default)]
@@ -32,8 +36,8 @@ pub(super) struct PackValues {
 pub(super) struct Part {
     pub(super) name: String,
     pub(super) values: Ready,
-    /// The manifest itself, where the values hold it.
-    pub(super) contents: Option<String>,
+    /// The manifest itself, where the values hold it, and the lines above it.
+    pub(super) contents: Option<(Mapped, usize)>,
     pub(super) place: String,
     pub(super) line: Option<usize>,
     pub(super) field: String,
@@ -42,7 +46,7 @@ pub(super) struct Part {
 /// Reads the values `text` of a pack. `config` says whether its distribution has a configuration that Carrack writes.
 pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -> PackValues {
     let mut values = PackValues::default();
-    let Some(document) = Document::read(import, place, 0, text) else { return values };
+    let Some(document) = Document::read(import, place, text) else { return values };
     if !matches!(document.node.value, Value::Mapping(_)) {
         document.out(import, &document.node, "", "values are a mapping");
         return values;
@@ -56,7 +60,7 @@ pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -
             "manifests" => values.manifests = reader.parts(import, node, "manifests", true),
             "cluster" if config => values.config = reader.cluster(import, node),
             _ if is_nothing(node) => {}
-            key => document.out(import, node, &below("", key), "Carrack has nothing that does this"),
+            _ => document.out_entry(import, entry, &document.key(entry), "Carrack has nothing that does this"),
         }
     }
     values
@@ -76,14 +80,14 @@ struct Reader<'d> {
 impl Reader<'_> {
     fn pack(&self, import: &mut Import, node: &Node, values: &mut PackValues) {
         for entry in node.entries() {
-            let (node, field) = (&entry.value, below("pack", &entry.key));
+            let (node, field) = (&entry.value, below("pack", &self.document.key(entry)));
             match &*entry.key {
                 _ if is_nothing(node) => {}
                 "namespace" => values.namespace = self.namespace(import, node, &field),
                 "namespaceLabels" => self.labels(import, node, &field, values),
                 "releaseNameOverride" => {
                     for entry in node.entries() {
-                        let name = self.document.fixed(import, &entry.value, &below(&field, &entry.key));
+                        let name = self.document.fixed(import, &entry.value, &below(&field, &self.document.key(entry)));
                         values.releases.extend(name.map(|name| (entry.key.to_string(), name)));
                     }
                 }
@@ -92,9 +96,9 @@ impl Reader<'_> {
                     import.left.palettes(&self.document.place, &field, "only Palette uses it");
                 }
                 "spectrocloud.com/install-priority" => {
-                    self.document.out(import, node, &field, "packs are installed in the order of the profile");
+                    self.document.out_entry(import, entry, &field, "packs are installed in the order of the profile");
                 }
-                _ => self.document.out(import, node, &field, "Carrack has nothing that does this"),
+                _ => self.document.out_entry(import, entry, &field, "Carrack has nothing that does this"),
             }
         }
     }
@@ -123,43 +127,44 @@ impl Reader<'_> {
     /// `NAMESPACE: label=value,label=value`.
     fn labels(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
         for entry in node.entries() {
-            let field = below(field, &entry.key);
+            let field = below(field, &self.document.key(entry));
             let Some(text) = self.document.fixed(import, &entry.value, &field) else { continue };
             let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
             let labels: Option<BTreeMap<String, String>> =
                 pairs.map(|pair| pair.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned()))).collect();
             match labels {
                 Some(labels) if is_label(&entry.key) => values.labels.push((entry.key.to_string(), labels)),
-                _ => self.document.out(import, &entry.value, &field, "these are no labels of a namespace"),
+                _ => self.document.out_entry(import, entry, &field, "these are no labels of a namespace"),
             }
         }
     }
 
     fn content(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
         for entry in node.entries() {
-            let (node, field) = (&entry.value, below(field, &entry.key));
+            let (node, field) = (&entry.value, below(field, &self.document.key(entry)));
             match &*entry.key {
                 _ if is_nothing(node) => {}
                 "images" => self.images(import, node, &field, values),
                 "charts" => {
                     let reason =
                         "Palette only carries these charts; write them as `charts` of the pack if they are installed";
-                    self.document.out(import, node, &field, reason);
+                    self.document.out_entry(import, entry, &field, reason);
                 }
-                _ => self.document.out(import, node, &field, "an unknown field"),
+                _ => self.document.out_entry(import, entry, &field, "an unknown field"),
             }
         }
     }
 
     fn images(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
+        let mut seen = BTreeSet::new();
         for (index, item) in node.items().iter().enumerate() {
             let field = format!("{field}[{index}]");
             for entry in item.entries().iter().filter(|entry| &*entry.key != "image") {
-                self.document.out(import, &entry.value, &below(&field, &entry.key), "an unknown field");
+                self.document.out_entry(import, entry, &below(&field, &self.document.key(entry)), "an unknown field");
             }
             let Some(text) = self.document.fixed(import, item.get("image").unwrap_or(item), &field) else { continue };
             match text.parse::<Reference>() {
-                Ok(_) if values.images.contains(&text) => {}
+                Ok(_) if !seen.insert(text.clone()) => {}
                 Ok(_) => values.images.push(text),
                 Err(error) => self.document.out(import, item, &field, format!("{text:?} is no image: {error}")),
             }
@@ -169,22 +174,24 @@ impl Reader<'_> {
     /// The values of each chart or manifest.
     fn parts(&self, import: &mut Import, node: &Node, field: &str, contents: bool) -> Vec<Part> {
         let mut parts = Vec::new();
-        for entry in node.entries() {
-            let (node, field) = (&entry.value, below(field, &entry.key));
-            let inside = node.get("contents").and_then(Node::text).filter(|_| contents);
+        if let Some(entry) = node.entries().get(MAX_PARTS) {
+            self.document.out_entry(import, entry, field, format!("only {MAX_PARTS} of these are imported"));
+        }
+        for entry in node.entries().iter().take(MAX_PARTS) {
+            let (node, field) = (&entry.value, below(field, &self.document.key(entry)));
             // As a manifest it keeps its placeholders and its macros.
-            let inside = inside.map(|text| self.document.original(text));
+            let inside = node.get("contents").filter(|_| contents).and_then(|node| self.document.inner(node));
             let values = if inside.is_some() && node.entries().len() == 1 {
                 Ready::default()
             } else {
                 self.document.ready(import, node, &field)
             };
             parts.push(Part {
-                name: entry.key.to_string(),
+                name: self.document.key(entry),
                 values,
                 contents: inside,
                 place: self.document.place.clone(),
-                line: self.document.line(node),
+                line: self.document.line(entry),
                 field,
             });
         }
@@ -194,16 +201,14 @@ impl Reader<'_> {
     /// `cluster.config` is a text of its own or a mapping.
     fn cluster(&self, import: &mut Import, node: &Node) -> Option<Ready> {
         for entry in node.entries().iter().filter(|entry| &*entry.key != "config" && !is_nothing(&entry.value)) {
-            let field = below("cluster", &entry.key);
-            self.document.out(import, &entry.value, &field, "Carrack has nothing that does this");
+            let field = below("cluster", &self.document.key(entry));
+            self.document.out_entry(import, entry, &field, "Carrack has nothing that does this");
         }
         let node = node.get("config").filter(|node| !is_nothing(node))?;
-        let inner = match node.text() {
-            None => return Some(self.document.ready(import, node, "cluster.config")),
-            Some(text) => self.document.original(text),
+        let Some((inner, above)) = self.document.inner(node) else {
+            return Some(self.document.ready(import, node, "cluster.config"));
         };
-        let above = self.document.line(node).unwrap_or(1) - 1;
-        let document = Document::read(import, &self.document.place, above, &inner)?;
+        let document = Document::of(import, &self.document.place, above, inner)?;
         if !matches!(document.node.value, Value::Mapping(_)) {
             document.out(import, &document.node, "cluster.config", "a configuration is a mapping");
             return None;

@@ -11,24 +11,27 @@ use crate::variables::{decode, is_name};
 use crate::yaml;
 
 const FIELDS: &[(&str, Use)] = &[
-    ("name", Use::Read),
-    ("displayName", Use::Read),
-    ("description", Use::Read),
-    ("format", Use::Read),
-    ("required", Use::Read),
-    ("defaultValue", Use::Read),
-    ("regex", Use::Read),
-    ("options", Use::Read),
-    ("hidden", Use::Read),
-    ("isHidden", Use::Read),
-    ("readOnly", Use::Read),
-    ("isReadOnly", Use::Read),
-    ("isSensitive", Use::Read),
-    ("sensitive", Use::Read),
-    ("immutable", Use::Read),
+    ("name", Use::Text),
+    ("displayName", Use::Text),
+    ("description", Use::Text),
+    ("format", Use::Text),
+    ("required", Use::Flag),
+    ("defaultValue", Use::Text),
+    ("regex", Use::Text),
+    ("options", Use::List),
+    ("hidden", Use::Flag),
+    ("isHidden", Use::Flag),
+    ("readOnly", Use::Flag),
+    ("isReadOnly", Use::Flag),
+    ("isSensitive", Use::Flag),
+    ("sensitive", Use::Flag),
+    ("immutable", Use::Flag),
     ("inputType", Use::Palette),
 ];
-const OPTION: &[(&str, Use)] = &[("value", Use::Read), ("label", Use::Palette), ("description", Use::Palette)];
+const OPTION: &[(&str, Use)] = &[("value", Use::Text), ("label", Use::Palette), ("description", Use::Palette)];
+
+/// Variables that a profile gets.
+const MAX_VARIABLES: usize = 2000;
 
 /// The variables of the profile that comes to be.
 #[derive(Debug, Default)]
@@ -42,14 +45,17 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// Our name for Palette's variable `palette`, whose use is noted.
-    pub(super) fn name_of(&mut self, palette: &str) -> String {
+    /// Our name for Palette's variable `palette`, whose use is noted. Nothing where there are too many.
+    pub(super) fn name_of(&mut self, palette: &str) -> Option<String> {
         if let Some(name) = self.names.get(palette) {
-            return name.clone();
+            return Some(name.clone());
+        }
+        if self.names.len() >= MAX_VARIABLES {
+            return None;
         }
         let name = self.new_name(palette);
         self.undeclared.push(name.clone());
-        name
+        Some(name)
     }
 
     fn new_name(&mut self, palette: &str) -> String {
@@ -81,6 +87,9 @@ impl Variables {
         let Some(palette) = text("name") else {
             return left.out(place, None, path, "a variable without a name");
         };
+        if self.names.len() >= MAX_VARIABLES {
+            return left.out(place, None, path, format!("only {MAX_VARIABLES} variables are imported"));
+        }
         if self.names.contains_key(palette) {
             return left.out(place, None, path, format!("variable {palette} is declared twice"));
         }

@@ -8,7 +8,12 @@
 mod available;
 #[path = "../common/mod.rs"]
 mod common;
+mod found;
+mod gate;
 #[path = "../common/helm.rs"]
 mod helm;
+mod hostile;
 mod lists;
 mod shop;
+mod without;
+mod wrong;

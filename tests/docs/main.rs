@@ -11,6 +11,8 @@ mod blocks;
 mod cluster;
 mod demo;
 mod described;
+#[path = "../common/helm.rs"]
+mod helms;
 mod help;
 mod run;
 #[path = "../export/server.rs"]

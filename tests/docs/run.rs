@@ -9,6 +9,7 @@ use carrack::oci::Digest;
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
 
 use super::blocks::{Mark, blocks, commands, is_shown};
+use super::helms::helms;
 use super::parts::{Containerd, available};
 use super::server::ApiServer;
 use super::{documents, package};
@@ -47,10 +48,13 @@ documents_that_are_run! {
     contributing: "CONTRIBUTING.md",
     readme: "README.md",
     bundle_format: "docs/bundle-format.md",
+    charts: "docs/charts.md",
     export: "docs/export.md",
     install: "docs/install.md",
+    packs: "docs/packs.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
+    variables: "docs/variables.md",
 }
 
 #[test]
@@ -85,6 +89,7 @@ struct Place {
     registry: InProcessRegistry,
     cluster: ApiServer,
     containerd: Option<Containerd>,
+    helm: Option<PathBuf>,
 }
 
 fn run(document: &str) {
@@ -92,11 +97,13 @@ fn run(document: &str) {
     let blocks = blocks(&text);
     let real = blocks.iter().any(|block| matches!(block.mark, Mark::Run { real: true, .. }));
     let real = real && available(&format!("the parts of {document} that need real parts"), TOOLS);
-    let place = Place::new(real);
+    let helm = blocks.iter().any(|block| matches!(block.mark, Mark::Run { helm: true, .. }));
+    let helm = if helm { helms(&format!("the parts of {document} that need helm")).into_iter().next() } else { None };
+    let place = Place::new(real, helm);
     for block in blocks {
         match block.mark {
             Mark::File(path) => place.write(&path, &block.text),
-            Mark::Run { exit, real } if block.language == "console" && (!real || place.containerd.is_some()) => {
+            Mark::Run { exit, real, helm } if block.language == "console" && place.has(real, helm) => {
                 let commands = commands(&block.text);
                 let last = commands.len() - 1;
                 for (at, command) in commands.iter().enumerate() {
@@ -113,7 +120,7 @@ fn run(document: &str) {
 }
 
 impl Place {
-    fn new(real: bool) -> Self {
+    fn new(real: bool, helm: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["bin", "home", "root", "usb", "work"] {
@@ -133,7 +140,12 @@ impl Place {
         let (registry, digest) = registry();
         let image = format!("{}/shop/api:2.3.1", registry.host());
         let cluster = super::cluster::start(&path("home"), &image, digest);
-        Self { folder, registry, cluster, containerd }
+        Self { folder, registry, cluster, containerd, helm }
+    }
+
+    /// Whether what a block needs is here.
+    fn has(&self, real: bool, helm: bool) -> bool {
+        (!real || self.containerd.is_some()) && (!helm || self.helm.is_some())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -158,6 +170,7 @@ impl Place {
         let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         bash.env_clear().env("PATH", format!("{}:{system}", self.path("bin").display()));
         bash.env("HOME", self.path("home")).env("LC_ALL", "C.UTF-8");
+        bash.envs(self.helm.iter().map(|helm| ("CARRACK_HELM", helm)));
         let output = bash.current_dir(self.path("work")).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).replace(&self.registry.host(), REGISTRY);
         let text = text.replace(&self.cluster.url(), CLUSTER);
