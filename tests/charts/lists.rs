@@ -32,6 +32,7 @@ charts_that_are_read! {
     layers_of_values: "layers",
     lists: "lists",
     operators: "operator",
+    requirements_of_older_charts: "requirements",
     subcharts: "subcharts",
     templates_in_values: "tpl",
     variables: "variables",
