@@ -410,6 +410,28 @@ mod files {
     }
 
     #[test]
+    fn a_file_for_another_platform_is_not_fetched() {
+        let (setup, web) = (setup(), Web::plain());
+        let file = |name: &str| {
+            let content = [name.as_bytes(), &noise(400_000)].concat();
+            web.put(name, content.clone());
+            let (url, sha256) = (web.url(name), Digest::of(&content).hex());
+            format!("{{source: \"{url}\", sha256: {sha256}, path: /opt/x, platform: linux/{name}}}")
+        };
+        setup.profile(&[&format!("{{name: a, layer: addon, files: [{}, {}]}}", file("amd64"), file("arm64"))]);
+        let profile = fs::read_to_string(setup.sandbox.work().join("carrack.yaml")).unwrap();
+        setup
+            .sandbox
+            .write("carrack.yaml", profile.replace("spec:\n", "spec:\n  platforms: [linux/amd64, linux/arm64]\n"));
+        succeed(setup.carrack(&["lock", "."]));
+        let before = web.requests().len();
+        succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked", "--platform", "linux/arm64"]));
+        let asked: Vec<_> = web.requests().split_off(before).into_iter().map(|request| request.path).collect();
+        assert_eq!(asked, ["/arm64"]);
+        assert_eq!(setup.bundle().contents().files.len(), 1);
+    }
+
+    #[test]
     fn an_interrupted_build_goes_on_within_the_file() {
         let (setup, web) = (setup(), Web::plain());
         served(&setup, &web);
