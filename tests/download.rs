@@ -180,36 +180,19 @@ async fn a_redirect_to_plain_http_is_refused_with_both_addresses() {
     assert!(error.to_string().contains("password in it") && !format!("{error:?}").contains("s3cret"), "{error}");
 }
 
-/// What [`elsewhere`] runs in a process with an environment of its own.
-#[test]
-#[ignore = "other tests run it"]
-fn in_an_environment_of_its_own() {
-    let Some(url) = std::env::var_os("DOWNLOAD_THIS") else { return };
-    let address: Address = url.to_str().unwrap().parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let result = runtime.block_on(downloader().document(&address, 1 << 20, None));
-    match result {
-        Ok(bytes) => println!("got: {}", String::from_utf8_lossy(&bytes)),
-        Err(error) => println!("failed: {}", {
-            let mut text = error.to_string();
-            let mut next = std::error::Error::source(&error);
-            while let Some(cause) = next {
-                text = format!("{text}: {cause}");
-                next = cause.source();
-            }
-            text
-        }),
-    }
-}
-
-/// Downloads in another process with these variables and no others.
-fn elsewhere(url: &str, environment: &[(&str, &str)]) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "in_an_environment_of_its_own"]).env_clear();
-    let output = command.env("DOWNLOAD_THIS", url).envs(environment.iter().copied()).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    text.lines().find(|line| line.contains("got: ") || line.contains("failed: ")).unwrap().to_owned()
+/// Has `carrack build` fetch a file that says "content" with these variables and no others. What it says where it fails.
+fn elsewhere(url: &str, environment: &[(&str, &str)]) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("{{source: \"{url}\", sha256: {}, path: /opt/file}}", Digest::of(b"content").hex());
+    let profile = format!(
+        "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: a, version: 1.0.0}}\nspec:\n  packs:\n    \
+         - {{name: a, layer: addon, files: [{file}]}}\n"
+    );
+    std::fs::write(folder.path().join("carrack.yaml"), profile).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carrack"));
+    command.args(["build", ".", "-o", "out.tar.zst"]).current_dir(folder.path()).env_clear();
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8(output.stderr).unwrap()) }
 }
 
 #[test]
@@ -219,13 +202,11 @@ fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     let file = folder.path().join("ca.pem");
     web.write_authority(&file);
     let url = web.url("file");
-    let trusted = elsewhere(&url, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
-    assert!(trusted.contains("got: content"), "{trusted}");
-    let refused = elsewhere(&url, &[]);
+    assert_eq!(elsewhere(&url, &[("SSL_CERT_FILE", file.to_str().unwrap())]), Ok(()));
+    let refused = elsewhere(&url, &[]).unwrap_err();
     assert!(refused.contains("no trusted TLS connection to localhost"), "{refused}");
     // A folder has its certificates under their hash, or under any name.
-    let trusted = elsewhere(&url, &[("SSL_CERT_DIR", folder.path().to_str().unwrap())]);
-    assert!(trusted.contains("got: content"), "{trusted}");
+    assert_eq!(elsewhere(&url, &[("SSL_CERT_DIR", folder.path().to_str().unwrap())]), Ok(()));
 }
 
 #[test]
@@ -235,12 +216,12 @@ fn from_https_a_redirect_goes_to_https_only() {
     web.write_authority(&file);
     let trust = [("SSL_CERT_FILE", file.to_str().unwrap())];
     web.put("file", b"content");
-    plain.put("file", b"plain");
+    plain.put("file", b"content");
     web.redirect("good", web.url("file"));
-    assert!(elsewhere(&web.url("good"), &trust).contains("got: content"));
+    assert_eq!(elsewhere(&web.url("good"), &trust), Ok(()));
     // Not even to this machine.
     web.redirect("bad", plain.url("file"));
-    let refused = elsewhere(&web.url("bad"), &trust);
+    let refused = elsewhere(&web.url("bad"), &trust).unwrap_err();
     assert!(refused.contains(&format!("{} redirects to {}", web.url("bad"), plain.url("file"))), "{refused}");
     assert_eq!(plain.requests(), []);
 }
@@ -254,16 +235,18 @@ fn a_proxy_is_used_and_left_aside_as_the_environment_says() {
     web.put("file", b"content");
     let (trust, proxied) = (("SSL_CERT_FILE", file.to_str().unwrap()), proxy.url(""));
     for variable in ["HTTPS_PROXY", "https_proxy"] {
-        let got = elsewhere("https://files.example.org/file", &[trust, (variable, &proxied)]);
-        assert!(got.contains("got: content"), "{got}");
+        let before = proxy.connects().len();
+        assert_eq!(elsewhere("https://files.example.org/file", &[trust, (variable, &proxied)]), Ok(()));
+        let tunnels = proxy.connects().split_off(before);
+        assert!(!tunnels.is_empty(), "{variable}");
+        assert!(tunnels.iter().all(|line| line == "CONNECT files.example.org:443 HTTP/1.1"), "{tunnels:?}");
     }
-    assert_eq!(proxy.connects(), ["CONNECT files.example.org:443 HTTP/1.1"; 2]);
+    let before = proxy.connects();
     let past = [trust, ("HTTPS_PROXY", proxied.as_str()), ("NO_PROXY", "localhost")];
-    assert!(elsewhere(&web.url("file"), &past).contains("got: content"));
-    assert_eq!(proxy.connects().len(), 2);
+    assert_eq!(elsewhere(&web.url("file"), &past), Ok(()));
     // Plain HTTP of this machine never leaves it.
     let plain = Web::plain();
-    plain.put("file", b"plain");
-    assert!(elsewhere(&plain.url("file"), &[("HTTP_PROXY", &proxied)]).contains("got: plain"));
-    assert_eq!(proxy.connects().len(), 2);
+    plain.put("file", b"content");
+    assert_eq!(elsewhere(&plain.url("file"), &[("HTTP_PROXY", &proxied)]), Ok(()));
+    assert_eq!(proxy.connects(), before);
 }

@@ -615,10 +615,43 @@ mod charts {
     }
 
     #[test]
+    fn one_package_serves_several_releases() {
+        let setup = setup();
+        let [one, _] = put_images(&setup);
+        setup.put_chart("1.2.0", &setup.chart("1.2.0", &one));
+        let chart = |release: &str| format!("{{source: \"oci://HOST/charts/shop\", release: {release}}}");
+        let charts: Vec<_> = (0..8).map(|index| chart(&format!("release-{index}"))).collect();
+        setup.profile(&[&format!("{{name: shop, layer: addon, charts: [{}]}}", charts.join(", "))]);
+        succeed(lock(&setup, &["--jobs", "8"]));
+        assert_eq!(setup.kept("charts").len(), 1);
+        assert_eq!(setup.lock().matches("charts/shop\n").count() + setup.lock().matches("charts/shop\"\n").count(), 1);
+        assert_eq!(setup.images(), format!("{one}\n"));
+    }
+
+    #[test]
+    fn a_bundle_does_not_tell_where_a_chart_came_from() {
+        let setup = setup();
+        let [one, _] = put_images(&setup);
+        let package = setup.chart("1.2.0", &one);
+        setup.put_chart("1.2.0", &package);
+        setup.sandbox.write("shop.tgz", &package);
+        let build = |source: &str| {
+            let values = "values: [{a: 2}]";
+            setup.profile(&[&format!("{{name: shop, layer: addon, chart: {{source: \"{source}\", {values}}}}}")]);
+            succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--allow-unrendered"]));
+            let contents = setup.bundle().contents().clone();
+            assert_eq!((contents.charts.len(), contents.images.len()), (1, 1));
+            assert_eq!(contents.charts[0].blob.digest, Digest::of(&package));
+            contents.identity
+        };
+        assert_eq!(build("oci://HOST/charts/shop:1.2.0"), build("shop.tgz"));
+    }
+
+    #[test]
     fn what_is_no_chart_is_refused() {
         let setup = setup();
         let pack = |reference: &str| {
-            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")])
+            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")]);
         };
         put_images(&setup);
         pack("shop:1");
@@ -690,5 +723,58 @@ mod charts {
         repository(&setup, &web, true);
         fail(check(), 10, &["has no version ^7", "the newest that it has: 1.3.0, 1.2.0"]);
         fail(setup.sandbox.carrack(&["check", ".", "--allow-unrendered"]), 20, &["no trusted TLS connection"]);
+    }
+}
+
+mod constraints {
+    use super::*;
+
+    impl Setup {
+        fn bundle_of(&self, name: &str, pack: &str) {
+            self.profile(&[&format!("{{name: web, layer: addon, imageLists: [none.txt], {pack}}}")]);
+            self.sandbox.write("none.txt", "# none\n");
+            succeed(self.carrack(&["build", ".", "-o", name]));
+        }
+
+        fn install(&self, arguments: &[&str]) -> Ran {
+            self.sandbox.run(Path::new(env!("CARGO_BIN_EXE_carrack-install")), arguments)
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_too_old_is_not_upgraded() {
+        let setup = setup();
+        setup.bundle_of("old", "version: 1.2.0");
+        setup.bundle_of("between", "version: 1.3.0");
+        setup.bundle_of("new", "version: 1.4.0, upgradeFrom: \"~1.3\"");
+        fs::create_dir(setup.sandbox.work().join("host")).unwrap();
+        let apply = |bundle: &str| setup.install(&["apply", bundle, "--root", "host", "--yes"]);
+        succeed(apply("old"));
+        fail(apply("new"), 40, &["upgrade of web: needed ~1.3 or nothing, found 1.2.0", "in between first"]);
+        succeed(apply("between"));
+        succeed(apply("new"));
+        succeed(apply("new"));
+        fs::create_dir(setup.sandbox.work().join("empty")).unwrap();
+        succeed(setup.install(&["apply", "new", "--root", "empty", "--yes"]));
+    }
+
+    #[test]
+    fn what_packs_require_is_added_up_and_compared() {
+        let setup = setup();
+        let half = "requirements: {cpu: 60000, memory: 60TiB, disk: 6000TiB}";
+        setup.profile(&[
+            &format!("{{name: a, layer: addon, imageLists: [none.txt], {half}}}"),
+            &format!("{{name: b, layer: addon, imageLists: [none.txt], {half}}}"),
+        ]);
+        setup.sandbox.write("none.txt", "# none\n");
+        succeed(setup.build());
+        let ran = setup.install(&["preflight", "edge.tar.zst"]);
+        for needed in ["FAIL  processors", "needed 120000 ", "FAIL  memory", "needed 120.00 TiB", "FAIL  disk"] {
+            assert!(ran.stdout.contains(needed), "{}", ran.stdout);
+        }
+        assert_eq!(ran.code, 40);
+        fs::create_dir(setup.sandbox.work().join("host")).unwrap();
+        // It will run on another machine.
+        succeed(setup.install(&["preflight", "edge.tar.zst", "--root", "host"]));
     }
 }

@@ -18,6 +18,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use carrack::oci::{Annotations, ImageManifest, media_type};
 use carrack::palette::{self, PaletteError};
 use carrack::profile::{self, Loaded, Packs, Profile};
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
@@ -432,6 +433,58 @@ fn what_is_imported_is_built_and_applied() {
         setup.run(install, &[&apply[..], &given[..]].concat());
         check_host(&setup);
     }
+}
+
+/// Charts that a profile of Palette names in registries are fetched from there, with its values.
+#[test]
+fn charts_of_registries_are_built() {
+    for helm in helm::helms("charts_of_registries_are_built") {
+        let (sandbox, registry, web) = (sandbox(), InProcessRegistry::start().unwrap(), Web::plain());
+        let layers = vec![Layer::tar(&[("etc/name", 0o644, b"x".as_slice())]).unwrap()];
+        let image = Image { platform: "linux/amd64".parse().unwrap(), layers, command: vec!["/app".to_owned()] };
+        registry.put_image("board", Some("dark"), &image);
+        registry.put_image("board", Some("true"), &image);
+        for name in ["dashboards", "alarms"] {
+            let template = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n    - name: x\n      image: {{ .Values.host }}/board:{{ .Values.theme | default .Values.mail }}\n";
+            sandbox.write(&format!("{name}/Chart.yaml"), format!("apiVersion: v2\nname: {name}\nversion: 1.0.0\n"));
+            sandbox
+                .write(&format!("{name}/templates/pod.yaml"), template.replace("{{ .Values.host }}", &registry.host()));
+        }
+        let package = |name: &str| carrack::chart::package(&sandbox.work().join(name)).unwrap();
+        let index = "apiVersion: v1\nentries:\n  dashboards:\n    - {name: dashboards, version: 1.0.0, urls: [dashboards-1.0.0.tgz]}\n";
+        web.put("stable/index.yaml", index);
+        web.put("stable/dashboards-1.0.0.tgz", package("dashboards"));
+        push_chart(&registry, "charts/alarms", &package("alarms"));
+        let json = fs::read_to_string(sandbox.work().join("charts.json")).unwrap();
+        let json = json.replace("https://charts.example.org/stable/", &web.url("stable/"));
+        let json = json.replace("oci://registry.example.org", &format!("oci://{}", registry.host()));
+        let json = json.replace("\"2.0.0\"", "\"1.0.0\"").replace("{{ .spectro.var.theme }}", "dark");
+        sandbox.write("charts.json", json);
+        succeed(sandbox.carrack(&["import", "charts.json", "-o", "charts"]));
+        let environment: [(&str, &OsStr); 1] = [("CARRACK_HELM", helm.as_ref())];
+        let carrack = |arguments: &[&str]| {
+            succeed(sandbox.run_with(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments, &environment))
+        };
+        let host = registry.host();
+        assert_eq!(carrack(&["images", "charts"]).stdout, format!("{host}/board:dark\n{host}/board:true\n"));
+        carrack(&["build", "charts", "-o", "charts.tar.zst"]);
+        let bundle = carrack::bundle::Bundle::open(&sandbox.work().join("charts.tar.zst")).unwrap();
+        assert_eq!(bundle.contents().charts.len(), 2);
+    }
+}
+
+/// Puts a chart of version 1.0.0 into a registry, as helm does.
+fn push_chart(registry: &InProcessRegistry, repository: &str, package: &[u8]) {
+    let manifest = ImageManifest {
+        schema_version: 2,
+        media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+        artifact_type: None,
+        config: registry.put_blob("application/vnd.cncf.helm.config.v1+json", "{}"),
+        layers: vec![registry.put_blob(media_type::HELM_CHART, package.to_vec())],
+        annotations: Annotations::new(),
+    };
+    let raw = serde_json::to_vec(&manifest).unwrap();
+    registry.put_manifest(repository, Some("1.0.0"), raw, media_type::IMAGE_MANIFEST);
 }
 
 fn check_host(setup: &Setup) {

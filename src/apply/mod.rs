@@ -10,6 +10,7 @@
 //! not know where a bundle's bytes lie or why they are trusted.
 
 mod archive;
+mod constraints;
 pub mod containerd;
 mod error;
 mod feed;

@@ -7,6 +7,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::ApplyError;
+use super::constraints;
 use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
@@ -51,6 +52,7 @@ pub async fn preflight(inputs: Option<Inputs<'_>>, target: &Target) -> Result<Ve
     let files = match inputs {
         Some(inputs) => {
             checks.push(platform(inputs.contents, &target.platform));
+            checks.extend(constraints::checks(&inputs.contents.profile, target)?);
             files(inputs, target, &mut checks)?
         }
         None => Vec::new(),
@@ -112,7 +114,7 @@ fn archive(
     Ok(())
 }
 
-fn check(name: impl Into<String>, needed: impl Into<String>, found: impl Into<String>, ok: bool) -> Check {
+pub(super) fn check(name: impl Into<String>, needed: impl Into<String>, found: impl Into<String>, ok: bool) -> Check {
     Check { name: name.into(), needed: needed.into(), found: found.into(), ok, hint: None }
 }
 

@@ -48,6 +48,20 @@ pub struct Receipt {
     /// The values that variables had, in the bundle's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<ReceiptVariable>,
+    /// The packs, in the bundle's order; none where an installer wrote it that did not write them down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packs: Vec<ReceiptPack>,
+}
+
+/// A pack that was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptPack {
+    /// Its name in the profile.
+    pub name: String,
+    /// Its version, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// The value that a variable had. A sensitive one is not in the receipt: it tells where it stands on the host.

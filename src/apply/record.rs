@@ -5,11 +5,13 @@ use super::image_folder::{ImageFolder, receipt_images};
 use super::installed::KeptValue;
 use super::plan::{HostPlan, PlannedFile};
 use super::receipt::{
-    self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptRuntime, ReceiptVariable,
+    self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptPack, ReceiptRuntime,
+    ReceiptVariable,
 };
 use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
 use super::targets::Inputs;
+use crate::bundle::ResolvedPack;
 use crate::variables::{Values, Variable};
 
 /// What a receipt says once everything has worked. `written` is the archive of images that waits for its name.
@@ -42,7 +44,12 @@ pub(super) fn receipt_of(
         images: wanted.map(|wanted| receipt_images(wanted)).unwrap_or_default(),
         warnings: warnings.to_vec(),
         variables: profile.variables.iter().filter_map(|one| variable(one, inputs.values, &survey.plan)).collect(),
+        packs: profile.packs.iter().map(pack).collect(),
     }
+}
+
+fn pack(pack: &ResolvedPack) -> ReceiptPack {
+    ReceiptPack { name: pack.name.clone(), version: pack.version.clone() }
 }
 
 fn receipt_runtime(survey: &Survey, written: Option<&ReceiptArchive>) -> ReceiptRuntime {

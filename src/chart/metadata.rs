@@ -72,7 +72,7 @@ impl Metadata {
     /// # Errors
     /// What is wrong with it, in one line.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let parsed = yaml::parse_with_merge_keys(text);
+        let parsed = yaml::parse_as_helm(text);
         if let Some(mistake) = parsed.mistakes.first() {
             return Err(format!("Chart.yaml:{}: {}", mistake.at, mistake.message));
         }

@@ -40,7 +40,7 @@ impl Tree {
         let chart = files.remove("Chart.yaml").ok_or("it has no Chart.yaml")?;
         let mut metadata = Metadata::parse(&utf8(chart, "Chart.yaml")?)?;
         if let Some(requirements) = files.remove("requirements.yaml").filter(|_| metadata.api_version == "v1") {
-            let parsed = yaml::parse_with_merge_keys(&utf8(requirements, "requirements.yaml")?);
+            let parsed = yaml::parse_as_helm(&utf8(requirements, "requirements.yaml")?);
             let read = parsed.documents.iter().map(metadata::dependencies).collect::<Result<Vec<_>, _>>()?;
             metadata.dependencies.extend(read.into_iter().flatten());
         }

@@ -87,7 +87,7 @@ impl Value {
 
     /// The values of a chart's own values.yaml.
     pub(super) fn defaults(text: &str) -> Result<Self, String> {
-        let parsed = yaml::parse_with_merge_keys(text);
+        let parsed = yaml::parse_as_helm(text);
         match (parsed.mistakes.first(), &parsed.documents[..]) {
             (Some(mistake), _) => Err(format!("values.yaml:{}: {}", mistake.at, mistake.message)),
             (None, []) => Ok(Self::empty()),

@@ -307,6 +307,7 @@ mod operator {
                 | ChartError::Version { .. }
                 | ChartError::Release { .. }
                 | ChartError::Render { .. }
+                | ChartError::Memory { .. }
                 | ChartError::TooLarge { .. } => Kind::Input,
                 ChartError::Io(_)
                 | ChartError::Changed { .. }
@@ -350,11 +351,10 @@ mod operator {
 
     impl From<FolderError> for CliError {
         fn from(error: FolderError) -> Self {
-            let other = "name a new folder with -o";
             match error {
                 FolderError::Io(error) => error.into(),
                 FolderError::NotEmpty { .. } | FolderError::WorkingFolder { .. } => {
-                    Self::from_error(Kind::Local, &error).hint(other)
+                    Self::from_error(Kind::Local, &error).hint("name a new folder with -o")
                 }
                 FolderError::Path { .. } | FolderError::Twice { .. } => Self::from_error(Kind::Input, &error),
             }

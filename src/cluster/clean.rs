@@ -84,6 +84,7 @@ fn own_fields(object: &Object, value: &mut Value) {
     }
     if kind == ("batch", "CronJob") {
         template(below_mut(value, &["spec", "jobTemplate"]));
+        template(below_mut(value, &["spec", "jobTemplate", "spec", "template"]));
     }
     template(below_mut(value, &["spec", "template"]));
     let Some(spec) = value.get_mut("spec").and_then(Value::as_object_mut) else { return };

@@ -177,7 +177,7 @@ impl<'s> Composer<'s> {
                 ..Pack::default()
             }),
             Err(reason) => {
-                self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"))
+                self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"));
             }
         }
         if let Some(manifests) = self.manifests.remove(&None) {

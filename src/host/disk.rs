@@ -1,4 +1,4 @@
-//! Free space.
+//! Free space, and space in all.
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ pub struct Space {
     pub folder: PathBuf,
     /// Bytes that this user may still write.
     pub free: u64,
+    /// Bytes that it has in all.
+    pub size: u64,
     /// Tells file systems apart.
     pub device: u64,
 }
@@ -23,7 +25,8 @@ pub fn space(path: &Path) -> Result<Space, PathError> {
     let folder = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
     let facts = rustix::fs::statvfs(folder).at("find the free space of", folder)?;
     let device = rustix::fs::stat(folder).at("look at", folder)?.st_dev;
-    Ok(Space { folder: folder.to_owned(), free: facts.f_bavail.saturating_mul(facts.f_frsize), device })
+    let bytes = |blocks: u64| blocks.saturating_mul(facts.f_frsize);
+    Ok(Space { folder: folder.to_owned(), free: bytes(facts.f_bavail), size: bytes(facts.f_blocks), device })
 }
 
 /// Whether this user may make files where `path` is or would be made.

@@ -24,7 +24,7 @@ pub(super) fn read<'p>(chart: &'p Chart, part: &Part<'_>, collector: &mut Collec
 }
 
 fn list(source: &Source, field: &str, collector: &mut Collector<'_>) {
-    let parsed = yaml::parse_with_merge_keys(source.text());
+    let parsed = yaml::parse_as_helm(source.text());
     let unknown = |at, collector: &mut Collector<'_>| {
         let message = "is not read: a list of mappings with `image` is expected, so images may be missing";
         collector.warn(Place { source, at, object: None, field }, format!("the annotation {message}"));

@@ -113,7 +113,7 @@ pub(super) fn defines(text: &str) -> BTreeSet<String> {
         return BTreeSet::new();
     }
     let mut found = BTreeSet::new();
-    for document in yaml::parse_with_merge_keys(text).documents {
+    for document in yaml::parse_as_helm(text).documents {
         let spec = document
             .get("spec")
             .filter(|_| document.get("kind").and_then(Node::text) == Some("CustomResourceDefinition"));

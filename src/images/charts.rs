@@ -162,7 +162,7 @@ impl<'p> Open<'p> {
         }
         let shown = format!("pack {}, chart {}, rendered {}", self.chart.pack, self.chart.title(), piece.template);
         collector.enter_chart(self.chart, &piece.template);
-        objects::read(&Source::new(Path::new(&shown), piece.text.clone()), collector);
+        objects::read_rendered(&Source::new(Path::new(&shown), piece.text.clone()), collector);
         defined.extend(api::defines(&piece.text));
     }
 

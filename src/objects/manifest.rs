@@ -2,11 +2,20 @@
 
 use super::{ObjectName, Place, Sink, object, template_of_a_chart};
 use crate::problem::{Position, Source};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Parsed, Value};
 
 /// Reads every object of a file.
 pub fn read(source: &Source, sink: &mut dyn Sink) {
-    let parsed = yaml::parse_with_merge_keys(source.text());
+    read_parsed(source, &yaml::parse_with_merge_keys(source.text()), sink);
+}
+
+/// Reads every object that a chart's template became.
+#[cfg(feature = "operator")]
+pub fn read_rendered(source: &Source, sink: &mut dyn Sink) {
+    read_parsed(source, &yaml::parse_as_helm(source.text()), sink);
+}
+
+fn read_parsed(source: &Source, parsed: &Parsed, sink: &mut dyn Sink) {
     let place = |at| Place { source, at, object: None, field: "" };
     // Of a template that is no YAML, what it is says more than where YAML ends.
     let template = parsed.mistakes.first().and_then(|_| template_of_a_chart(source.text()));

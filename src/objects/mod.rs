@@ -16,6 +16,8 @@ use crate::oci::Reference;
 use crate::problem::{Position, Source, printable};
 
 pub use manifest::read;
+#[cfg(feature = "operator")]
+pub use manifest::read_rendered;
 
 /// Names a Kubernetes object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -115,8 +115,11 @@ fn source(address: &str, name: &str, version: &str) -> Option<Chart> {
     if address.contains(|c: char| matches!(c, '@' | '?' | '#') || c.is_whitespace() || c.is_control()) {
         return None;
     }
+    // Plain HTTP is for this machine alone, as everywhere.
+    let loopback = host.starts_with("127.") || host.split(':').next() == Some("localhost");
+    let is_repository = scheme == "https" || scheme == "http" && loopback;
     match scheme {
-        "https" if name.split('.').all(is_label) && name.len() <= 250 => {
+        _ if is_repository && name.split('.').all(is_label) && name.len() <= 250 => {
             Some(Chart { repository: Some(address.to_owned()), name: Some(name.to_owned()), ..Chart::default() })
         }
         "oci" if host == "localhost" || host.contains(['.', ':']) => {

@@ -34,18 +34,29 @@ enum Stop {
 
 struct Builder<'t> {
     parser: Parser<'t, StrInput<'t>>,
-    expand_merge_keys: bool,
+    reading: Reading,
     anchors: HashMap<usize, Built>,
     aliased: usize,
     mistakes: Vec<Mistake>,
 }
 
-pub(super) fn build(text: &str, expand_merge_keys: bool) -> Parsed {
+/// How a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// As YAML 1.2 has it.
+    Plain,
+    /// With merge keys.
+    MergeKeys,
+    /// With merge keys; of equal keys the last one counts, and a tag that is not known says nothing.
+    AsHelm,
+}
+
+pub(super) fn build(text: &str, reading: Reading) -> Parsed {
     let mut options = granit_parser::Options::default();
     options.set_emit_comments(false);
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(text, options),
-        expand_merge_keys,
+        reading,
         anchors: HashMap::new(),
         aliased: 0,
         mistakes: Vec::new(),
@@ -174,8 +185,8 @@ impl<'t> Builder<'t> {
     }
 
     fn mapping(&mut self, at: Position, depth: usize) -> Result<Built, Stop> {
-        let (mut entries, mut weight, mut height) = (Vec::new(), 1, 0);
-        let mut seen: HashMap<Arc<str>, Position> = HashMap::new();
+        let (mut entries, mut weight, mut height) = (Vec::<Entry>::new(), 1, 0);
+        let mut seen: HashMap<Arc<str>, usize> = HashMap::new();
         while let Some((event, key_at)) = self.next_event()? {
             if event == Event::MappingEnd {
                 break;
@@ -193,14 +204,20 @@ impl<'t> Builder<'t> {
                 self.mistake(key_at, format!("a key must be text, found {}", key.node.describe()));
                 continue;
             };
-            if let Some(first) = seen.insert(Arc::clone(&text), key_at) {
-                self.mistake(key_at, format!("duplicate key {text:?}, already given in line {}", first.line));
-                seen.insert(text, first);
-                continue;
+            let entry = Entry { key: Arc::clone(&text), key_at, value: value.node };
+            match seen.get(&text).map(|index| &mut entries[*index]) {
+                None => {
+                    seen.insert(text, entries.len());
+                    entries.push(entry);
+                }
+                Some(first) if self.reading == Reading::AsHelm => *first = entry,
+                Some(first) => {
+                    let line = first.key_at.line;
+                    self.mistake(key_at, format!("duplicate key {text:?}, already given in line {line}"));
+                }
             }
-            entries.push(Entry { key: text, key_at, value: value.node });
         }
-        if self.expand_merge_keys {
+        if self.reading != Reading::Plain {
             entries = self.merged(entries, &mut weight);
         }
         Ok(Built { node: Node { at, value: Value::Mapping(entries.into()) }, weight, height: height + 1 })
@@ -233,6 +250,7 @@ impl<'t> Builder<'t> {
         let wanted = match tag.core_suffix() {
             Some("str" | "binary" | "timestamp") => return Kind::Text,
             _ if tag.original() == "!" => return Kind::Text,
+            None if self.reading == Reading::AsHelm => return plain,
             Some("null") => Kind::Null,
             Some("bool") => Kind::Bool,
             Some("int") => Kind::Int,
@@ -249,7 +267,8 @@ impl<'t> Builder<'t> {
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, want: &str, at: Position) {
-        if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(want) && tag.original() != "!") {
+        let lenient = self.reading == Reading::AsHelm;
+        if let Some(tag) = tag.filter(|tag| !lenient && tag.core_suffix() != Some(want) && tag.original() != "!") {
             self.mistake(at, format!("the tag {:?} is not supported", tag.original()));
         }
     }
@@ -280,6 +299,16 @@ mod tests {
         assert_eq!(items[1].get("b").unwrap().at, Position { line: 4, column: 9 });
         let block = second.get("c").unwrap();
         assert_eq!((block.text(), block.at.line), (Some("one\ntwo\n"), 7));
+    }
+
+    #[test]
+    fn what_helm_forgives_can_be_forgiven() {
+        let parsed = build("a: 1\nb: {x: 1, x: !own 2}\na: !own {y: 1}\n", Reading::AsHelm);
+        assert_eq!(parsed.mistakes, []);
+        let document = &parsed.documents[0];
+        assert_eq!(document.entries().len(), 2);
+        assert_eq!(document.get("b").and_then(|b| b.get("x")).and_then(Node::scalar).map(|x| &*x.text), Some("2"));
+        assert!(document.get("a").is_some_and(|a| a.get("y").is_some()));
     }
 
     #[test]

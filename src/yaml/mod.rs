@@ -21,6 +21,7 @@ pub use suggest::nearest;
 pub use written::written;
 
 use crate::problem::Position;
+use build::Reading;
 
 /// What is wrong with the text itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +44,17 @@ pub struct Parsed {
 
 /// Parses a text of any number of documents. `<<` is an ordinary key, as YAML 1.2 has it.
 pub fn parse(text: &str) -> Parsed {
-    build::build(text, false)
+    build::build(text, Reading::Plain)
 }
 
 /// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests.
 pub fn parse_with_merge_keys(text: &str) -> Parsed {
-    build::build(text, true)
+    build::build(text, Reading::MergeKeys)
+}
+
+/// The same, but of equal keys the last one counts, and unknown tags are passed over: as Helm reads charts and what they
+/// render to. Who uses a chart of somebody else's cannot correct it.
+#[cfg(feature = "operator")]
+pub fn parse_as_helm(text: &str) -> Parsed {
+    build::build(text, Reading::AsHelm)
 }

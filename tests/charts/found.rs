@@ -162,3 +162,38 @@ fn the_image_that_installs_charts_is_asked_for() {
         assert_eq!(ran.stderr.contains(warning), warned, "{kubernetes}: {}", ran.stderr);
     }
 }
+
+#[test]
+fn what_helm_forgives_is_forgiven() {
+    for helm in helms("what_helm_forgives_is_forgiven") {
+        let shop = Shop::chart(
+            "[]",
+            &[
+                ("Chart.yaml", "apiVersion: v2\nname: other\nname: shop\nversion: 1.2.3\nunknown: 1\n"),
+                ("values.yaml", "tag: 1\ntag: 2\n"),
+                (
+                    "templates/pod.yaml",
+                    &pod("web", "registry.example.org/web:{{ .Values.tag }}")
+                        .replace("main,", "main, image: registry.example.org/replaced:1,"),
+                ),
+                ("templates/crlf.yaml", &pod("crlf", "registry.example.org/crlf:1").replace('\n', "\r\n")),
+                ("templates/mark.yaml", &format!("\u{feff}{}", pod("mark", "registry.example.org/mark:1"))),
+                ("templates/nothing.yaml", "# only this\n---\n---\n\n---\nnull\n"),
+                ("templates/empty.yaml", "{{ if false }}\na: 1\n{{ end }}\n"),
+                (
+                    "templates/nulls.yaml",
+                    &(pod("nulls", "registry.example.org/nulls:1") + "  initContainers:\n  volumes: null\n"),
+                ),
+                (
+                    "templates/rules.yaml",
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: '{{`{{ .Values.x }} {{ $labels.pod }}`}}'}\n",
+                ),
+                ("templates/NOTES.txt", "docker run registry.example.org/notes:1\n"),
+            ],
+        );
+        let ran = shop.carrack(&helm, &["images", "."]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let names = ["crlf:1", "mark:1", "nulls:1", "web:2"].map(|name| format!("registry.example.org/{name}\n"));
+        assert_eq!((&*ran.stdout, &*ran.stderr), (&*names.concat(), ""));
+    }
+}

@@ -17,7 +17,7 @@ pub struct Block {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mark {
     /// Run it, if it is a console; the last command ends with this code.
-    Run { exit: i32, real: bool },
+    Run { exit: i32, real: bool, helm: bool },
     /// Write it to this file.
     File(String),
     /// Do not run it; this says what does.
@@ -53,7 +53,7 @@ pub fn blocks(document: &str) -> Vec<Block> {
 
 fn mark(line: &str) -> Mark {
     let comment = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
-    let (mut exit, mut real) = (0, false);
+    let (mut exit, mut real, mut helm) = (0, false, false);
     match comment.and_then(|comment| comment.split_once(": ")) {
         Some(("file", path)) => return Mark::File(path.to_owned()),
         Some(("test", words)) => {
@@ -62,13 +62,14 @@ fn mark(line: &str) -> Mark {
                     Some(("exit", code)) => exit = code.parse().unwrap(),
                     Some(("covered", by)) => return Mark::Covered(by.strip_prefix("by ").unwrap().to_owned()),
                     None if word == "real" => real = true,
+                    None if word == "helm" => helm = true,
                     _ => panic!("unknown mark {line:?}"),
                 }
             }
         }
         _ => {}
     }
-    Mark::Run { exit, real }
+    Mark::Run { exit, real, helm }
 }
 
 /// The commands of a console block. One that ends with `\` goes on in the next line.
@@ -122,7 +123,8 @@ fn blocks_have_marks_and_commands() {
     let document = "a\n\n<!-- file: x.yaml -->\n```yaml\na: 1\n```\ntext\n<!-- test: real, exit 10 -->\n```console\n$ a \\\n  b\nout\n$ c\n```\n";
     let found = blocks(document);
     assert_eq!((found[0].mark.clone(), found[0].text.as_str()), (Mark::File("x.yaml".into()), "a: 1\n"));
-    assert_eq!(found[1].mark, Mark::Run { exit: 10, real: true });
+    assert_eq!(found[1].mark, Mark::Run { exit: 10, real: true, helm: false });
+    assert_eq!(mark("<!-- test: helm -->"), Mark::Run { exit: 0, real: false, helm: true });
     let command = |text: &str, output: &[&str]| Command {
         text: text.into(),
         output: output.iter().map(|line| (*line).to_owned()).collect(),

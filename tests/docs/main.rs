@@ -10,6 +10,8 @@ mod available;
 mod blocks;
 mod demo;
 mod described;
+#[path = "../common/helm.rs"]
+mod helms;
 mod help;
 mod run;
 

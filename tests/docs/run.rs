@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
 
 use super::blocks::{Mark, blocks, commands, is_shown};
+use super::helms::helms;
 use super::parts::{Containerd, available};
 use super::{documents, package};
 
@@ -43,10 +44,13 @@ documents_that_are_run! {
     contributing: "CONTRIBUTING.md",
     readme: "README.md",
     bundle_format: "docs/bundle-format.md",
+    charts: "docs/charts.md",
     install: "docs/install.md",
+    packs: "docs/packs.md",
     palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
+    variables: "docs/variables.md",
 }
 
 #[test]
@@ -80,6 +84,7 @@ struct Place {
     folder: tempfile::TempDir,
     registry: InProcessRegistry,
     containerd: Option<Containerd>,
+    helm: Option<PathBuf>,
 }
 
 fn run(document: &str) {
@@ -87,11 +92,13 @@ fn run(document: &str) {
     let blocks = blocks(&text);
     let real = blocks.iter().any(|block| matches!(block.mark, Mark::Run { real: true, .. }));
     let real = real && available(&format!("the parts of {document} that need real parts"), TOOLS);
-    let place = Place::new(real);
+    let helm = blocks.iter().any(|block| matches!(block.mark, Mark::Run { helm: true, .. }));
+    let helm = if helm { helms(&format!("the parts of {document} that need helm")).into_iter().next() } else { None };
+    let place = Place::new(real, helm);
     for block in blocks {
         match block.mark {
             Mark::File(path) => place.write(&path, &block.text),
-            Mark::Run { exit, real } if block.language == "console" && (!real || place.containerd.is_some()) => {
+            Mark::Run { exit, real, helm } if block.language == "console" && place.has(real, helm) => {
                 let commands = commands(&block.text);
                 let last = commands.len() - 1;
                 for (at, command) in commands.iter().enumerate() {
@@ -108,7 +115,7 @@ fn run(document: &str) {
 }
 
 impl Place {
-    fn new(real: bool) -> Self {
+    fn new(real: bool, helm: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["bin", "home", "root", "usb", "work"] {
@@ -125,7 +132,12 @@ impl Place {
             None => symlink(installer, path("bin/carrack-install")).unwrap(),
             Some(containerd) => stand_ins(&path("bin"), &path("root"), containerd),
         }
-        Self { folder, registry: registry(), containerd }
+        Self { folder, registry: registry(), containerd, helm }
+    }
+
+    /// Whether what a block needs is here.
+    fn has(&self, real: bool, helm: bool) -> bool {
+        (!real || self.containerd.is_some()) && (!helm || self.helm.is_some())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -150,6 +162,7 @@ impl Place {
         let system = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         bash.env_clear().env("PATH", format!("{}:{system}", self.path("bin").display()));
         bash.env("HOME", self.path("home")).env("LC_ALL", "C.UTF-8");
+        bash.envs(self.helm.iter().map(|helm| ("CARRACK_HELM", helm)));
         let output = bash.current_dir(self.path("work")).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).replace(&self.registry.host(), REGISTRY);
         let text = text.replace(self.path("usb").to_str().unwrap(), STICK);

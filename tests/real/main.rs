@@ -13,8 +13,11 @@ mod cri;
 mod damage;
 mod foreign_tools;
 mod full_disk;
+#[path = "../common/helm.rs"]
+mod helm;
 mod image_folder;
 mod kills;
 mod parts;
 mod project;
+mod share;
 mod trip;

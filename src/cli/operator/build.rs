@@ -106,7 +106,6 @@ fn build(
     };
     let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
-    super::open::check_built(&opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;

@@ -46,7 +46,7 @@ struct ClusterArgs {
     #[arg(long, value_name = "NAME", requires = "from_cluster")]
     context: Option<String>,
     /// Only these namespaces, and what they need; also those of the system, which are left out otherwise
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "from_cluster")]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = namespace, requires = "from_cluster")]
     namespaces: Vec<String>,
     /// Export the values of secrets too; otherwise each is a variable that the installer asks for
     #[arg(long, requires = "from_cluster")]
@@ -54,6 +54,13 @@ struct ClusterArgs {
     /// How long each answer of the API server may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "from_cluster", value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout: u64,
+}
+
+/// A DNS-1123 label, as it becomes part of a URL.
+fn namespace(text: &str) -> Result<String, String> {
+    let inner = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let whole = inner && !text.is_empty() && text.len() <= 63 && !text.starts_with('-') && !text.ends_with('-');
+    if whole { Ok(text.to_owned()) } else { Err("a namespace is lowercase letters, digits and inner `-`".to_owned()) }
 }
 
 /// What `--json` prints.
@@ -90,7 +97,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 
 fn from_cluster(args: &ClusterArgs, output: &Path, ui: &Ui) -> Result<(), CliError> {
     ProfileFolder::check_target(output)?;
-    let namespaces: BTreeSet<String> = args.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let namespaces: BTreeSet<String> = args.namespaces.iter().cloned().collect();
     let wanted = Wanted { namespaces, secrets: args.with_secrets };
     let patience = Duration::from_secs(args.request_timeout);
     let (server, snapshot) = super::runtime()?.block_on(async {

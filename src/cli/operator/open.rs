@@ -164,21 +164,3 @@ pub(super) fn not_locked(file: &Path, differences: &Differences) -> CliError {
     error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
     error.hint("bring it up to date: carrack lock PROFILE")
 }
-
-/// Refuses what bundles do not have yet.
-pub(super) fn check_built(profile: &Profile) -> Result<(), CliError> {
-    for pack in &profile.packs {
-        let unbuilt = [
-            (pack.upgrade_from.is_some(), "`upgradeFrom`"),
-            (!pack.requirements.is_empty() || !profile.requirements.is_empty(), "`requirements`"),
-        ];
-        if let Some((_, what)) = unbuilt.iter().find(|(there, _)| *there) {
-            return Err(later(&format!("pack {} with {what}", pack.name)));
-        }
-    }
-    Ok(())
-}
-
-fn later(what: &str) -> CliError {
-    CliError::new(Kind::Input, format!("{what} is not supported by this version of Carrack yet"))
-}

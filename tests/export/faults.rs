@@ -1,0 +1,136 @@
+//! Servers that answer in pages, refuse, break off or say nothing.
+
+use serde_json::json;
+
+use super::cluster::{Cluster, object, template};
+use super::server::{ApiServer, Fault};
+use super::{Place, succeed};
+
+#[test]
+fn a_thousand_objects_come_in_pages_even_where_the_server_forgets() {
+    let cluster = Cluster::new(ApiServer::plain());
+    for number in 0..1100 {
+        let data = json!({"data": {"number": number.to_string()}});
+        cluster.add(object("v1", "ConfigMap", "shop", &format!("map-{number}"), data.clone()));
+        cluster.add(object("example.org/v1", "Widget", "shop", &format!("widget-{number}"), data));
+    }
+    cluster.server.fault("widgets", Fault::Gone);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    assert!(ran.stderr.contains("2202 objects") && !ran.stderr.contains("warning"), "{}", ran.stderr);
+    for (file, name) in [("configmaps", "map"), ("widgets.example.org", "widget")] {
+        let text = place.file(&format!("shop/{file}.yaml"));
+        let there = |number: usize| text.contains(&format!("name: {name}-{number}\n"));
+        assert!((0..1100).all(there) && text.matches("kind: ").count() == 1100, "{file}");
+    }
+    let asked: Vec<String> =
+        cluster.server.requests().into_iter().filter(|request| request.contains("/configmaps")).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(asked[1].contains("limit=500") && asked[2].contains("continue=after-1000"), "{asked:?}");
+    succeed(place.sandbox.carrack(&["check", "out"]));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_kind_and_the_rest_is_exported() {
+    let mut cluster = Cluster::new(ApiServer::plain());
+    let image = cluster.moved("shop/web");
+    cluster.add(object("apps/v1", "DaemonSet", "shop", "web", json!({"spec": {"template": template(&image.0)}})));
+    cluster.pod("web-1", Some(("apps/v1", "DaemonSet", "web")), &[("main", &image)]);
+    cluster.add(object("v1", "Service", "shop", "web", json!({"spec": {"ports": [{"port": 80}]}})));
+    cluster.server.fault("ingresses", Fault::Forbidden);
+    cluster.server.fault("clusterroles", Fault::Silent);
+    cluster.server.fault("services", Fault::Broken);
+    cluster.server.fault("configmaps", Fault::Garbage);
+    cluster.server.group_down("down.example.org/v1");
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["--request-timeout", "5"]));
+    let notes = place.file("NOT-EXPORTED.md");
+    for told in [
+        "Ingress.networking.k8s.io: forbidden: ingresses is forbidden: User \"me\" cannot list resource \"ingresses\"",
+        "ClusterRole.rbac.authorization.k8s.io: no answer within 5 s",
+        "Service: the answer breaks off",
+        "ConfigMap: the answer is no list of objects",
+        "down.example.org/v1: status 500: the aggregated API is down",
+    ] {
+        assert!(ran.stderr.contains(&format!("warning: not read: {told}")), "{told}: {}", ran.stderr);
+        assert!(notes.contains(told), "{told}: {notes}");
+    }
+    assert!(!format!("{}{notes}", ran.stderr).contains("canary"));
+    assert_eq!(place.build(&[]), super::expected(&cluster));
+    cluster.server.heal("clusterroles");
+    let json = place.sandbox.carrack(&["export", "--from-cluster", "-o", "again", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&succeed(json).stdout).unwrap();
+    let not_read = report["notRead"].as_array().unwrap();
+    assert_eq!(not_read.len(), 4, "{report}");
+    let forbidden: Vec<&serde_json::Value> = not_read.iter().filter(|one| one["forbidden"] == true).collect();
+    assert_eq!(forbidden[0]["kind"], "Ingress.networking.k8s.io");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_an_error() {
+    let cluster = Cluster::new(ApiServer::plain());
+    let place = Place::of(&cluster);
+    let run = |more: &[&str]| place.export(more);
+    let gone = run(&["--context", "gone"]);
+    assert_eq!(gone.code, 20, "{gone:?}");
+    assert!(gone.stderr.contains("gives no answer") && gone.stderr.contains("refused"), "{}", gone.stderr);
+    let unknown = run(&["--context", "mars"]);
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.stderr.contains("\"mars\"") && unknown.stderr.contains("lab, gone"), "{}", unknown.stderr);
+    cluster.server.fault("apis", Fault::Silent);
+    let silent = run(&["--request-timeout", "1"]);
+    assert_eq!(silent.code, 20, "{silent:?}");
+    assert!(silent.stderr.contains("no answer within 1 s"), "{}", silent.stderr);
+    cluster.server.require("another");
+    cluster.server.fault("apis", Fault::Forbidden);
+    let stranger = run(&[]);
+    assert_eq!(stranger.code, 20, "{stranger:?}");
+    assert!(stranger.stderr.contains("does not know this user"), "{}", stranger.stderr);
+    assert!(!place.sandbox.work().join("out").exists());
+    std::fs::remove_file(place.sandbox.work().with_file_name("home").join(".kube/config")).unwrap();
+    let without = run(&[]);
+    assert_eq!(without.code, 25, "{without:?}");
+    assert!(without.stderr.contains("kubeconfig"), "{}", without.stderr);
+}
+
+#[test]
+fn a_user_of_one_namespace_can_export_it() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "mine", json!({"data": {"a": "b"}})));
+    cluster.add(object("v1", "ConfigMap", "pay", "theirs", json!({"data": {"a": "b"}})));
+    for plural in ["configmaps", "pods", "secrets", "services", "serviceaccounts", "namespaces", "nodes", "widgets"] {
+        cluster.server.fault(plural, Fault::ForbiddenOutside("shop"));
+    }
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["--namespaces", "shop"]));
+    assert!(ran.stderr.contains("not read: Namespace: forbidden"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("No pack on layer k8s"), "{}", ran.stderr);
+    let text = place.file("shop/configmaps.yaml");
+    assert!(text.contains("mine") && !text.contains("theirs"), "{text}");
+    succeed(place.sandbox.carrack(&["check", "out"]));
+    assert!(cluster.server.requests().iter().all(|request| !request.contains("/clusterroles")));
+    let wrong = place.sandbox.carrack(&["export", "--from-cluster", "--namespaces", "../x", "-o", "other"]);
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+}
+
+#[test]
+fn nothing_is_written_over_what_is_there() {
+    let cluster = Cluster::new(ApiServer::plain());
+    let place = Place::of(&cluster);
+    place.sandbox.write("out/mine.txt", "x");
+    let ran = place.export(&[]);
+    assert_eq!(ran.code, 25, "{ran:?}");
+    assert!(ran.stderr.contains("out is there and not empty"), "{}", ran.stderr);
+    assert_eq!(cluster.server.requests(), [""; 0], "the server was asked for nothing");
+}
+
+#[test]
+fn a_server_is_reached_over_tls_with_a_token() {
+    let cluster = Cluster::new(ApiServer::secure());
+    cluster.server.require("token-of-a-user");
+    cluster.add(object("v1", "ConfigMap", "shop", "mine", json!({"data": {"a": "b"}})));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    assert!(place.file("shop/configmaps.yaml").contains("mine"), "{}", ran.stderr);
+    assert!(place.files().iter().all(|file| !std::fs::read_to_string(file).unwrap().contains("token-of-a-user")));
+}

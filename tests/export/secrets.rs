@@ -1,0 +1,126 @@
+//! Values of secrets: nowhere, unless they are asked for.
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::cluster::{CANARIES, Cluster, by_helm, object, release, secret, template};
+use super::server::ApiServer;
+use super::{Place, succeed};
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(secret(
+        "shop",
+        "db",
+        "Opaque",
+        &[("password", CANARIES[0].as_bytes()), ("user.name", CANARIES[1].as_bytes())],
+    ));
+    cluster.add(secret(
+        "shop",
+        "db-2",
+        "Opaque",
+        &[("user", b""), ("binary", &[0xff, 0xfe, 0x00]), ("same", CANARIES[0].as_bytes())],
+    ));
+    cluster.add(secret("shop", "tls", "kubernetes.io/tls", &[("tls.key", CANARIES[3].as_bytes())]));
+    cluster.add(secret("shop", "web-token", "kubernetes.io/service-account-token", &[("token", b"canary-of-a-token")]));
+    let chart = json!({
+        "metadata": {"apiVersion": "v2", "name": "blog", "version": "1.0.0"}, "values": {"auth": {"password": ""}}, "files": {},
+        "templates": {"templates/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: b}\nstringData: {p: {{ .Values.auth.password | quote }}}\n"},
+    });
+    let values = json!({"auth": {"password": CANARIES[4], "existingSecret": "blog-db"}, "url": format!("db://u:{}@h", CANARIES[2]), "replicas": 2});
+    cluster.add(release("shop", "blog", 1, "deployed", &chart, &values));
+    let made = secret("shop", "blog-made", "Opaque", &[("p", CANARIES[2].as_bytes())]);
+    cluster.add(by_helm(made, "shop", "blog"));
+    let mut spec = json!({"template": template("quay.io/shop/web:1")});
+    spec["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "URL", "value": format!("postgres://shop:{}@db", CANARIES[0])}]);
+    cluster.add(object("apps/v1", "Deployment", "shop", "web", json!({"spec": spec})));
+    cluster
+}
+
+#[test]
+fn no_value_of_a_secret_is_anywhere() {
+    let cluster = cluster();
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["-v"]));
+    let mut all = format!("{}{}", ran.stdout, ran.stderr);
+    for file in place.files() {
+        all += &std::fs::read_to_string(file).unwrap();
+    }
+    assert!(!all.contains("canary"), "{all}");
+    for canary in CANARIES {
+        use base64::Engine;
+        let encoded = base64::engine::general_purpose::STANDARD.encode(canary);
+        assert!(!all.contains(&encoded[..encoded.len() - 4]), "{encoded}");
+    }
+    let secrets = place.file("shop/secrets.yaml");
+    for there in [
+        "password: \"{{.carrack.var.secret_shop_db_password}}\"",
+        "user.name: \"{{.carrack.var.secret_shop_db_user_name}}\"",
+        "binary: \"{{.carrack.var.secret_shop_db_2_binary}}\"",
+        "same: \"{{.carrack.var.secret_shop_db_password}}\"",
+        "user: \"\"",
+        "type: kubernetes.io/tls",
+    ] {
+        assert!(secrets.contains(there), "{there}: {secrets}");
+    }
+    assert!(!secrets.contains("web-token") && !secrets.contains("blog"), "{secrets}");
+    assert!(
+        place.file("shop/deployments.yaml").contains("postgres://shop:{{.carrack.var.secret_shop_db_password}}@db")
+    );
+    let values = place.file("blog/values.yaml");
+    assert!(values.contains("db://u:{{.carrack.var.secret_shop_blog_made_p}}@h"), "{values}");
+    assert!(values.contains("password: \"{{.carrack.var.secret_blog_auth_password}}\""), "{values}");
+    assert!(values.contains("existingSecret: blog-db") && values.contains("replicas: 2"), "{values}");
+    let profile = place.file("carrack.yaml");
+    assert_eq!(profile.matches("sensitive: true").count(), 6, "{profile}");
+    assert!(profile.contains("The value binary of the Secret shop/db-2, in base64"), "{profile}");
+    succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
+}
+
+#[test]
+fn values_that_are_asked_for_are_there_and_for_the_user_alone() {
+    let cluster = cluster();
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["--with-secrets"]));
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("canary"), "{ran:?}");
+    assert!(place.file("blog/values.yaml").contains(CANARIES[4]));
+    assert!(!place.file("carrack.yaml").contains("variables"));
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(CANARIES[0]);
+    assert!(place.file("shop/secrets.yaml").contains(&encoded));
+    let mode = |path: &str| place.sandbox.work().join(path).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!([mode("out"), mode("out/shop/secrets.yaml"), mode("out/blog/values.yaml")], [0o700, 0o600, 0o600]);
+    succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
+}
+
+#[test]
+fn names_of_variables_are_valid_and_there_once() {
+    let cluster = Cluster::new(ApiServer::plain());
+    let long = "a".repeat(200);
+    for (name, key) in [("a-b", "c"), ("a", "b-c"), ("a", "b.c"), ("a", "b_c"), (&*long, "x"), (&*long, "y")] {
+        cluster.add(secret("shop", name, "Opaque", &[(key, format!("value of {name} {key}").as_bytes())]));
+    }
+    let place = Place::of(&cluster);
+    // The server has three objects of one name here, as none has; each is told apart by its key.
+    succeed(place.export(&[]));
+    succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
+    let profile = place.file("carrack.yaml");
+    assert!(profile.contains("name: secret_shop_a_b_c\n"), "{profile}");
+}
+
+#[test]
+fn a_text_like_a_placeholder_stays_that_text() {
+    let cluster = Cluster::new(ApiServer::plain());
+    let data = json!({"data": {"x": "say {{ .carrack.var.y }} and {{ .Values.z }}", "plain": "{{ .Values.z }}"}});
+    cluster.add(object("v1", "ConfigMap", "shop", "tricky", data));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    assert!(ran.stderr.contains("ConfigMap shop/tricky: has a text like {{.carrack…}}"), "{}", ran.stderr);
+    succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
+    let read = &carrack::yaml::parse(&place.file("shop/configmaps.yaml")).documents[0];
+    let text = read.get("data").unwrap().get("x").unwrap().text();
+    assert_eq!(text, Some("say {{ .carrack.var.y }} and {{ .Values.z }}"));
+    assert_eq!(place.build(&[]), super::expected(&cluster));
+}
