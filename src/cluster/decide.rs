@@ -144,7 +144,8 @@ impl Decider<'_> {
 
 /// Whether Helm keeps a release in it.
 pub(super) fn is_helm_record(object: &Object) -> bool {
-    object.is("", "Secret") && object.value["type"] == "helm.sh/release.v1"
+    let map = object.is("", "ConfigMap") && object.label("owner") == Some("helm") && object.label("version").is_some();
+    object.is("", "Secret") && object.value["type"] == "helm.sh/release.v1" || map
 }
 
 /// What a controller makes without saying whose it is.

@@ -1,4 +1,4 @@
-//! Helm releases, out of the secrets that Helm keeps them in, and the charts in them.
+//! Helm releases, out of the secrets or ConfigMaps that Helm keeps them in, and the charts in them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -98,11 +98,15 @@ pub(super) fn all(objects: &[Object]) -> (Vec<Release>, Vec<String>) {
     (releases, warnings)
 }
 
-/// What Helm has stored: JSON, packed, in base64, as the value of a secret, which the server has in base64 again.
+/// What Helm has stored: JSON, packed, in base64; as the value of a secret, which the server has in base64 again, or where
+/// somebody wants it so, of a ConfigMap.
 fn read(record: &Object) -> Result<Stored, String> {
     let text = record.value["data"]["release"].as_str().ok_or("it has no data")?;
     let decode = |bytes: &[u8]| STANDARD.decode(bytes).map_err(|_| "it is not base64".to_owned());
-    let packed = decode(&decode(text.as_bytes())?)?;
+    let mut packed = decode(text.as_bytes())?;
+    if record.is("", "Secret") {
+        packed = decode(&packed)?;
+    }
     let mut json = Vec::new();
     // Releases of Helm 2's days are not packed.
     if packed.starts_with(&[0x1f, 0x8b]) {

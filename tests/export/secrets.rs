@@ -149,7 +149,6 @@ fn the_installer_asks_for_what_was_left_out() {
     };
     let refused = apply(&[]);
     assert_eq!(refused.code, 10, "{refused:?}");
-    let lines = "line 1\nline 2\n";
     let site = "apiVersion: carrack/v1\nkind: Site\nspec:\n  variables:\n    secret_shop_db_password: \"line 1\\nline 2\\n\"\n    \
         secret_blog_auth_password: \"yes\"\n";
     place.sandbox.write("site.yaml", site);
