@@ -24,7 +24,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("profile", &["oci", "io", "requirements", "problem", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
     ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
-    ("cluster", &["oci", "io", "yaml", "variables", "profile", "chart", "folder"]),
+    ("cluster", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart", "folder"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),
     ("lock", &["oci", "io", "problem", "yaml", "profile", "registry", "images"]),
     ("gather", &["oci", "io", "problem", "profile", "chart", "lock", "registry", "download"]),
