@@ -18,14 +18,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use carrack::oci::{Annotations, ImageManifest, media_type};
+use carrack::palette::{self, PaletteError};
 use carrack::profile::{self, Loaded, Packs, Profile};
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
+use carrack::variables::template::{Around, check};
 use common::{Ran, Sandbox};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use web::Web;
 
 /// Every image of the profile, as a person lists them.
 const IMAGES: &[&str] = &[
+    "docker.io/rancher/klipper-helm:v0.9.5-build20250306",
     "registry.example.org/k3s/coredns:1.12.1",
     "registry.example.org/k3s/pause:3.6",
     "registry.example.org/kiosk/app:0.9.0",
@@ -133,7 +138,7 @@ fn without_its_packs_a_profile_has_what_its_values_hold() {
         assert!(list.contains(&line), "{pack}: {list}");
     }
     let checked = succeed(sandbox.carrack(&["check", "store"]));
-    assert!(checked.stdout.contains("3 images"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("4 images"), "{}", checked.stdout);
 }
 
 #[test]
@@ -248,6 +253,117 @@ fn nothing_outside_a_pack_is_read() {
     }
 }
 
+/// Pieces of what packs have in their texts.
+const PIECES: &[&str] = &[
+    "pack:\n",
+    "  namespace: shop\n",
+    "  namespace: '{{.spectro.var.a}}'\n",
+    "  namespaceLabels: {shop: \"a=b,c=d\", '{{.spectro.var.a}}': x}\n",
+    "  releaseNameOverride: {x: A_b}\n",
+    "  content: {images: [{image: registry.example.org/a:1}, registry.example.org/b:1, {image: '{{.spectro.var.a}}'}, []]}\n",
+    "cluster:\n",
+    "  config: |\n    a: {{ .spectro.var.n }}\n    b: '1{{.spectro.var.n}}'\n",
+    "  config: {a: {{ .spectro.system.x }}, b: [yes, 0755, 1e3, .inf, {{.spectro.var.a | default \"x\"}}]}\n",
+    "charts:\n",
+    "  x: {a: \"{{ .spectro.var.a | default \\\"x\\\" }}\", '{{.spectro.var.b-c}}': 1, n: {{.spectro.var.n | default \"x\"}}}\n",
+    "manifests:\n",
+    "  x:\n    contents: |\n      kind: X\n      metadata: {name: '{{ .spectro.var.a }}'}\n",
+    "  y: {a: {{ .spectro.var.a }}}\n",
+    "# {{ .spectro.var.comment }} {{ .spectro.system.x }}\n",
+    "{{- .spectro.var.a -}}\n",
+    "{{ .carrack.var.a }}\n",
+    "kind: ConfigMap\nmetadata: {name: x}\ndata: {a: '{{.spectro.var.b-c}}{{ $labels.x }}'}\n",
+    "---\n",
+    "\t[",
+    "\u{10F000}0\u{10F001}",
+    "\u{10E000}",
+];
+
+/// A text that a profile may have for its values or a manifest.
+fn text() -> impl Strategy<Value = String> {
+    proptest::collection::vec(proptest::sample::select(PIECES), 0..6).prop_map(|pieces| pieces.concat())
+}
+
+/// A variable of a profile.
+fn variable() -> impl Strategy<Value = Value> {
+    let one_of = |texts: &'static [&'static str]| proptest::sample::select(texts);
+    (
+        one_of(&["a", "n", "b-c", "b_c", "1", "", "é"]),
+        one_of(&["string", "number", "boolean", "ipv4", "version", "email"]),
+        one_of(&["", "x", "1", "true", "10.0.0.1", "1.2.3", "********"]),
+        one_of(&["", "(", "^[a-z]*$", "[0-9]", "a|b"]),
+        proptest::collection::vec(one_of(&["x", "1", "true"]), 0..3),
+        any::<[bool; 5]>(),
+    )
+        .prop_map(|(name, format, default, regex, options, flags)| {
+            json!({
+                "name": name, "format": format, "defaultValue": default, "regex": regex, "options": options,
+                "required": flags[0], "hidden": flags[1], "immutable": flags[2], "isSensitive": flags[3],
+                "readOnly": flags[4],
+            })
+        })
+}
+
+/// A pack of a profile.
+fn pack() -> impl Strategy<Value = Value> {
+    let one_of = |texts: &'static [&'static str]| proptest::sample::select(texts);
+    (
+        one_of(&["a", "A_b", "edge-k3s", "kubernetes", "../x", ""]),
+        one_of(&["os", "k8s", "cni", "addon", "addon", "kernel"]),
+        one_of(&["1.0.0", "1.x", "", "v2"]),
+        one_of(&["spectro", "helm", "oci", "manifest"]),
+        one_of(&["", "https://charts.example.org", "oci://registry.example.org/x", "oci://x", "http://x", "https://"]),
+        text(),
+        proptest::collection::vec((one_of(&["a", "A.yaml", "../../x", ""]), text()), 0..3),
+    )
+        .prop_map(|(name, layer, version, kind, server, values, manifests)| {
+            let manifests: Vec<Value> =
+                manifests.into_iter().map(|(name, content)| json!({"name": name, "content": content})).collect();
+            json!({
+                "name": name, "layer": layer, "version": version, "type": kind, "server": server, "values": values,
+                "manifests": manifests,
+            })
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is in a profile, what is imported is a right profile, whose placeholders all can be filled.
+    #[test]
+    fn what_is_imported_is_always_right(
+        packs in proptest::collection::vec(pack(), 1..5),
+        variables in proptest::collection::vec(variable(), 0..5),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = json!({"metadata": {"name": "x"}, "spec": {"variables": variables, "template": {"packs": packs}}});
+        let source = folder.path().join("x.json");
+        fs::write(&source, profile.to_string()).unwrap();
+        let imported = match palette::import(&source, None) {
+            Ok(imported) => imported,
+            Err(PaletteError::NotPalette { reason, .. }) => {
+                prop_assert_eq!(reason, "it has no pack that can be imported");
+                return Ok(());
+            }
+            Err(other) => panic!("{other:?}"),
+        };
+        let target = folder.path().join("out");
+        imported.folder.write(&target).unwrap();
+        let loaded = match profile::load(&target, &Packs::new()) {
+            Ok(Loaded::Profile(profile)) => *profile,
+            other => panic!("{other:?} {}", tree(&target)),
+        };
+        for pack in &loaded.packs {
+            let values = pack.charts.iter().flat_map(|chart| &chart.values).chain(&pack.config);
+            let manifests = pack.manifests.iter().map(|file| fs::read_to_string(file).unwrap());
+            for text in values.map(|template| template.text.clone()).chain(manifests) {
+                let mistakes = check(&text, Around::Yaml, &loaded.variables);
+                prop_assert!(mistakes.is_empty(), "{:?} in {} of {}", mistakes, text, tree(&target));
+            }
+        }
+    }
+}
+
 /// The imported profile, and a registry with stand-ins of its images.
 struct Setup {
     sandbox: Sandbox,
@@ -263,7 +379,7 @@ fn setup(helm: &Path) -> Setup {
         let platform = "linux/amd64".parse().unwrap();
         registry.put_image(repository, Some(tag), &Image { platform, layers, command: vec!["/app".to_owned()] });
     }
-    let front = Web::front(&["registry.example.org"], registry.host().parse().unwrap());
+    let front = Web::front(&["registry.example.org", "registry-1.docker.io"], registry.host().parse().unwrap());
     let authority = sandbox.work().join("../authority.pem");
     front.write_authority(&authority);
     let proxy = Web::proxy(&front);
@@ -307,7 +423,7 @@ fn what_is_imported_is_built_and_applied() {
         let (carrack, install) = (env!("CARGO_BIN_EXE_carrack"), env!("CARGO_BIN_EXE_carrack-install"));
         setup.run(carrack, &["import", "store.json", "--packs", "packs", "-o", "store"]);
         let checked = setup.run(carrack, &["check", "store"]);
-        assert!(checked.stdout.contains("3 charts, 7 images, 1 warning"), "{}", checked.stdout);
+        assert!(checked.stdout.contains("3 charts, 8 images, 0 warnings"), "{}", checked.stdout);
         let listed = setup.run(carrack, &["images", "store"]);
         assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), IMAGES);
         setup.run(carrack, &["build", "store", "-o", "store.tar.zst"]);
@@ -317,6 +433,58 @@ fn what_is_imported_is_built_and_applied() {
         setup.run(install, &[&apply[..], &given[..]].concat());
         check_host(&setup);
     }
+}
+
+/// Charts that a profile of Palette names in registries are fetched from there, with its values.
+#[test]
+fn charts_of_registries_are_built() {
+    for helm in helm::helms("charts_of_registries_are_built") {
+        let (sandbox, registry, web) = (sandbox(), InProcessRegistry::start().unwrap(), Web::plain());
+        let layers = vec![Layer::tar(&[("etc/name", 0o644, b"x".as_slice())]).unwrap()];
+        let image = Image { platform: "linux/amd64".parse().unwrap(), layers, command: vec!["/app".to_owned()] };
+        registry.put_image("board", Some("dark"), &image);
+        registry.put_image("board", Some("true"), &image);
+        for name in ["dashboards", "alarms"] {
+            let template = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n    - name: x\n      image: {{ .Values.host }}/board:{{ .Values.theme | default .Values.mail }}\n";
+            sandbox.write(&format!("{name}/Chart.yaml"), format!("apiVersion: v2\nname: {name}\nversion: 1.0.0\n"));
+            sandbox
+                .write(&format!("{name}/templates/pod.yaml"), template.replace("{{ .Values.host }}", &registry.host()));
+        }
+        let package = |name: &str| carrack::chart::package(&sandbox.work().join(name)).unwrap();
+        let index = "apiVersion: v1\nentries:\n  dashboards:\n    - {name: dashboards, version: 1.0.0, urls: [dashboards-1.0.0.tgz]}\n";
+        web.put("stable/index.yaml", index);
+        web.put("stable/dashboards-1.0.0.tgz", package("dashboards"));
+        push_chart(&registry, "charts/alarms", &package("alarms"));
+        let json = fs::read_to_string(sandbox.work().join("charts.json")).unwrap();
+        let json = json.replace("https://charts.example.org/stable/", &web.url("stable/"));
+        let json = json.replace("oci://registry.example.org", &format!("oci://{}", registry.host()));
+        let json = json.replace("\"2.0.0\"", "\"1.0.0\"").replace("{{ .spectro.var.theme }}", "dark");
+        sandbox.write("charts.json", json);
+        succeed(sandbox.carrack(&["import", "charts.json", "-o", "charts"]));
+        let environment: [(&str, &OsStr); 1] = [("CARRACK_HELM", helm.as_ref())];
+        let carrack = |arguments: &[&str]| {
+            succeed(sandbox.run_with(Path::new(env!("CARGO_BIN_EXE_carrack")), arguments, &environment))
+        };
+        let host = registry.host();
+        assert_eq!(carrack(&["images", "charts"]).stdout, format!("{host}/board:dark\n{host}/board:true\n"));
+        carrack(&["build", "charts", "-o", "charts.tar.zst"]);
+        let bundle = carrack::bundle::Bundle::open(&sandbox.work().join("charts.tar.zst")).unwrap();
+        assert_eq!(bundle.contents().charts.len(), 2);
+    }
+}
+
+/// Puts a chart of version 1.0.0 into a registry, as helm does.
+fn push_chart(registry: &InProcessRegistry, repository: &str, package: &[u8]) {
+    let manifest = ImageManifest {
+        schema_version: 2,
+        media_type: Some(media_type::IMAGE_MANIFEST.to_owned()),
+        artifact_type: None,
+        config: registry.put_blob("application/vnd.cncf.helm.config.v1+json", "{}"),
+        layers: vec![registry.put_blob(media_type::HELM_CHART, package.to_vec())],
+        annotations: Annotations::new(),
+    };
+    let raw = serde_json::to_vec(&manifest).unwrap();
+    registry.put_manifest(repository, Some("1.0.0"), raw, media_type::IMAGE_MANIFEST);
 }
 
 fn check_host(setup: &Setup) {

@@ -5,9 +5,10 @@ use super::document::Ready;
 use super::error::PaletteError;
 use super::pack::{Build, Input};
 use super::source::PackFolder;
-use super::values::Part;
+use super::values::{Part, is_label};
 use crate::chart;
 use crate::io::with_causes;
+use crate::oci::Reference;
 use crate::profile::schema::Chart;
 
 /// A chart in a registry of Palette's.
@@ -70,23 +71,11 @@ impl Build<'_> {
         }
         let exact = semver::Version::parse(input.version).ok().map(|version| format!("={version}"));
         let address = remote.address.as_deref().map(|address| address.trim_end_matches('/'));
-        match address.map(|address| (address, address.split_once("://"))) {
-            Some((url, Some(("https", host)))) if is_plain(host) => {
-                let chart = Chart {
-                    repository: Some(url.to_owned()),
-                    name: Some(name.to_owned()),
-                    version: exact,
-                    ..Chart::default()
-                };
-                self.chart(name, chart, values)?;
+        match address.and_then(|address| source(address, name, input.version)) {
+            Some(chart) => {
+                self.chart(name, Chart { version: exact.filter(|_| chart.repository.is_some()), ..chart }, values)?
             }
-            Some((url, Some(("oci", host)))) if is_plain(host) => {
-                // A tag has no `+`.
-                let tag = input.version.replace('+', "_");
-                let chart = Chart { source: Some(format!("{url}/{name}:{tag}")), ..Chart::default() };
-                self.chart(name, chart, values)?;
-            }
-            _ => {
+            None => {
                 let file = self.values_file(name, &values)?;
                 let with = file.map(|file| format!(", with the values of {file}")).unwrap_or_default();
                 let why = match address {
@@ -119,7 +108,26 @@ impl Build<'_> {
     }
 }
 
-/// Whether an address has nothing that a profile cannot have.
-fn is_plain(host: &str) -> bool {
-    !host.is_empty() && !host.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+/// The chart `name` in `version` of the registry at `address`, where a profile can say that.
+fn source(address: &str, name: &str, version: &str) -> Option<Chart> {
+    let (scheme, rest) = address.split_once("://")?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    if address.contains(|c: char| matches!(c, '@' | '?' | '#') || c.is_whitespace() || c.is_control()) {
+        return None;
+    }
+    // Plain HTTP is for this machine alone, as everywhere.
+    let loopback = host.starts_with("127.") || host.split(':').next() == Some("localhost");
+    let is_repository = scheme == "https" || scheme == "http" && loopback;
+    match scheme {
+        _ if is_repository && name.split('.').all(is_label) && name.len() <= 250 => {
+            Some(Chart { repository: Some(address.to_owned()), name: Some(name.to_owned()), ..Chart::default() })
+        }
+        "oci" if host == "localhost" || host.contains(['.', ':']) => {
+            // A tag has no `+`.
+            let reference = format!("{rest}/{name}:{}", version.replace('+', "_"));
+            let whole = reference.parse::<Reference>().is_ok();
+            whole.then(|| Chart { source: Some(format!("oci://{reference}")), ..Chart::default() })
+        }
+        _ => None,
+    }
 }

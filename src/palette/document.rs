@@ -1,10 +1,12 @@
 //! A YAML text of Palette's as values: read with its templates mapped, and written again.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Number, Value};
 
 use super::Import;
 use super::left::below;
-use super::macros::{self, Mapped};
+use super::macros::{self, Macro, Mapped};
 use crate::oci::Digest;
 use crate::variables::template::{Protected, protect, scan};
 use crate::yaml::{self, Entry, Kind, Node, Scalar, Style};
@@ -229,12 +231,24 @@ impl Ready {
     }
 }
 
-/// Whether `text` has Kubernetes objects that can be read: YAML, whatever is in its placeholders.
-pub(super) fn is_yaml(text: &str) -> Result<(), (usize, String)> {
-    let protected = protect(text).map_err(|mistakes| (mistakes[0].at.line, mistakes[0].message.clone()))?;
+/// The macros in a manifest, comments aside.
+///
+/// # Errors
+/// Where it is not YAML: the line, and what is wrong.
+pub(super) fn macros_in(manifest: &Mapped) -> Result<Vec<&Macro>, (usize, String)> {
+    let protected = protect(&manifest.text).map_err(|mistakes| (mistakes[0].at.line, mistakes[0].message.clone()))?;
     let parsed = yaml::parse_with_merge_keys(protected.text());
-    match parsed.mistakes.first() {
-        Some(mistake) => Err((mistake.at.line, protected.restore(&mistake.message).into_owned())),
-        None => Ok(()),
+    if let Some(mistake) = parsed.mistakes.first() {
+        return Err((mistake.at.line, manifest.restore(&protected.restore(&mistake.message))));
     }
+    let (mut found, mut pending) = (BTreeMap::new(), Vec::from_iter(&parsed.documents));
+    while let Some(node) = pending.pop() {
+        let keys = node.entries().iter().map(|entry| &*entry.key);
+        for text in keys.chain(node.scalar().map(|scalar| &*scalar.text)) {
+            found.extend(manifest.all(text).into_iter().map(|one| (std::ptr::from_ref(one), one)));
+        }
+        pending.extend(node.items());
+        pending.extend(node.entries().iter().map(|entry| &entry.value));
+    }
+    Ok(found.into_values().collect())
 }

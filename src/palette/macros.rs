@@ -63,9 +63,9 @@ impl Mapped {
         self.pieces(text).into_iter().find_map(|(_, one)| one)
     }
 
-    /// The macros whose words are in the text, in its order.
-    pub(super) fn found(&self) -> Vec<&Macro> {
-        self.pieces(&self.text).into_iter().filter_map(|(_, one)| one).collect()
+    /// The macros whose words are in `text`, a part of the mapped text, in its order.
+    pub(super) fn all<'m>(&'m self, text: &str) -> Vec<&'m Macro> {
+        self.pieces(text).into_iter().filter_map(|(_, one)| one).collect()
     }
 
     /// `text`, a part of the mapped text. The lines of its macros stay those of the whole.
@@ -151,10 +151,12 @@ fn placeholder(inner: &str, variables: &mut Variables) -> Result<String, &'stati
         format!("{{{{.carrack.var.{name}}}}}")
     };
     let scanned = scan(&placeholder);
-    if scanned.placeholders.len() == 1 && scanned.mistakes.is_empty() {
-        Ok(placeholder)
-    } else {
-        Err("Carrack has no filter but `default \"text\"`")
+    match &scanned.placeholders[..] {
+        [one] if scanned.mistakes.is_empty() => match &one.default {
+            Some(default) if !variables.fits(&one.name, default) => Err("the variable cannot have this default"),
+            _ => Ok(placeholder),
+        },
+        _ => Err("Carrack has no filter but `default \"text\"`"),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::Import;
-use super::document::{Ready, is_yaml};
+use super::document::{Ready, macros_in};
 use super::error::PaletteError;
 use super::macros::Mapped;
 use super::values::label;
@@ -61,13 +61,17 @@ pub(super) enum Became {
 pub(super) fn place(import: &mut Import, target: &Target<'_>, manifest: Manifest<'_>) -> Result<Became, PaletteError> {
     let stem = label(manifest.name.trim_end_matches(".yaml").trim_end_matches(".yml"), 60);
     let original = manifest.text.restore(&manifest.text.text);
-    let macros = manifest.text.found();
+    let rendered = manifest.values.is_some() && has_templates(&manifest.text.text);
+    // What is a comment in YAML is a template to Helm.
+    let found = if rendered { Ok(manifest.text.all(&manifest.text.text)) } else { macros_in(&manifest.text) };
+    let (macros, broken) = match found {
+        Ok(macros) => (macros, None),
+        Err(broken) => (manifest.text.all(&manifest.text.text), Some(broken)),
+    };
     for one in &macros {
         let reason = format!("{}: {}", one.text, one.reason);
         import.left.out(manifest.place, Some(one.line), manifest.field, reason);
     }
-    let rendered = manifest.values.is_some() && has_templates(&original);
-    let broken = if rendered { None } else { is_yaml(&original).err() };
     if let Some((at, message)) = &broken {
         manifest.out(import, Some(*at), message);
     }

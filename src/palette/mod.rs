@@ -78,7 +78,8 @@ pub fn import(source: &Path, packs: Option<&Path>) -> Result<Imported, PaletteEr
         return Err(PaletteError::not_palette(source, "it has no pack that can be imported"));
     }
     let Import { mut folder, mut left, variables } = import;
-    let variables = variables.finish(&source.display().to_string(), &mut left);
+    let texts = folder.files().filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
+    let variables = variables.finish(texts, &source.display().to_string(), &mut left);
     let document = ClusterProfile {
         api_version: API_VERSION.to_owned(),
         kind: "ClusterProfile".to_owned(),

@@ -1,13 +1,15 @@
 //! Variables of an exported profile, and those that packs use.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::left::{Left, Use, below};
 use crate::problem::{Report, Source};
 use crate::profile::schema::{Format, Variable};
-use crate::variables::{decode, is_name};
+use crate::variables::template::scan;
+use crate::variables::{self, is_name};
 use crate::yaml;
 
 const FIELDS: &[(&str, Use)] = &[
@@ -40,6 +42,8 @@ pub(super) struct Variables {
     names: BTreeMap<String, String>,
     /// Those that the exported profile declares, in its order.
     declared: Vec<Variable>,
+    /// The same as they will be read, by our names.
+    read: BTreeMap<String, variables::Variable>,
     /// Ours of those that are used and not declared, in the order found.
     undeclared: Vec<String>,
 }
@@ -69,6 +73,11 @@ impl Variables {
         let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(base);
         self.names.insert(palette.to_owned(), name.clone());
         name
+    }
+
+    /// Whether our variable `name` may have `value`.
+    pub(super) fn fits(&self, name: &str, value: &str) -> bool {
+        self.read.get(name).is_none_or(|variable| variable.accept(value).is_ok())
     }
 
     /// The default of Palette's variable `palette`, where it has one.
@@ -107,7 +116,6 @@ impl Variables {
                 description,
                 hidden: flag(&["hidden", "isHidden"]),
                 sensitive: flag(&["isSensitive", "sensitive"]),
-                immutable: flag(&["immutable"]),
                 ..Variable::default()
             },
             place,
@@ -118,28 +126,58 @@ impl Variables {
         draft.regex(text("regex"));
         draft.options(object.get("options"));
         draft.default(text("defaultValue"), flag(&["required"]));
-        if flag(&["readOnly", "isReadOnly"]).is_some() {
-            draft.with(if object.contains_key("readOnly") { "readOnly" } else { "isReadOnly" }, |variable| {
-                variable.read_only = Some(true);
-            });
-        }
+        draft.fixed(flag(&["immutable"]), flag(&["readOnly", "isReadOnly"]));
         let variable = draft.variable;
+        self.read.extend(decoded(&variable).ok().map(|read| (variable.name.clone(), read)));
         self.declared.push(variable);
     }
 
-    /// All variables; those that were only used have to be given.
-    pub(super) fn finish(mut self, place: &str, left: &mut Left) -> Vec<Variable> {
-        for name in self.undeclared {
-            left.out(
-                place,
-                None,
-                "",
-                format!("variable {name} is used and not declared; the profile asks for it as a text"),
-            );
+    /// All variables; those that are only used in `texts` have to be given.
+    pub(super) fn finish<'t>(
+        mut self,
+        texts: impl Iterator<Item = &'t str>,
+        place: &str,
+        left: &mut Left,
+    ) -> Vec<Variable> {
+        let mut uses: BTreeMap<String, Uses> = BTreeMap::new();
+        for one in texts.flat_map(|text| scan(text).placeholders) {
+            let uses = uses.entry(one.name).or_default();
+            uses.bare |= one.default.is_none();
+            uses.with_default |= one.default.is_some();
+        }
+        for variable in &mut self.declared {
+            let bare = uses.get(&variable.name).filter(|uses| uses.bare);
+            if let Some(uses) = bare.filter(|_| variable.required.is_none() && variable.default.is_none()) {
+                give_value(variable, *uses, place, left);
+            }
+        }
+        // Some stand in comments alone.
+        for name in self.undeclared.into_iter().filter(|name| uses.contains_key(name)) {
+            let reason = format!("variable {name} is used and not declared; the profile asks for it as a text");
+            left.out(place, None, "", reason);
             self.declared.push(Variable { name, required: Some(true), ..Variable::default() });
         }
         self.declared
     }
+}
+
+/// How placeholders name a variable.
+#[derive(Debug, Clone, Copy, Default)]
+struct Uses {
+    bare: bool,
+    with_default: bool,
+}
+
+/// Makes sure of a value for a variable that may have none, which in Palette is an empty text.
+fn give_value(variable: &mut Variable, uses: Uses, place: &str, left: &mut Left) {
+    let empty = Variable { default: Some(Value::String(String::new())), ..variable.clone() };
+    if !uses.with_default && variable.sensitive.is_none() && decoded(&empty).is_ok() {
+        *variable = empty;
+        return;
+    }
+    let reason = format!("variable {} could be left empty, and has to be given now", variable.name);
+    left.out(place, None, "", reason);
+    variable.required = Some(true);
 }
 
 /// A declaration that gets one field after the other, as far as they fit.
@@ -152,14 +190,13 @@ struct Draft<'l> {
 
 impl Draft<'_> {
     /// Changes the declaration, unless it would be wrong then; that is listed as the field's.
-    fn with(&mut self, field: &str, change: impl FnOnce(&mut Variable)) -> bool {
+    fn with(&mut self, field: &str, change: impl FnOnce(&mut Variable)) {
         let mut changed = self.variable.clone();
         change(&mut changed);
-        match wrong(&changed) {
-            None => self.variable = changed,
-            Some(message) => self.out(field, message),
+        match decoded(&changed) {
+            Ok(_) => self.variable = changed,
+            Err(message) => self.out(field, message),
         }
-        wrong(&self.variable).is_none()
     }
 
     fn out(&mut self, field: &str, reason: impl Into<String>) {
@@ -227,15 +264,33 @@ impl Draft<'_> {
             self.variable.required = required;
         }
     }
+
+    /// What nobody can change in Palette is called immutable there. With a default, it always has that.
+    fn fixed(&mut self, immutable: Option<bool>, read_only: Option<bool>) {
+        let has_default = self.variable.default.is_some();
+        if read_only.is_some() || immutable.is_some() && has_default {
+            self.with(if read_only.is_some() { "readOnly" } else { "immutable" }, |variable| {
+                variable.read_only = Some(true);
+            });
+        } else {
+            self.variable.immutable = immutable;
+        }
+    }
 }
 
-/// What is wrong with a declaration.
-fn wrong(variable: &Variable) -> Option<String> {
-    let text = yaml::written(variable).ok()?;
+/// A declaration as it will be read again.
+///
+/// # Errors
+/// What is wrong with it.
+fn decoded(variable: &Variable) -> Result<variables::Variable, String> {
+    let text = yaml::written(variable).map_err(|error| error.to_string())?;
     let parsed = yaml::parse(&text);
-    let mut report = Report::new(Source::new(std::path::Path::new(""), text.clone()));
-    parsed.documents.first().and_then(|node| decode(node, &mut report));
-    report.into_problems().into_iter().next().map(|problem| problem.message)
+    let mut report = Report::new(Source::new(Path::new(""), text));
+    let decoded = parsed.documents.first().and_then(|node| variables::decode(node, &mut report));
+    match (decoded, report.into_problems().into_iter().next()) {
+        (Some(decoded), None) => Ok(decoded),
+        (_, problem) => Err(problem.map(|problem| problem.message).unwrap_or_default()),
+    }
 }
 
 /// Whether `regex` can only match whole texts: it begins with `^`, ends with `$` and offers no alternative to them.
@@ -266,8 +321,8 @@ mod tests {
     fn declared(object: Value) -> (Value, Vec<String>) {
         let (mut variables, mut left) = (Variables::default(), Left::default());
         variables.declare(object.as_object().unwrap(), "p.json", "v[0]", &mut left);
-        let made = variables.finish("p.json", &mut left);
-        assert!(made.iter().all(|variable| wrong(variable).is_none()), "{made:?}");
+        let made = variables.finish(std::iter::empty(), "p.json", &mut left);
+        assert!(made.iter().all(|variable| decoded(variable).is_ok()), "{made:?}");
         let left = left.into_list().iter().filter(|one| !one.only_palette).map(ToString::to_string).collect();
         (serde_json::to_value(&made[0]).unwrap(), left)
     }
@@ -282,11 +337,13 @@ mod tests {
         assert_eq!(left, [""; 0]);
         let want = json!({
             "name": "replicas", "description": "Replicas: How many", "format": "number", "default": "2",
-            "options": ["2", "3"], "hidden": true, "immutable": true
+            "options": ["2", "3"], "hidden": true, "readOnly": true
         });
         assert_eq!(variable, want);
         let (variable, _) = declared(json!({"name": "a", "required": true, "regex": "^(a|b)$", "readOnly": false}));
         assert_eq!(variable, json!({"name": "a", "required": true, "regex": "^(a|b)$"}));
+        let (variable, _) = declared(json!({"name": "a", "immutable": true}));
+        assert_eq!(variable, json!({"name": "a", "immutable": true}));
     }
 
     #[test]
@@ -309,6 +366,23 @@ mod tests {
             left,
             ["p.json: v[0].defaultValue: `default` is \"10.0.0\", expected an IPv4 address such as 10.0.0.10"]
         );
+    }
+
+    #[test]
+    fn what_may_be_empty_in_palette_has_a_value() {
+        let (mut variables, mut left) = (Variables::default(), Left::default());
+        for object in [json!({"name": "a"}), json!({"name": "n", "format": "number"}), json!({"name": "both"})] {
+            variables.declare(object.as_object().unwrap(), "p", "v", &mut left);
+        }
+        let text = "{{.carrack.var.a}} {{.carrack.var.n}} {{.carrack.var.both}} {{.carrack.var.both | default \"x\"}}";
+        let made = serde_json::to_value(variables.finish([text].into_iter(), "p", &mut left)).unwrap();
+        let want = json!([
+            {"name": "a", "default": ""}, {"name": "n", "format": "number", "required": true}, {"name": "both", "required": true}
+        ]);
+        assert_eq!(made, want);
+        let left: Vec<String> = left.into_list().iter().map(ToString::to_string).collect();
+        let line = |name: &str| format!("p: variable {name} could be left empty, and has to be given now");
+        assert_eq!(left, [line("n"), line("both")]);
     }
 
     #[test]
