@@ -73,7 +73,7 @@ impl Build<'_> {
         let address = remote.address.as_deref().map(|address| address.trim_end_matches('/'));
         match address.and_then(|address| source(address, name, input.version)) {
             Some(chart) => {
-                self.chart(name, Chart { version: exact.filter(|_| chart.repository.is_some()), ..chart }, values)?
+                self.chart(name, Chart { version: exact.filter(|_| chart.repository.is_some()), ..chart }, values)?;
             }
             None => {
                 let file = self.values_file(name, &values)?;
