@@ -356,3 +356,17 @@ fn a_file_without_an_object_is_a_warning() {
         ["empty.yaml:1:1: no Kubernetes object is in this file"]
     );
 }
+
+#[test]
+fn a_chart_that_the_cluster_would_fetch_is_a_warning() {
+    let message =
+        "the cluster fetches this chart by itself, and its images are not read; name it with `chart` in a pack";
+    assert_eq!(
+        warnings(&discovered("delegated.yaml", "").unwrap()),
+        [
+            format!("delegated.yaml:6:10: HelmChart kube-system/remote: spec.chart: {message}"),
+            format!("delegated.yaml:18:10: HelmRelease flux: spec.chart: {message}"),
+            format!("delegated.yaml:24:58: Application argo: spec.source.chart: {message}"),
+        ]
+    );
+}

@@ -221,21 +221,31 @@ mod packs {
     fn what_is_wrong_is_told_before_anything_is_sent() {
         let setup = setup();
         setup.sandbox.write("secret", "canary");
-        let pack = |files: &str| {
+        let write = |version: &str, files: &str| {
             let text = format!(
-                "apiVersion: carrack/v1\nkind: Pack\nmetadata: {{name: a, version: 1.0.0}}\nspec:\n  layer: addon\n  files: [{files}]\n"
+                "apiVersion: carrack/v1\nkind: Pack\nmetadata: {{name: a, version: \"{version}\"}}\nspec:\n  layer: addon\n  \
+                 files: [{files}]\n"
             );
             setup.sandbox.write("bad/pack.yaml", text);
-            setup.carrack(&["pack", "push", "bad", &format!("oci://{}/a", setup.registry.host())])
         };
-        fail(pack("{source: ../secret, path: /etc/x}"), 10, &["pack.yaml:6:20", "outside"]);
+        let push = |target: &str| setup.carrack(&["pack", "push", "bad", target]);
+        let target = format!("oci://{}/a", setup.registry.host());
+        write("1.0.0", "{source: ../secret, path: /etc/x}");
+        fail(push(&target), 10, &["pack.yaml:6:20", "outside"]);
         std::os::unix::fs::symlink("../secret", setup.sandbox.work().join("bad/link")).unwrap();
-        fail(pack("{source: link, path: /etc/x}"), 10, &["pack.yaml:6:20", "leads to"]);
-        fail(pack("{source: none, path: etc}"), 10, &["2 problems"]);
-        let target = |target: &str| setup.carrack(&["pack", "push", "bad", target]);
-        fail(target("registry.example.org/a"), 2, &["oci://HOST/REPOSITORY"]);
-        fail(setup.carrack(&["pack", "push", "none", "oci://registry.example.org/a"]), 25, &["none/pack.yaml"]);
+        write("1.0.0", "{source: link, path: /etc/x}");
+        fail(push(&target), 10, &["pack.yaml:6:20", "leads to"]);
+        write("1.0.0", "{source: none, path: etc}");
+        fail(push(&target), 10, &["2 problems"]);
+        write("1 0", "");
+        fail(push(&target), 10, &["\"1 0\" cannot be a tag", &format!("name one: {target}:TAG")]);
+        write("1.0.0", "");
+        fail(push(&format!("{target}@{}", Digest::of(b""))), 10, &["the target has a digest"]);
+        fail(push("registry.example.org/a"), 2, &["oci://HOST/REPOSITORY"]);
+        fail(setup.carrack(&["pack", "push", "none", &target]), 25, &["none/pack.yaml"]);
         assert_eq!(setup.requests(), 0);
+        succeed(push(&target));
+        assert!(setup.requests() > 0);
     }
 
     #[test]
@@ -407,6 +417,28 @@ mod files {
         assert_eq!(fs::read(setup.sandbox.work().join("local.tar.zst")).unwrap(), bytes, "{remote}");
         let fetched = web.requests().iter().filter(|request| request.path == "/packed").count();
         assert_eq!(fetched, 2, "once for its size, once for its content");
+    }
+
+    #[test]
+    fn a_file_for_another_platform_is_not_fetched() {
+        let (setup, web) = (setup(), Web::plain());
+        let file = |name: &str| {
+            let content = [name.as_bytes(), &noise(400_000)].concat();
+            web.put(name, content.clone());
+            let (url, sha256) = (web.url(name), Digest::of(&content).hex());
+            format!("{{source: \"{url}\", sha256: {sha256}, path: /opt/x, platform: linux/{name}}}")
+        };
+        setup.profile(&[&format!("{{name: a, layer: addon, files: [{}, {}]}}", file("amd64"), file("arm64"))]);
+        let profile = fs::read_to_string(setup.sandbox.work().join("carrack.yaml")).unwrap();
+        setup
+            .sandbox
+            .write("carrack.yaml", profile.replace("spec:\n", "spec:\n  platforms: [linux/amd64, linux/arm64]\n"));
+        succeed(setup.carrack(&["lock", "."]));
+        let before = web.requests().len();
+        succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked", "--platform", "linux/arm64"]));
+        let asked: Vec<_> = web.requests().split_off(before).into_iter().map(|request| request.path).collect();
+        assert_eq!(asked, ["/arm64"]);
+        assert_eq!(setup.bundle().contents().files.len(), 1);
     }
 
     #[test]
@@ -699,6 +731,38 @@ mod charts {
                 assert!(kept.iter().any(|path| path.ends_with(&name)), "{kept:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_newer_version_in_a_repository_is_told_and_taken_when_asked_for() {
+        let (setup, web) = (setup(), Web::plain());
+        let [one, two] = put_images(&setup);
+        let publish = |version: &str, image: &str, digest: bool| {
+            let package = setup.chart(version, image);
+            let digest = if digest { format!(", digest: {}", Digest::of(&package).hex()) } else { String::new() };
+            web.put("charts/shop.tgz", package);
+            web.put(
+                "charts/index.yaml",
+                format!("entries: {{shop: [{{version: {version}, urls: [shop.tgz]{digest}}}]}}"),
+            );
+        };
+        publish("1.2.0", &one, true);
+        setup.profile(&[&in_repository(&web, "^1")]);
+        succeed(lock(&setup, &[]));
+        let address = web.url("charts/shop.tgz");
+        assert!(setup.lock().contains(&format!("  version: \"1.2.0\"\n  url: {address}\n")), "{}", setup.lock());
+        for (version, digest) in [("1.3.0", true), ("1.4.0", false)] {
+            publish(version, &two, digest);
+            fail(lock(&setup, &["--check"]), 10, &["moved: ", &format!(" → {version} sha256:")]);
+            assert_eq!(setup.images(), format!("{}\n", if digest { &one } else { &two }));
+            succeed(lock(&setup, &["--update", "shop"]));
+            succeed(lock(&setup, &["--check"]));
+            assert_eq!(setup.images(), format!("{two}\n"));
+        }
+        // The address that is locked has another package now, and the kept one is gone.
+        publish("1.4.0", &one, false);
+        fs::remove_dir_all(setup.sandbox.work().join(".carrack")).unwrap();
+        fail(setup.carrack(&["images", ".", "--allow-unrendered"]), 20, &[&address, "content hashes to", "--update"]);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Variables on the whole way: declared in a profile, carried by a bundle, given on the host, put where they are needed.
 #![cfg(all(feature = "operator", feature = "installer"))]
+#![expect(clippy::print_stdout, reason = "a skipped part is said")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "common/available.rs"]
+mod available;
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -332,4 +336,45 @@ fn an_upgrade_keeps_what_the_host_has() {
     let ran = install(&sandbox, &[&upgrade[..], &["--set", "secret=another"]].concat());
     assert_eq!((ran.code, ran.stderr.contains("is gone")), (0, false), "{}", ran.stderr);
     assert_eq!(installed(&sandbox).0[1]["stringData"]["password"], "another");
+}
+
+/// Somebody at a terminal is asked for what is missing, again where it does not fit, and sees no secret of theirs.
+#[test]
+fn what_is_missing_is_asked_for_at_a_terminal() {
+    if !available::available("what_is_missing_is_asked_for_at_a_terminal", &["script"]) {
+        return;
+    }
+    let sandbox = sandbox();
+    build(&sandbox, "2.0.0", &VARIABLES.replace("{name: text}", "{name: text, required: true, description: Words}"));
+    let installer = env!("CARGO_BIN_EXE_carrack-install");
+    let command = format!("{installer} apply shop-2.0.0.tar.zst --root host --set edition=full");
+    let mut child = std::process::Command::new("script")
+        .args(["--quiet", "--return", "--echo", "always", "--command", &command, "/dev/null"])
+        .current_dir(sandbox.work())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut answer = |question: &str, words: &str| {
+        let (mut byte, from) = ([0], seen.len());
+        while !seen[from..].ends_with(question) {
+            assert_eq!(screen.read(&mut byte).unwrap(), 1, "no {question:?} in {seen:?}");
+            seen.push(byte[0].into());
+        }
+        writeln!(keyboard, "{words}").unwrap();
+    };
+    answer("Words (text), any text: ", "some words");
+    answer("secret, text that matches [ -~]{4,40}: ", "can");
+    answer("secret, text that matches [ -~]{4,40}: ", "canary one");
+    answer("apply this? [y/N] ", "y");
+    screen.read_to_string(&mut seen).unwrap();
+    assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("variable secret is "), "{seen}");
+    assert!(seen.contains("some words"), "{seen}");
+    assert!(!seen.contains("canary"), "{seen}");
+    let (documents, _) = installed(&sandbox);
+    assert_eq!(documents[0]["data"]["text"], "some words");
+    assert_eq!(documents[1]["stringData"]["password"], "canary one");
 }

@@ -4,17 +4,13 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-
+use super::run::{self, Cut, Limits, Ran};
 use super::{Chart, ChartError};
 use crate::io::AtPath;
 use crate::problem::printable;
@@ -36,8 +32,7 @@ const NO_PROXY: &str = "http://127.0.0.1:9";
 pub struct Helm {
     program: PathBuf,
     version: String,
-    time_limit: Duration,
-    output_limit: u64,
+    limits: Limits,
 }
 
 /// What is to be rendered, besides the chart.
@@ -62,20 +57,6 @@ pub struct Rendered {
     pub text: String,
 }
 
-/// What a run left.
-struct Ran {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-/// Why a run has no end.
-enum Cut {
-    Start(std::io::Error),
-    Time,
-    Size,
-}
-
 impl Helm {
     /// The helm at `named`, else the first on `path`; none where there is neither.
     ///
@@ -93,11 +74,12 @@ impl Helm {
     }
 
     fn at(program: PathBuf) -> Result<Self, ChartError> {
-        let helm = Self { program, version: String::new(), time_limit: TIME_LIMIT, output_limit: OUTPUT_LIMIT };
+        let limits = Limits { time: TIME_LIMIT, output: OUTPUT_LIMIT, memory: MEMORY_LIMIT };
+        let helm = Self { program, version: String::new(), limits };
         let place = tempfile::tempdir().at("create a folder in", &std::env::temp_dir())?;
         let unusable = |reason: String| ChartError::Unusable { program: helm.program.clone(), reason };
         let ran = helm.run(&["version", "--template", "{{.Version}}"].map(OsStr::new), place.path());
-        let ran = ran.map_err(|cut| unusable(cut.reason(&helm)))?;
+        let ran = ran.map_err(|cut| unusable(cut.reason(helm.limits)))?;
         let version = printable(String::from_utf8_lossy(&ran.stdout).trim());
         if !ran.status.success() {
             return Err(unusable(complaint(&ran.stderr).join(" ")));
@@ -111,8 +93,8 @@ impl Helm {
 
     /// The same with other limits on the time and the output of a run.
     #[must_use]
-    pub fn with_limits(self, time_limit: Duration, output_limit: u64) -> Self {
-        Self { time_limit, output_limit, ..self }
+    pub fn with_limits(self, time: Duration, output: u64) -> Self {
+        Self { limits: Limits { time, output, ..self.limits }, ..self }
     }
 
     /// What it says of itself, such as `v3.19.0`.
@@ -142,9 +124,7 @@ impl Helm {
         let (pack, title) = (chart.pack.clone(), chart.title());
         match self.run(&arguments, place.path()) {
             Ok(ran) if ran.status.success() => Ok(split(&String::from_utf8_lossy(&ran.stdout), &chart.metadata.name)),
-            Ok(ran) if has_no_memory(&ran.stderr) => {
-                Err(ChartError::Memory { pack, chart: title, limit: MEMORY_LIMIT })
-            }
+            Ok(ran) if ran.had_no_memory() => Err(ChartError::Memory { pack, chart: title, limit: self.limits.memory }),
             Ok(ran) if ran.status.code().is_some() => {
                 let said = complaint(&ran.stderr);
                 let template = said.iter().find_map(|line| template_in(line, &chart.metadata.name));
@@ -154,9 +134,9 @@ impl Helm {
                 let reason = format!("it was ended ({}) while it rendered chart {title} of pack {pack}", ran.status);
                 Err(ChartError::Unusable { program: self.program.clone(), reason })
             }
-            Err(Cut::Time) => Err(ChartError::Timeout { pack, chart: title, limit: self.time_limit }),
-            Err(Cut::Size) => Err(ChartError::TooLarge { pack, chart: title, limit: self.output_limit }),
-            Err(cut) => Err(ChartError::Unusable { program: self.program.clone(), reason: cut.reason(self) }),
+            Err(Cut::Time) => Err(ChartError::Timeout { pack, chart: title, limit: self.limits.time }),
+            Err(Cut::Size) => Err(ChartError::TooLarge { pack, chart: title, limit: self.limits.output }),
+            Err(cut) => Err(ChartError::Unusable { program: self.program.clone(), reason: cut.reason(self.limits) }),
         }
     }
 
@@ -183,64 +163,12 @@ impl Helm {
         }
         command.env("HELM_NO_PLUGINS", "1").env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.wait(command)
-    }
-
-    /// Runs a command to its end or to the limits. Whatever it has started ends with it.
-    fn wait(&self, mut command: Command) -> Result<Ran, Cut> {
-        let mut child = command.spawn().map_err(Cut::Start)?;
-        let group = Pid::from_child(&child);
-        let limit = Rlimit { current: Some(MEMORY_LIMIT), maximum: Some(MEMORY_LIMIT) };
-        // One that has ended already needs none.
-        let _ = prlimit(Some(group), Resource::Data, limit);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (sender, ended) = mpsc::channel();
-        let output_limit = self.output_limit;
-        let reader = thread::spawn(move || read_limited(stdout, output_limit));
-        let complaints = thread::spawn(move || read_limited(stderr, output_limit));
-        thread::spawn(move || {
-            // Its pipes first: a helm that writes too much is left without a reader, and ends.
-            let (stdout, stderr) = (reader.join(), complaints.join());
-            let _ = sender.send((stdout, stderr, child.wait()));
-        });
-        let Ok((stdout, stderr, status)) = ended.recv_timeout(self.time_limit) else {
-            // Where the group is gone already, there is nothing left to end.
-            let _ = kill_process_group(group, Signal::KILL);
-            return Err(Cut::Time);
-        };
-        let too_much = || Cut::Size;
-        let stdout = stdout.ok().flatten().ok_or_else(too_much)?;
-        let stderr = stderr.ok().flatten().ok_or_else(too_much)?;
-        Ok(Ran { status: status.map_err(Cut::Start)?, stdout, stderr })
-    }
-}
-
-impl Cut {
-    fn reason(&self, helm: &Helm) -> String {
-        match self {
-            Self::Start(error) => error.to_string(),
-            Self::Time => format!("no answer within {} s", helm.time_limit.as_secs()),
-            Self::Size => format!("more than {} MiB of output", helm.output_limit >> 20),
-        }
+        run::to_the_end(command, self.limits)
     }
 }
 
 fn is_program(file: &Path) -> bool {
     file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-}
-
-/// All that a pipe gives; nothing where it is more than `limit`.
-fn read_limited(pipe: Option<impl Read>, limit: u64) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // A pipe that breaks has ended.
-    let _ = pipe?.take(limit + 1).read_to_end(&mut bytes);
-    (bytes.len() as u64 <= limit).then_some(bytes)
-}
-
-/// Whether it ended as Go programs do that get no more memory.
-fn has_no_memory(stderr: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(stderr);
-    text.lines().any(|line| line.starts_with("fatal error: ") && line.contains("memory"))
 }
 
 /// What helm complains of, a line each, without its warnings and its advice on flags.

@@ -8,6 +8,7 @@ mod error;
 mod folder;
 mod helm;
 mod metadata;
+mod run;
 mod tree;
 mod values;
 

@@ -246,6 +246,11 @@ mod operator {
     impl From<GatherError> for CliError {
         fn from(error: GatherError) -> Self {
             match error {
+                // No list of images tells more of a pack or a chart.
+                GatherError::Registry(RegistryError {
+                    kind: RegistryErrorKind::NoRepository | RegistryErrorKind::NoTag | RegistryErrorKind::NoManifest(_),
+                    ..
+                }) => Self::from_error(Kind::Registry, &error),
                 GatherError::Registry(error) => error.into(),
                 GatherError::Download(error) => error.into(),
                 GatherError::Address(error) => error.into(),

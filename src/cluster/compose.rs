@@ -10,9 +10,9 @@ use super::notes::LeftOut;
 use super::packs::{Manifests, Names, label};
 use super::releases::{Chart, Release};
 use super::secrets::Secrets;
-use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, notes, releases, text};
+use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, nodes, notes, releases, text};
 use crate::folder::ProfileFolder;
-use crate::profile::schema::{self, ClusterProfile, Distribution, Layer, Metadata, Pack, PackItem, Spec, Values};
+use crate::profile::schema::{self, ClusterProfile, Layer, Metadata, Pack, PackItem, Spec, Values};
 use crate::profile::{API_VERSION, FILE_NAME};
 use crate::yaml;
 
@@ -51,6 +51,7 @@ pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, 
         objects: 0,
         pinned: 0,
     };
+    composer.missing_namespaces(snapshot);
     let charts = composer.charts(releases);
     let needed = composer.needed_definitions(snapshot);
     let kept = snapshot.objects.iter().filter(|object| match composer.decider.reason(object) {
@@ -99,6 +100,15 @@ impl<'s> Composer<'s> {
             }
         }
         charts
+    }
+
+    /// Tells of namespaces that are wanted and not there, where that can be known.
+    fn missing_namespaces(&mut self, snapshot: &Snapshot) {
+        let there: BTreeSet<&str> =
+            snapshot.objects.iter().filter(|object| object.is("", "Namespace")).map(Object::name).collect();
+        let unknown = snapshot.failures.iter().any(|failure| failure.what == "Namespace");
+        let missing = self.wanted.namespaces.iter().filter(|name| !unknown && !there.contains(&***name));
+        self.warnings.extend(missing.map(|name| format!("Namespace {name} is not there")));
     }
 
     /// Where only some namespaces are wanted: the resource definitions that the objects there need.
@@ -165,15 +175,15 @@ impl<'s> Composer<'s> {
         snapshot: &Snapshot,
         charts: Vec<(ReleaseName, Chart, serde_json::Map<String, Value>)>,
     ) -> Result<Exported, ClusterError> {
-        let nodes: Vec<&Object> = snapshot.objects.iter().filter(|object| object.is("", "Node")).collect();
+        let nodes = nodes::of(snapshot);
         let (mut names, mut packs) = (Names::default(), Vec::new());
-        match distribution(&nodes) {
+        match nodes::distribution(&nodes) {
             Ok((word, distribution, version)) => packs.push(Pack {
                 name: names.give(&[word]),
                 layer: Layer::K8s,
                 version: Some(version),
                 distribution: Some(distribution),
-                api_versions: api_versions(snapshot),
+                api_versions: nodes::api_versions(snapshot),
                 ..Pack::default()
             }),
             Err(reason) => {
@@ -200,7 +210,7 @@ impl<'s> Composer<'s> {
             let reason = "all that could be read is what every cluster has or the system's own";
             return Err(ClusterError::Empty { reason: reason.to_owned() });
         }
-        let platforms = platforms(&nodes);
+        let platforms = nodes::platforms(&nodes);
         if platforms.is_none() {
             let message = "No node tells its platform; the profile is for linux/amd64";
             self.warnings.push(message.to_owned());
@@ -312,42 +322,4 @@ impl<'s> Composer<'s> {
 
 fn written<T: serde::Serialize>(what: &str, value: &T) -> Result<String, ClusterError> {
     yaml::written(value).map_err(|source| ClusterError::Text { what: what.to_owned(), source })
-}
-
-/// The distribution and its version, where all nodes agree on one that names itself.
-fn distribution(nodes: &[&Object]) -> Result<(&'static str, Distribution, String), String> {
-    let versions: BTreeSet<&str> =
-        nodes.iter().filter_map(|node| node.value["status"]["nodeInfo"]["kubeletVersion"].as_str()).collect();
-    let versions: Vec<&str> = versions.into_iter().collect();
-    let [version] = versions[..] else {
-        return Err(match &versions[..] {
-            [] => "no node tells its version".to_owned(),
-            several => format!("the nodes have several versions, {}", several.join(", ")),
-        });
-    };
-    let bare = version.trim_start_matches('v').to_owned();
-    match version.split_once('+').map(|(_, build)| build) {
-        Some(build) if build.starts_with("k3s") => Ok(("k3s", Distribution::K3s, bare)),
-        Some(build) if build.starts_with("rke2") => Ok(("rke2", Distribution::Rke2, bare)),
-        _ => Err(format!("{version} does not say which distribution it is")),
-    }
-}
-
-/// What the nodes run on.
-fn platforms(nodes: &[&Object]) -> Option<Vec<String>> {
-    let word = |node: &&Object| {
-        let architecture = node.value["status"]["nodeInfo"]["architecture"].as_str()?;
-        let plain = architecture.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        plain.then(|| format!("linux/{architecture}"))
-    };
-    let platforms: BTreeSet<String> = nodes.iter().filter_map(word).collect();
-    (!platforms.is_empty()).then(|| platforms.into_iter().collect())
-}
-
-/// What charts may ask for beyond Kubernetes' own.
-fn api_versions(snapshot: &Snapshot) -> Option<Vec<String>> {
-    let custom = snapshot.kinds.iter().filter(|kind| kind.is_custom());
-    let words = custom.flat_map(|kind| [kind.api_version(), format!("{}/{}", kind.api_version(), kind.kind)]);
-    let words: BTreeSet<String> = words.collect();
-    (!words.is_empty()).then(|| words.into_iter().collect())
 }

@@ -1,7 +1,9 @@
 //! From a kubeconfig to a client.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -28,8 +30,28 @@ pub async fn connect(context: Option<&str>) -> Result<Cluster, ClusterError> {
     }
     let name = context.map(str::to_owned).or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClusterError::Kubeconfig)?;
+    let named = has_proxy(&kubeconfig, &name);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(ClusterError::Kubeconfig)?;
+    // The client asks the environment for a proxy, but not for the hosts that it is not for.
+    if !named && !is_proxied(&config) {
+        config.proxy_url = None;
+    }
     Ok(Cluster { name, config })
+}
+
+/// Whether the kubeconfig itself names a proxy for the cluster of `context`.
+fn has_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig.contexts.iter().find(|known| known.name == context);
+    let name = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|cluster| Some(&cluster.name) == name);
+    cluster.and_then(|cluster| cluster.cluster.as_ref()).is_some_and(|cluster| cluster.proxy_url.is_some())
+}
+
+/// Whether the environment has a proxy for the API server. There is none for this machine, as with kubectl.
+fn is_proxied(config: &Config) -> bool {
+    let host = config.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !loopback && Matcher::from_env().intercept(&config.cluster_url).is_some()
 }
 
 impl Cluster {

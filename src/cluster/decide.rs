@@ -32,6 +32,8 @@ pub(super) type ReleaseName = (String, String);
 pub(super) enum Reason {
     /// A controller makes it of another object.
     Controller,
+    /// It is being deleted.
+    Deleted,
     /// Every cluster has one of its own.
     Cluster,
     /// The distribution puts it there.
@@ -48,6 +50,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Controller => f.write_str("made by a controller of another object"),
+            Self::Deleted => f.write_str("being deleted"),
             Self::Cluster => f.write_str("every cluster makes its own"),
             Self::Distribution => f.write_str("the Kubernetes distribution puts it there"),
             Self::System => f.write_str("in a namespace of the system; name it in --namespaces to have it exported"),
@@ -104,6 +107,9 @@ impl Decider<'_> {
         }
         if object.owners().next().is_some() || is_derived(object) {
             return Some(Reason::Controller);
+        }
+        if object.is_deleted() {
+            return Some(Reason::Deleted);
         }
         if is_clusters_own(object) {
             return Some(Reason::Cluster);

@@ -52,7 +52,7 @@ impl<'s> Runs<'s> {
         let by_uid: HashMap<&str, &Object> =
             objects.iter().filter_map(|object| Some((object.uid()?, object))).collect();
         let mut runs = Self::default();
-        for pod in objects.iter().filter(|object| object.is("", "Pod")) {
+        for pod in objects.iter().filter(|object| object.is("", "Pod") && !object.is_deleted()) {
             let root = root(pod, &by_uid);
             let Some(uid) = root.uid() else { continue };
             runs.roots.insert(uid, root);

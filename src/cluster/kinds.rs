@@ -34,6 +34,7 @@ const NO_GROUPS: &[&str] = &[
     "events.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",
+    "extensions",
     "internal.apiserver.k8s.io",
 ];
 

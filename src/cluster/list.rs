@@ -101,6 +101,9 @@ pub(super) async fn all(
     objects.sort_by(|one: &Object, other| one.key().cmp(&other.key()));
     // A list that had to be begun again may have an object twice.
     objects.dedup_by(|one, other| one.key() == other.key());
+    // Some servers show one object in several groups.
+    let mut seen = BTreeSet::new();
+    objects.retain(|object| object.uid().is_none_or(|uid| seen.insert(uid.to_owned())));
     (objects, failures)
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod images;
 mod kinds;
 mod list;
+mod nodes;
 mod notes;
 mod object;
 mod packs;

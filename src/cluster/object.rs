@@ -53,6 +53,11 @@ impl Object {
         self.metadata("uid")
     }
 
+    /// Whether it is about to be gone.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.metadata("deletionTimestamp").is_some()
+    }
+
     fn metadata(&self, field: &str) -> Option<&str> {
         self.value["metadata"][field].as_str()
     }

@@ -33,7 +33,10 @@ impl Gatherer<'_> {
         source: &ChartSource,
     ) -> Result<(Chart, Option<(ChartKey, LockedChart)>), GatherError> {
         let Some(key) = key(source) else {
-            kept::ignore(&self.keep)?;
+            // Only a folder is packed and kept; a package is used where it lies, which may be read-only.
+            if matches!(&source.location, ChartLocation::Local(path) if path.is_dir()) {
+                kept::ignore(&self.keep)?;
+            }
             let chart = chart::local(source, pack, &self.keep.join("charts"));
             return Ok((chart.map_err(GatherError::Chart)?, None));
         };

@@ -175,4 +175,15 @@ mod tests {
                 .is_ok()
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_an_index_or_refused(text in "(entries:\\n  shop:\\n  - )?[a-z0-9:{}\\[\\], \\n\"&*!|>-]{0,80}") {
+            let address = "https://example.org/index.yaml".parse().unwrap();
+            let key = ChartKey { source: "https://example.org".into(), name: Some("shop".into()), range: None };
+            if let Ok(index) = Index::parse(&text) {
+                let _ = index.newest(&key, &VersionReq::STAR, &address);
+            }
+        }
+    }
 }

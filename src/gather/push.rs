@@ -79,7 +79,9 @@ fn tagged(target: &str, pack: &Pack, folder: &Path) -> Result<Reference, GatherE
     // Tags have no `+`; Helm writes `_` for it.
     let version = pack.version.as_deref().unwrap_or_default().replace('+', "_");
     let tagged = format!("{}:{version}", reference.name()).parse();
-    tagged.map_err(|_| unshareable(folder, format!("its version {version:?} cannot be a tag; name one: {target}:TAG")))
+    tagged.map_err(|_| {
+        unshareable(folder, format!("its version {version:?} cannot be a tag; name one: oci://{target}:TAG"))
+    })
 }
 
 /// What is sent, by its path below the folder: sorted, so that the same folder has the same digest.

@@ -3,6 +3,7 @@
 //! Owns the reading of manifests. It must not know what becomes of an image: that is the [`Sink`]'s.
 
 mod candidates;
+mod charts;
 mod manifest;
 mod object;
 mod operator;

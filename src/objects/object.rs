@@ -1,7 +1,7 @@
 //! One Kubernetes object: containers, image volumes and environment anywhere in it, and everything else by the names
 //! that operators give their fields.
 
-use super::{ObjectName, Place, Sink, candidates, lines_after, operator, pairs};
+use super::{ObjectName, Place, Sink, candidates, charts, lines_after, operator, pairs};
 use crate::oci::Reference;
 use crate::problem::{Position, Source};
 use crate::yaml::{Entry, Kind, Node, Style, Value};
@@ -19,6 +19,7 @@ pub(super) fn read(
     prefix: &str,
     sink: &mut dyn Sink,
 ) {
+    charts::read(source, node, api_version, object, sink);
     let built_in = is_built_in(api_version);
     let mut walk = Walk { source, object, sink, path: prefix.to_owned(), built_in };
     for entry in node.entries() {

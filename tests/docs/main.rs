@@ -8,12 +8,16 @@
 #[path = "../common/available.rs"]
 mod available;
 mod blocks;
+mod cluster;
 mod demo;
 mod described;
 #[path = "../common/helm.rs"]
 mod helms;
 mod help;
 mod run;
+#[path = "../export/server.rs"]
+#[expect(dead_code, reason = "the tests of exports use the rest")]
+mod server;
 
 #[path = "../real/parts.rs"]
 #[expect(dead_code, reason = "the tests with real parts use the rest")]

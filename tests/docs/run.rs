@@ -5,11 +5,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use carrack::oci::Digest;
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
 
 use super::blocks::{Mark, blocks, commands, is_shown};
 use super::helms::helms;
 use super::parts::{Containerd, available};
+use super::server::ApiServer;
 use super::{documents, package};
 
 /// Blocks that are not run here: document, what covers them, and the first command.
@@ -25,6 +27,8 @@ const TOOLS: &[&str] = &["containerd", "ctr", "ip", "nsenter", "runc", "skopeo",
 
 /// The registry that documents name, and the one that answers.
 const REGISTRY: &str = "registry.example.org";
+/// The API server that documents name, and the one that answers.
+const CLUSTER: &str = "https://cluster.example.org:6443";
 /// The USB stick that documents name.
 const STICK: &str = "/media/usb";
 
@@ -45,6 +49,7 @@ documents_that_are_run! {
     readme: "README.md",
     bundle_format: "docs/bundle-format.md",
     charts: "docs/charts.md",
+    export: "docs/export.md",
     install: "docs/install.md",
     packs: "docs/packs.md",
     palette: "docs/palette.md",
@@ -83,6 +88,7 @@ fn no_command_is_left_out() {
 struct Place {
     folder: tempfile::TempDir,
     registry: InProcessRegistry,
+    cluster: ApiServer,
     containerd: Option<Containerd>,
     helm: Option<PathBuf>,
 }
@@ -132,7 +138,10 @@ impl Place {
             None => symlink(installer, path("bin/carrack-install")).unwrap(),
             Some(containerd) => stand_ins(&path("bin"), &path("root"), containerd),
         }
-        Self { folder, registry: registry(), containerd, helm }
+        let (registry, digest) = registry();
+        let image = format!("{}/shop/api:2.3.1", registry.host());
+        let cluster = super::cluster::start(&path("home"), &image, digest);
+        Self { folder, registry, cluster, containerd, helm }
     }
 
     /// Whether what a block needs is here.
@@ -165,6 +174,7 @@ impl Place {
         bash.envs(self.helm.iter().map(|helm| ("CARRACK_HELM", helm)));
         let output = bash.current_dir(self.path("work")).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).replace(&self.registry.host(), REGISTRY);
+        let text = text.replace(&self.cluster.url(), CLUSTER);
         let text = text.replace(self.path("usb").to_str().unwrap(), STICK);
         let text = text.replace(self.path("root").to_str().unwrap(), "");
         (output.status.code().unwrap_or(-1), text)
@@ -200,9 +210,10 @@ fn script(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The images that documents name, for both platforms, on a layer that they share.
-fn registry() -> InProcessRegistry {
+/// The images that documents name, for both platforms, on a layer that they share; and the digest of the first.
+fn registry() -> (InProcessRegistry, Digest) {
     let registry = InProcessRegistry::start().unwrap();
+    let mut digests = Vec::new();
     for (name, tag) in [("shop/api", "2.3.1"), ("shop/web", "1.0.0"), ("shop/worker", "2.3.1")] {
         let manifests = ["linux/amd64", "linux/arm64"].map(|platform| {
             let base = Layer::tar(&[("etc/os-release", 0o644, platform.as_bytes())]).unwrap().zstd().unwrap();
@@ -215,7 +226,7 @@ fn registry() -> InProcessRegistry {
             };
             registry.put_image(name, None, &image)
         });
-        registry.put_index(name, Some(tag), manifests.into());
+        digests.push(registry.put_index(name, Some(tag), manifests.into()).digest);
     }
-    registry
+    (registry, digests[0])
 }

@@ -1,5 +1,8 @@
 //! Servers that answer in pages, refuse, break off or say nothing.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use serde_json::json;
 
 use super::cluster::{Cluster, object, template};
@@ -133,4 +136,30 @@ fn a_server_is_reached_over_tls_with_a_token() {
     let ran = succeed(place.export(&[]));
     assert!(place.file("shop/configmaps.yaml").contains("mine"), "{}", ran.stderr);
     assert!(place.files().iter().all(|file| !std::fs::read_to_string(file).unwrap().contains("token-of-a-user")));
+}
+
+#[test]
+fn a_proxy_is_used_where_it_is_meant() {
+    let cluster = Cluster::new(ApiServer::secure());
+    cluster.add(object("v1", "ConfigMap", "shop", "mine", json!({"data": {"a": "b"}})));
+    let place = Place::of(&cluster);
+    let run = |output: &str, environment: &[(&str, &str)]| {
+        let environment: Vec<(&str, &OsStr)> = environment.iter().map(|(key, value)| (*key, value.as_ref())).collect();
+        let arguments = ["export", "--from-cluster", "-o", output];
+        place.sandbox.run_with(Path::new(env!("CARGO_BIN_EXE_carrack")), &arguments, &environment)
+    };
+    // Nobody listens there, and nobody is asked for this machine.
+    succeed(run("direct", &[("HTTPS_PROXY", "http://127.0.0.1:1")]));
+    let file = place.sandbox.work().with_file_name("home").join(".kube/config");
+    // This machine too, and no address of its own.
+    let server = format!("0.0.0.0:{}", cluster.server.address().port());
+    let config = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, config.replace(&cluster.server.address().to_string(), &server)).unwrap();
+    let proxy = format!("http://{}", cluster.server.address());
+    succeed(run("through", &[("HTTPS_PROXY", &proxy)]));
+    let tunnels = || cluster.server.requests().iter().filter(|asked| asked.starts_with("CONNECT ")).count();
+    let used = tunnels();
+    assert!(used > 0 && cluster.server.requests().contains(&format!("CONNECT {server} HTTP/1.1")));
+    succeed(run("around", &[("HTTPS_PROXY", &proxy), ("NO_PROXY", "0.0.0.0/8")]));
+    assert_eq!(tunnels(), used);
 }

@@ -1,8 +1,10 @@
 //! `carrack export --from-cluster` against a stand-in for an API server, and builds of what it exports.
 #![cfg(feature = "operator")]
+#![expect(clippy::print_stdout, reason = "a skipped part is said")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 #[path = "../common/available.rs"]
+#[expect(dead_code, reason = "no other real part is needed")]
 mod available;
 mod cluster;
 #[path = "../common/mod.rs"]

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -69,7 +70,10 @@ impl ApiServer {
 
     pub(crate) fn secure() -> Self {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned(), "0.0.0.0".to_owned()])
+            .unwrap()
+            .self_signed(&key)
+            .unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -100,6 +104,7 @@ impl ApiServer {
                         match tls {
                             None => drop(answer(stream, &shared).await),
                             Some(tls) => {
+                                let Ok(stream) = tunnel(stream, &shared).await else { return };
                                 let Ok(stream) = tls.accept(stream).await else { return };
                                 let _ = answer(stream, &shared).await;
                             }
@@ -114,6 +119,11 @@ impl ApiServer {
     pub(crate) fn url(&self) -> String {
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// The address, for being named as a proxy.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Writes a kubeconfig with the contexts `lab`, the current one, and `gone`, where nobody listens.
@@ -197,17 +207,33 @@ impl Drop for ApiServer {
     }
 }
 
+/// Is the proxy to itself, where a client asks for a tunnel first.
+async fn tunnel(mut stream: TcpStream, state: &Shared) -> std::io::Result<TcpStream> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first == *b"C" {
+        let head = head(&mut stream).await?;
+        state.lock().unwrap().requests.push(head.lines().next().unwrap().to_owned());
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    }
+    Ok(stream)
+}
+
+async fn head<S: AsyncRead + Unpin>(stream: &mut S) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8(head).unwrap())
+}
+
 fn status(code: u16, reason: &str, message: &str) -> (u16, Vec<u8>) {
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code});
     (code, body.to_string().into_bytes())
 }
 
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8(head).unwrap();
+    let head = head(&mut stream).await?;
     let target = head.split(' ').nth(1).unwrap().to_owned();
     let authorization = head.lines().find_map(|line| {
         line.split_once(": ").filter(|(key, _)| key.eq_ignore_ascii_case("authorization")).map(|(_, value)| value)

@@ -133,6 +133,33 @@ fn pods_that_do_not_agree_are_told() {
 }
 
 #[test]
+fn every_container_of_a_pod_counts() {
+    let mut cluster = Cluster::new(ApiServer::plain());
+    let [main, first, debug] = ["main", "first", "debug"].map(|name| cluster.moved(&format!("shop/{name}")));
+    let mut spec = json!({"template": template(&main.0)});
+    spec["template"]["spec"]["initContainers"] = json!([{"name": "first", "image": first.0}]);
+    cluster.add(object("apps/v1", "StatefulSet", "shop", "db", json!({"spec": spec})));
+    let one = |name: &str, image: &(String, String)| json!([{"name": name, "image": image.0, "imageID": image.1}]);
+    let pod = json!({
+        "spec": {"containers": one("main", &main), "initContainers": one("first", &first), "ephemeralContainers": one("debug", &debug)},
+        "status": {
+            "containerStatuses": one("main", &main),
+            "initContainerStatuses": [{"name": "first", "imageID": format!("docker-pullable://{}", first.1)}],
+            "ephemeralContainerStatuses": one("debug", &debug),
+        },
+    });
+    cluster.add(owned(object("v1", "Pod", "shop", "db-0", pod.clone()), "apps/v1", "StatefulSet", "db"));
+    let mut leaving = object("v1", "Pod", "shop", "db-1", pod);
+    leaving["status"]["containerStatuses"][0]["imageID"] = format!("x@sha256:{}", "d".repeat(64)).into();
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    cluster.add(owned(leaving, "apps/v1", "StatefulSet", "db"));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert_eq!(place.build(&[]), expected(&cluster));
+}
+
+#[test]
 fn what_the_cluster_writes_into_objects_is_left_out() {
     let cluster = Cluster::new(ApiServer::plain());
     let ports = json!([{"port": 80, "nodePort": 30080}]);
@@ -200,6 +227,8 @@ fn what_the_cluster_writes_into_objects_is_left_out() {
         assert!(notes.contains(told), "{told}: {notes}");
     }
     succeed(place.sandbox.carrack(&["export", "--from-cluster", "--namespaces", "kube-system", "-o", "system"]));
+    let none = succeed(place.sandbox.carrack(&["export", "--from-cluster", "--namespaces", "shop,mars", "-o", "mars"]));
+    assert!(none.stderr.contains("Namespace mars is not there"), "{}", none.stderr);
     let system = std::fs::read_to_string(place.sandbox.work().join("system/kube-system/configmaps.yaml")).unwrap();
     assert!(system.contains("coredns"), "{system}");
     assert!(!place.sandbox.work().join("system/shop").exists());

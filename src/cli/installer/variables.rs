@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde::Serialize;
 
 use crate::apply::installed::installed;
@@ -117,10 +118,24 @@ fn problems(problems: Problems) -> CliError {
 
 /// Asks for a value until it fits. What does not fit in the end is returned even so, for its message.
 fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
+    // Before the question, since some type faster than a program.
+    let unseen = match variable.sensitive.then(Unseen::begin).transpose() {
+        Ok(unseen) => unseen,
+        Err(error) => {
+            ui.warn(&format!(
+                "cannot keep what is typed off the screen, so {} is not asked for: {error}",
+                variable.name
+            ));
+            return None;
+        }
+    };
     let mut answer = None;
     for _ in 0..ATTEMPTS {
         ui.prompt(&question(variable));
-        let read = if variable.sensitive { rpassword::read_password().map(Some) } else { line() };
+        let read = line();
+        if unseen.is_some() {
+            ui.prompt("\n");
+        }
         match read {
             Ok(Some(text)) if text.is_empty() => continue,
             Ok(Some(text)) => match variable.accept(&text) {
@@ -138,6 +153,26 @@ fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
         }
     }
     answer
+}
+
+/// Keeps what is typed off the screen until it is dropped.
+struct Unseen(Termios);
+
+impl Unseen {
+    fn begin() -> std::io::Result<Self> {
+        let before = tcgetattr(std::io::stdin())?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &unseen)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // A terminal that is gone has nothing to show.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 fn question(variable: &Variable) -> String {

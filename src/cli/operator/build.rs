@@ -212,6 +212,11 @@ fn narrow(profile: &mut Profile, lock: &mut Lock, only: &[Platform]) -> Result<(
         }
     }
     profile.platforms.retain(|platform| only.iter().any(|wanted| platform.satisfies(wanted)));
+    let platforms = &profile.platforms;
+    for pack in &mut profile.packs {
+        let wanted = |platform: &Platform| platforms.iter().any(|wanted| platform.satisfies(wanted));
+        pack.files.retain(|file| file.platform.as_ref().is_none_or(wanted));
+    }
     for (reference, image) in &mut lock.images {
         let wanted = |platform: &Option<Platform>| {
             platform.as_ref().is_none_or(|platform| only.iter().any(|wanted| platform.satisfies(wanted)))

@@ -1,0 +1,25 @@
+//! Objects that have a controller of the cluster install a chart, which then comes from a network.
+
+use super::{ObjectName, Place, Sink};
+use crate::problem::Source;
+use crate::yaml::Node;
+
+/// Warns where `node` names a chart that is nowhere in it: what the chart installs cannot be read here.
+pub(super) fn read(source: &Source, node: &Node, api_version: &str, object: &ObjectName, sink: &mut dyn Sink) {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let at = |path: &[&str]| path.iter().try_fold(node, |node, key| node.get(key));
+    let (field, named) = match (group, &*object.kind) {
+        ("helm.cattle.io", "HelmChart") if at(&["spec", "chartContent"]).is_none() => {
+            ("spec.chart", at(&["spec", "chart"]))
+        }
+        ("helm.toolkit.fluxcd.io", "HelmRelease") => ("spec.chart", at(&["spec", "chart"])),
+        ("argoproj.io", "Application") => ("spec.source.chart", at(&["spec", "source", "chart"])),
+        _ => return,
+    };
+    if let Some(chart) = named {
+        let place = Place { source, at: chart.at, object: Some(object), field };
+        let message =
+            "the cluster fetches this chart by itself, and its images are not read; name it with `chart` in a pack";
+        sink.warn(place, message.to_owned());
+    }
+}
