@@ -10,6 +10,7 @@ use super::notes::LeftOut;
 use super::packs::{Manifests, Names, label};
 use super::releases::{Chart, Release};
 use super::secrets::Secrets;
+use super::unresolved::Unresolved;
 use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, nodes, notes, releases, text};
 use crate::folder::ProfileFolder;
 use crate::profile::schema::{self, ClusterProfile, Layer, Metadata, Pack, PackItem, Spec, Values};
@@ -25,6 +26,7 @@ struct Composer<'s> {
     folder: ProfileFolder,
     warnings: Vec<String>,
     left: LeftOut,
+    unresolved: Unresolved,
     /// Manifests by namespace; those of no namespace under nothing.
     manifests: BTreeMap<Option<String>, Manifests>,
     /// Images that no manifest names, by namespace.
@@ -45,6 +47,7 @@ pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, 
         folder: ProfileFolder::new(),
         warnings,
         left: LeftOut::default(),
+        unresolved: Unresolved::default(),
         manifests: BTreeMap::new(),
         listed: BTreeMap::new(),
         of_releases: BTreeMap::new(),
@@ -143,6 +146,7 @@ impl<'s> Composer<'s> {
         }
         let written =
             text::written(&value).map_err(|source| ClusterError::Text { what: object.to_string(), source })?;
+        self.unresolved.look_at(object, &written);
         self.manifests.entry(object.namespace().map(str::to_owned)).or_default().add(object, written);
         self.objects += 1;
         Ok(())
@@ -226,6 +230,8 @@ impl<'s> Composer<'s> {
         releases: usize,
     ) -> Result<Exported, ClusterError> {
         let name = Some(label(&snapshot.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "cluster".to_owned());
+        self.warnings.extend(self.unresolved.warnings());
+        let ignore_images = std::mem::take(&mut self.unresolved).ignored();
         let variables = std::mem::take(&mut self.secrets.variables);
         let names = variables.iter().map(|variable| variable.name.clone()).collect();
         let profile = ClusterProfile {
@@ -240,6 +246,7 @@ impl<'s> Composer<'s> {
                 platforms,
                 variables: (!variables.is_empty()).then_some(variables),
                 packs: packs.into_iter().map(|pack| PackItem::Here(Box::new(pack))).collect(),
+                ignore_images,
                 ..Spec::default()
             },
         };

@@ -144,7 +144,8 @@ impl Decider<'_> {
 
 /// Whether Helm keeps a release in it.
 pub(super) fn is_helm_record(object: &Object) -> bool {
-    object.is("", "Secret") && object.value["type"] == "helm.sh/release.v1"
+    let map = object.is("", "ConfigMap") && object.label("owner") == Some("helm") && object.label("version").is_some();
+    object.is("", "Secret") && object.value["type"] == "helm.sh/release.v1" || map
 }
 
 /// What a controller makes without saying whose it is.
@@ -189,4 +190,81 @@ fn is_distributions_own(object: &Object) -> bool {
     let definition = object.is("apiextensions.k8s.io", "CustomResourceDefinition")
         && [".k3s.cattle.io", ".helm.cattle.io"].iter().any(|group| object.name().ends_with(group));
     addon && known || definition || role && named.iter().any(|start| object.name().starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ApiKind;
+    use serde_json::{Value, json};
+
+    fn object(group: &str, kind: &str, metadata: Value, more: Value) -> Object {
+        let namespaced = metadata["namespace"].is_string();
+        let word = |text: &str| text.to_owned();
+        let kind = ApiKind { group: word(group), version: word("v1"), plural: word("x"), kind: word(kind), namespaced };
+        let mut value = more;
+        value["metadata"] = metadata;
+        Object::new(&kind, value).unwrap()
+    }
+
+    #[test]
+    fn what_every_cluster_or_its_distribution_makes_is_left_out() {
+        let addon = |name: &str| {
+            json!({"name": "x", "namespace": "shop", "annotations": {
+                "objectset.rio.cattle.io/owner-gvk": "k3s.cattle.io/v1, Kind=Addon", "objectset.rio.cattle.io/owner-name": name,
+            }})
+        };
+        let named = |name: &str| json!({"name": name});
+        let inside = |namespace: &str, name: &str| json!({"name": name, "namespace": namespace});
+        let decider = Decider::default();
+        for (reason, group, kind, metadata, more) in [
+            (Some(Reason::Distribution), "", "ConfigMap", addon("coredns"), json!({})),
+            (Some(Reason::Distribution), "", "ConfigMap", addon("rke2-cilium"), json!({})),
+            (None, "", "ConfigMap", addon("my-own-manifest"), json!({})),
+            (
+                Some(Reason::Distribution),
+                "rbac.authorization.k8s.io",
+                "ClusterRole",
+                named("k3s-cloud-controller-manager"),
+                json!({}),
+            ),
+            (Some(Reason::Distribution), "helm.cattle.io", "HelmChart", inside("kube-system", "traefik"), json!({})),
+            (None, "helm.cattle.io", "HelmChart", inside("shop", "traefik"), json!({})),
+            (Some(Reason::Cluster), "apiregistration.k8s.io", "APIService", named("v1.apps"), json!({"spec": {}})),
+            (
+                None,
+                "apiregistration.k8s.io",
+                "APIService",
+                named("v1.x.org"),
+                json!({"spec": {"service": {"name": "x"}}}),
+            ),
+            (Some(Reason::Cluster), "scheduling.k8s.io", "PriorityClass", named("system-node-critical"), json!({})),
+            (
+                Some(Reason::Cluster),
+                "",
+                "Secret",
+                inside("shop", "t"),
+                json!({"type": "kubernetes.io/service-account-token"}),
+            ),
+            (Some(Reason::System), "apps", "DaemonSet", inside("kube-system", "mine"), json!({})),
+            (
+                Some(Reason::Helm),
+                "batch",
+                "Job",
+                json!({"name": "x", "namespace": "shop", "annotations": {"helm.sh/hook": "pre-install"}}),
+                json!({}),
+            ),
+            (
+                Some(Reason::Deleted),
+                "",
+                "Pod",
+                json!({"name": "x", "namespace": "shop", "deletionTimestamp": "t"}),
+                json!({}),
+            ),
+            (None, "", "Service", inside("shop", "kubernetes"), json!({})),
+        ] {
+            let object = object(group, kind, metadata, more);
+            assert_eq!(decider.reason(&object), reason, "{object}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod packs;
 mod releases;
 mod secrets;
 mod text;
+mod unresolved;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Helm releases, out of the secrets that Helm keeps them in, and the charts in them.
+//! Helm releases, out of the secrets or ConfigMaps that Helm keeps them in, and the charts in them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -98,11 +98,15 @@ pub(super) fn all(objects: &[Object]) -> (Vec<Release>, Vec<String>) {
     (releases, warnings)
 }
 
-/// What Helm has stored: JSON, packed, in base64, as the value of a secret, which the server has in base64 again.
+/// What Helm has stored: JSON, packed, in base64; as the value of a secret, which the server has in base64 again, or where
+/// somebody wants it so, of a ConfigMap.
 fn read(record: &Object) -> Result<Stored, String> {
     let text = record.value["data"]["release"].as_str().ok_or("it has no data")?;
     let decode = |bytes: &[u8]| STANDARD.decode(bytes).map_err(|_| "it is not base64".to_owned());
-    let packed = decode(&decode(text.as_bytes())?)?;
+    let mut packed = decode(text.as_bytes())?;
+    if record.is("", "Secret") {
+        packed = decode(&packed)?;
+    }
     let mut json = Vec::new();
     // Releases of Helm 2's days are not packed.
     if packed.starts_with(&[0x1f, 0x8b]) {
@@ -171,4 +175,70 @@ fn definitions_in(text: &str) -> Vec<String> {
         document.get("metadata")?.get("name")?.text().map(str::to_owned)
     };
     documents.iter().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ApiKind;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::io::Write;
+
+    fn record(packed: &[u8]) -> Object {
+        let word = |text: &str| text.to_owned();
+        let kind = ApiKind {
+            group: word(""),
+            version: word("v1"),
+            plural: word("secrets"),
+            kind: word("Secret"),
+            namespaced: true,
+        };
+        let data = STANDARD.encode(STANDARD.encode(packed));
+        let labels = json!({"name": "r", "status": "deployed", "version": "1"});
+        let secret = json!({
+            "metadata": {"name": "r", "namespace": "n", "labels": labels}, "type": "helm.sh/release.v1", "data": {"release": data},
+        });
+        Object::new(&kind, secret).unwrap()
+    }
+
+    fn packed(json: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(json).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_release_that_grows_without_end_is_refused() {
+        let bomb = packed(&vec![b' '; MAX_RELEASE as usize + 1]);
+        assert!(bomb.len() < 1 << 20);
+        assert_eq!(read(&record(&bomb)).err().unwrap(), "it has more than 64 MiB");
+    }
+
+    #[test]
+    fn subcharts_that_are_there_are_taken() {
+        let chart = |name: &str, more: Value| {
+            let mut chart = json!({"metadata": {"apiVersion": "v2", "name": name, "version": "1.0.0"}});
+            chart.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            chart
+        };
+        let mut whole = chart("a", json!({"dependencies": [chart("b", json!({}))]}));
+        whole["metadata"]["dependencies"] = json!([{"name": "b", "version": "1.0.0"}]);
+        let stored = read(&record(&packed(json!({"chart": whole}).to_string().as_bytes()))).unwrap();
+        let files: Vec<String> = chart_of(&stored.chart).unwrap().files.into_keys().collect();
+        assert_eq!(files, ["Chart.yaml", "charts/b/Chart.yaml"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_is_a_release_or_told(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,40}") {
+            let json = json!({"chart": {"metadata": {"name": text, "version": text}, "templates": [{"name": text, "data": text}]}});
+            for packed in [bytes.clone(), packed(&bytes), packed(json.to_string().as_bytes())] {
+                let (releases, warnings) = all(&[record(&packed)]);
+                prop_assert_eq!(releases.len() + warnings.len(), 1);
+            }
+        }
+    }
 }

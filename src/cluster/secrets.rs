@@ -176,7 +176,9 @@ impl Secrets {
     }
 
     fn placeholder(&mut self, text: &str, words: &str, description: &str) -> String {
-        let name = match self.by_text.get(text) {
+        // Short texts are the same by chance.
+        let same = self.by_text.get(text).filter(|_| text.len() >= MIN_KNOWN);
+        let name = match same {
             Some(name) => name.clone(),
             None => {
                 let name = self.variable(words, description);
@@ -248,7 +250,9 @@ fn plain(key: &str) -> String {
 fn is_secret_name(key: &str) -> bool {
     let plain = plain(key);
     let exact = ["secret", "secretkey", "accesskey", "apikey", "privatekey", "tlskey", "encryptionkey"];
-    let harmless = plain.starts_with("existing") || HARMLESS_ENDS.iter().any(|end| plain.ends_with(end));
+    let harmless = plain.starts_with("existing")
+        || plain.starts_with("automount")
+        || HARMLESS_ENDS.iter().any(|end| plain.ends_with(end));
     exact.contains(&&*plain)
         || exact[1..].iter().any(|end| plain.ends_with(end))
         || !harmless && SECRET_WORDS.iter().any(|word| plain.contains(word))
@@ -259,4 +263,57 @@ fn looks_public(text: &str) -> bool {
     let word = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
     let address = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '-' | '_');
     text.chars().all(word) || text.contains(['.', '/', ':']) && text.chars().all(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_of_secrets() {
+        for name in [
+            "password",
+            "adminPassword",
+            "DB_PASSWORD",
+            "postgres-password",
+            "token",
+            "apiToken",
+            "clientSecret",
+            "secretKey",
+            "AWS_SECRET_ACCESS_KEY",
+            "apiKey",
+            "privateKey",
+            "secret",
+            "htpasswd",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "existingSecret",
+            "existingSecretPasswordKey",
+            "secretName",
+            "imagePullSecrets",
+            "passwordSecretRef",
+            "tokenTTL",
+            "key",
+            "tokenPath",
+            "automountServiceAccountToken",
+            "user",
+            "secretRef",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_words_are_looked_for_nowhere() {
+        for text in
+            ["postgres", "db.shop.svc:5432", "https://example.org/a", "/var/run/x", "read-only", "registry.example.org"]
+        {
+            assert!(looks_public(text), "{text}");
+        }
+        for text in ["hunter2-of-shop", "Tr0ub4dor&3", "correct horse battery", "aGVsbG8gd29ybGQ="] {
+            assert!(!looks_public(text), "{text}");
+        }
+    }
 }

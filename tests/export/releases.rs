@@ -1,5 +1,7 @@
 //! Helm releases: their charts, their values, and their objects, which are exported once.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, by_helm, object, owned, release, template};
@@ -136,4 +138,54 @@ fn records_that_mean_harm_are_told_and_do_none() {
     }
     assert!(ran.stderr.contains("0 Helm releases"), "{}", ran.stderr);
     assert!(place.files().iter().all(|file| !file.ends_with("x")));
+}
+
+/// What helm 3.22 wrote for a chart with helpers, a schema, a resource definition and a subchart.
+const RECORDED: &str = include_str!("recorded/helm-3-release.json");
+const RECORDED_WITH_A_SUBCHART: &str = include_str!("recorded/helm-3-release-with-a-subchart.json");
+
+fn recorded(text: &str) -> Value {
+    let mut record: Value = serde_json::from_str(text).unwrap();
+    record["apiVersion"] = "v1".into();
+    record["kind"] = "Secret".into();
+    record
+}
+
+#[test]
+fn a_record_of_helm_itself_is_a_chart_again() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(recorded(RECORDED));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    assert!(ran.stderr.contains("1 Helm release") && !ran.stderr.contains("warning"), "{}", ran.stderr);
+    let chart = place.sandbox.work().join("out/journal/chart/blog");
+    let mut files: Vec<String> =
+        place.files().iter().filter_map(|file| Some(file.strip_prefix(&chart).ok()?.display().to_string())).collect();
+    files.sort();
+    let there = [".helmignore", "Chart.yaml", "README.md", "crds/post.yaml", "files/motd", "templates/NOTES.txt"];
+    let more = ["templates/_helpers.tpl", "templates/deployment.yaml", "values.schema.json", "values.yaml"];
+    assert_eq!(files, [&there[..], &more].concat());
+    assert_eq!(place.file("journal/values.yaml"), "replicas: 3\n");
+    for helm in helms("a chart that Helm has recorded is rendered") {
+        let program = Path::new(env!("CARGO_BIN_EXE_carrack"));
+        let ran = succeed(place.sandbox.run_with(program, &["images", "out"], &[("CARRACK_HELM", helm.as_os_str())]));
+        assert_eq!(ran.stdout, "registry.example.org/shop/blog:1\n", "{}", helm.display());
+    }
+}
+
+#[test]
+fn a_record_in_a_config_map_is_one_too_and_a_subchart_is_missed() {
+    use base64::Engine;
+    let cluster = Cluster::new(ApiServer::plain());
+    let mut record = recorded(RECORDED_WITH_A_SUBCHART);
+    let text = base64::engine::general_purpose::STANDARD.decode(record["data"]["release"].as_str().unwrap()).unwrap();
+    record["kind"] = "ConfigMap".into();
+    record["data"]["release"] = String::from_utf8(text).unwrap().into();
+    cluster.add(record);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    let told =
+        "Helm release shop/journal: no chart can be made of it: Helm keeps no subcharts in a release, and it has extra";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!place.sandbox.work().join("out/shop").exists());
 }

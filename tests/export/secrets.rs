@@ -124,3 +124,40 @@ fn a_text_like_a_placeholder_stays_that_text() {
     assert_eq!(text, Some("say {{ .carrack.var.y }} and {{ .Values.z }}"));
     assert_eq!(place.build(&[]), super::expected(&cluster));
 }
+
+#[test]
+fn the_installer_asks_for_what_was_left_out() {
+    let mut cluster = Cluster::new(ApiServer::plain());
+    let image = cluster.moved("shop/web");
+    cluster.add(secret("shop", "db", "Opaque", &[("password", CANARIES[3].as_bytes())]));
+    cluster.add(object("apps/v1", "Deployment", "shop", "web", json!({"spec": {"template": template(&image.0)}})));
+    cluster.pod("web-1", Some(("apps/v1", "Deployment", "web")), &[("main", &image)]);
+    let chart = json!({
+        "metadata": {"apiVersion": "v2", "name": "blog", "version": "1.0.0"}, "values": {}, "files": {},
+        "templates": {"templates/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n"},
+    });
+    let values = json!({"auth": {"password": CANARIES[4]}, "replicas": 2});
+    cluster.add(release("pay", "blog", 1, "deployed", &chart, &values));
+    let place = Place::of(&cluster);
+    succeed(place.export(&[]));
+    assert_eq!(place.build(&["--allow-unrendered"]), super::expected(&cluster));
+    let root = place.sandbox.work().join("root");
+    std::fs::create_dir(&root).unwrap();
+    let apply = |more: &[&str]| {
+        let arguments = [&["apply", "bundle.tar.zst", "--root", "root"], more].concat();
+        place.sandbox.run(std::path::Path::new(env!("CARGO_BIN_EXE_carrack-install")), &arguments)
+    };
+    let refused = apply(&[]);
+    assert_eq!(refused.code, 10, "{refused:?}");
+    let site = "apiVersion: carrack/v1\nkind: Site\nspec:\n  variables:\n    secret_shop_db_password: \"line 1\\nline 2\\n\"\n    \
+        secret_blog_auth_password: \"yes\"\n";
+    place.sandbox.write("site.yaml", site);
+    succeed(apply(&["--site", "site.yaml"]));
+    let manifests = root.join("var/lib/rancher/k3s/server/manifests");
+    let file = |name: &str| std::fs::read_to_string(manifests.join(name)).unwrap();
+    let secrets = file("carrack-shop.secrets.yaml");
+    let read = &carrack::yaml::parse(&secrets).documents[0];
+    assert_eq!(read.get("stringData").unwrap().get("password").unwrap().text(), Some("line 1\nline 2\n"));
+    let chart = file("carrack-blog.chart-blog.yaml");
+    assert!(chart.contains("\"password\": \"yes\"") && chart.contains("targetNamespace: \"pay\""), "{chart}");
+}

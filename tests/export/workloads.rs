@@ -233,3 +233,25 @@ fn what_the_cluster_writes_into_objects_is_left_out() {
     assert!(system.contains("coredns"), "{system}");
     assert!(!place.sandbox.work().join("system/shop").exists());
 }
+
+#[test]
+fn what_an_operator_alone_understands_keeps_nobody_from_building() {
+    let mut cluster = Cluster::new(ApiServer::plain());
+    let image = cluster.moved("shop/operated");
+    let name = image.0.trim_end_matches(":1");
+    let spec = json!({"spec": {"image": {"repository": name}, "disk": {"image": "https://example.org/disk.iso"}}});
+    cluster.add(object("example.org/v1", "Widget", "shop", "wide", spec));
+    let made = object("apps/v1", "StatefulSet", "shop", "wide", json!({"spec": {"template": template(&image.0)}}));
+    cluster.add(owned(made, "example.org/v1", "Widget", "wide"));
+    cluster.pod("wide-0", Some(("apps/v1", "StatefulSet", "wide")), &[("main", &image)]);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    for text in [name, "https://example.org/disk.iso"] {
+        assert!(
+            ran.stderr.contains(&format!("{text:?} names no image that a registry can be asked for")),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(place.build(&[]), expected(&cluster));
+}
