@@ -11,6 +11,8 @@ use crate::oci::Digest;
 use crate::variables::template::{Protected, protect, scan};
 use crate::yaml::{self, Entry, Kind, Node, Scalar, Style};
 
+/// Stars that are no pattern of files or hosts, but what Palette exports in the place of sensitive values.
+const MASK: usize = 4;
 /// Digits of a raw scalar's number.
 const DIGITS: usize = 8;
 
@@ -97,6 +99,15 @@ impl Document {
         };
         if let Some(one) = self.mapped.find(&scalar.text) {
             import.left.out(&self.place, Some(one.line), field, format!("{}: {}", one.text, one.reason));
+            return None;
+        }
+        if scalar.text.len() >= MASK && scalar.text.bytes().all(|b| b == b'*') {
+            self.out(
+                import,
+                node,
+                field,
+                "Palette masked this value when the profile was exported; it has to be given anew",
+            );
             return None;
         }
         (scalar.kind != Kind::Null).then(|| self.protected.restore(&scalar.text).into_owned())

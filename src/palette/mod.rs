@@ -4,6 +4,8 @@
 //! It must not know registries or bundles, and reads only what lies in the source and in a folder of packs.
 
 mod charts;
+mod constraints;
+mod declaration;
 mod descriptor;
 mod document;
 mod error;
@@ -117,7 +119,7 @@ fn one_pack(import: &mut Import, path: &Path, packs: &mut Packs) -> Result<profi
     let Some(name) = packs.admit(import, &place, "layer", &palette, &descriptor.layer) else { return Ok(head) };
     let layer = layer(&descriptor.layer).unwrap_or_default();
     let values = own_values(import, &mut folder);
-    let names = BTreeMap::from([(palette.clone(), name.clone())]);
+    let names = BTreeMap::from([(palette.clone(), (name.clone(), version.clone()))]);
     let sourced = pack::place(
         import,
         Input {

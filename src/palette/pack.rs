@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::descriptor::{Dependency, Descriptor};
+use super::constraints::Known;
+use super::descriptor::Descriptor;
 use super::document::Ready;
 use super::error::PaletteError;
 use super::manifests::{self, Became, Manifest, Target};
 use super::source::PackFolder;
 use super::values::{self, PackValues, Part};
-use super::{Import, charts, macros};
+use super::{Import, charts, constraints, macros};
 use crate::profile::schema::{self, Distribution, Layer, PackDocument, PackMetadata, PackSpec, SourcedPack};
 use crate::profile::{API_VERSION, PACK_FILE_NAME};
 use crate::yaml;
@@ -35,8 +36,8 @@ pub(super) struct Input<'i> {
     /// What to say of it where nothing else can be said.
     pub(super) place: String,
     pub(super) field: String,
-    /// All packs of the profile: Palette's names and ours.
-    pub(super) packs: &'i BTreeMap<String, String>,
+    /// All packs of the profile.
+    pub(super) packs: &'i Known,
 }
 
 /// Puts a pack into the profile's folder.
@@ -69,7 +70,8 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
         Some((pack, descriptor)) => {
             build.folder_charts(pack, descriptor, std::mem::take(&mut values.charts))?;
             build.folder_manifests(pack, descriptor, parts)?;
-            (spec.depends_on, spec.requirements) = (build.dependencies(descriptor, input.packs), resources(descriptor));
+            spec.depends_on = constraints::dependencies(build.import, descriptor, input.packs);
+            spec.requirements = constraints::resources(descriptor);
             pack.unused(&mut build.import.left);
         }
         None => {
@@ -123,17 +125,6 @@ fn distribution(import: &mut Import, input: &Input<'_>) -> Option<Distribution> 
     );
     import.left.out(&input.place, None, &input.field, reason);
     Some(Distribution::None)
-}
-
-fn resources(descriptor: &Descriptor) -> Option<schema::Requirements> {
-    let [cpu, memory, disk] = descriptor.resources;
-    let amount = |amount: Option<u64>, unit: &str| amount.map(|amount| format!("{amount}{unit}").into());
-    let any = cpu.or(memory).or(disk);
-    any.map(|_| schema::Requirements {
-        cpu: amount(cpu, "m"),
-        memory: amount(memory, "MiB"),
-        disk: amount(disk, "GiB"),
-    })
 }
 
 /// A pack's folder while it comes to be.
@@ -264,50 +255,10 @@ impl Build<'_> {
         }
         Ok(())
     }
-
-    fn dependencies(
-        &mut self,
-        descriptor: &Descriptor,
-        packs: &BTreeMap<String, String>,
-    ) -> Option<Vec<schema::Dependency>> {
-        let mut wanted = Vec::new();
-        for one in &descriptor.dependencies {
-            match (one.kind.as_str(), packs.get(&one.pack), range(one)) {
-                ("required", Some(pack), Ok(version)) => {
-                    wanted.push(schema::Dependency { pack: pack.clone(), version });
-                }
-                ("required", None, _) => {
-                    let reason = format!("the profile has no pack {}", one.pack);
-                    self.out(&descriptor.place, None, &one.field, reason);
-                }
-                ("required", _, Err(reason)) => self.out(&descriptor.place, None, &one.field, reason),
-                (kind, ..) => {
-                    let reason = format!("Carrack has no dependency that is {kind:?}, as that on {}", one.pack);
-                    self.out(&descriptor.place, None, &one.field, reason);
-                }
-            }
-        }
-        Some(wanted).filter(|wanted| !wanted.is_empty())
-    }
 }
 
 /// Whether a manifest's template only puts out the text that the values hold.
 fn is_only_contents(text: &str) -> bool {
     let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
     inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
-}
-
-/// The range of versions that a dependency has.
-fn range(dependency: &Dependency) -> Result<Option<String>, String> {
-    let bound = |sign: &str, version: &Option<String>| version.as_ref().map(|version| format!("{sign}{version}"));
-    let bounds: Vec<String> =
-        [bound(">=", &dependency.min), bound("<=", &dependency.max)].into_iter().flatten().collect();
-    if bounds.is_empty() {
-        return Ok(None);
-    }
-    let range = bounds.join(", ");
-    match semver::VersionReq::parse(&range) {
-        Ok(_) => Ok(Some(range)),
-        Err(error) => Err(format!("{range:?} is no range of versions: {error}")),
-    }
 }

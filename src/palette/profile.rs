@@ -1,11 +1,11 @@
 //! An exported profile: JSON with metadata, variables and packs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::charts::Remote;
+use super::constraints::Known;
 use super::descriptor::Descriptor;
 use super::error::PaletteError;
 use super::left::{Use, below};
@@ -134,8 +134,10 @@ pub(super) fn read(
             kept.push((entry, name));
         }
     }
-    let names: BTreeMap<String, String> =
-        kept.iter().rev().map(|(entry, name)| (entry.name.to_owned(), name.clone())).collect();
+    // Of several, the first is meant.
+    let named =
+        kept.iter().rev().map(|(entry, name)| (entry.name.to_owned(), (name.clone(), entry.version().to_owned())));
+    let names: Known = named.collect();
     for (entry, name) in kept {
         let sourced = entry.place(import, &place, &name, folders, &names)?;
         packs.items.push(sourced);
@@ -174,18 +176,22 @@ impl<'v> Entry<'v> {
         Some(Self { object, field, name: text(object, "name")?, layer: text(object, "layer")? })
     }
 
+    fn version(&self) -> &'v str {
+        text(self.object, "version").or(text(self.object, "tag")).unwrap_or("0")
+    }
+
     fn place(
         &self,
         import: &mut Import,
         place: &str,
         name: &str,
         folders: Option<&Path>,
-        packs: &BTreeMap<String, String>,
+        packs: &Known,
     ) -> Result<crate::profile::schema::SourcedPack, PaletteError> {
         let (object, field) = (self.object, &self.field);
         import.left.fields(place, field, object, PACK);
         let versions: Vec<&str> = ["version", "tag"].iter().filter_map(|name| text(object, name)).collect();
-        let version = versions.first().copied().unwrap_or("0");
+        let version = self.version();
         let registry = self.registry(import, place);
         let kind = text(object, "type").unwrap_or("spectro");
         let is_chart = kind == "helm" || registry.2;
