@@ -21,8 +21,9 @@
 //! | which digests exactly | [`lock`] |
 //! | packs, charts and files from elsewhere | [`gather`] |
 //! | where blobs come from | [`registry`], [`download`] |
+//! | a running cluster as a profile | [`cluster`] |
+//! | a profile's folder that Carrack makes | [`folder`] |
 //! | Palette's packs and profiles as ours | [`palette`] |
-//! | a running cluster as a profile | [`cluster`], [`folder`] |
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |

@@ -615,10 +615,43 @@ mod charts {
     }
 
     #[test]
+    fn one_package_serves_several_releases() {
+        let setup = setup();
+        let [one, _] = put_images(&setup);
+        setup.put_chart("1.2.0", &setup.chart("1.2.0", &one));
+        let chart = |release: &str| format!("{{source: \"oci://HOST/charts/shop\", release: {release}}}");
+        let charts: Vec<_> = (0..8).map(|index| chart(&format!("release-{index}"))).collect();
+        setup.profile(&[&format!("{{name: shop, layer: addon, charts: [{}]}}", charts.join(", "))]);
+        succeed(lock(&setup, &["--jobs", "8"]));
+        assert_eq!(setup.kept("charts").len(), 1);
+        assert_eq!(setup.lock().matches("charts/shop\n").count() + setup.lock().matches("charts/shop\"\n").count(), 1);
+        assert_eq!(setup.images(), format!("{one}\n"));
+    }
+
+    #[test]
+    fn a_bundle_does_not_tell_where_a_chart_came_from() {
+        let setup = setup();
+        let [one, _] = put_images(&setup);
+        let package = setup.chart("1.2.0", &one);
+        setup.put_chart("1.2.0", &package);
+        setup.sandbox.write("shop.tgz", &package);
+        let build = |source: &str| {
+            let values = "values: [{a: 2}]";
+            setup.profile(&[&format!("{{name: shop, layer: addon, chart: {{source: \"{source}\", {values}}}}}")]);
+            succeed(setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--allow-unrendered"]));
+            let contents = setup.bundle().contents().clone();
+            assert_eq!((contents.charts.len(), contents.images.len()), (1, 1));
+            assert_eq!(contents.charts[0].blob.digest, Digest::of(&package));
+            contents.identity
+        };
+        assert_eq!(build("oci://HOST/charts/shop:1.2.0"), build("shop.tgz"));
+    }
+
+    #[test]
     fn what_is_no_chart_is_refused() {
         let setup = setup();
         let pack = |reference: &str| {
-            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")])
+            setup.profile(&[&format!("{{name: a, layer: addon, chart: {{source: \"oci://HOST/{reference}\"}}}}")]);
         };
         put_images(&setup);
         pack("shop:1");

@@ -275,7 +275,7 @@ fn sensitive_values_are_where_they_are_needed_and_nowhere_else() {
         })
         .collect();
     let manifest = host.join("var/lib/rancher/k3s/server/manifests/carrack-shop.shop.yaml");
-    assert_eq!(with_canary, [manifest.clone()]);
+    assert_eq!(with_canary, std::slice::from_ref(&manifest));
     for private in [manifest, host.join("var/lib/carrack/receipts/0001-shop-1.0.0.json")] {
         assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600, "{}", private.display());
     }

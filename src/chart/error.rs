@@ -100,6 +100,16 @@ pub enum ChartError {
         /// How long it may take.
         limit: Duration,
     },
+    /// Helm takes ever more memory.
+    #[error("chart {chart} of pack {pack} cannot be rendered: it takes more than {} GiB of memory", limit >> 30)]
+    Memory {
+        /// The pack.
+        pack: String,
+        /// The chart.
+        chart: String,
+        /// How many bytes it may have.
+        limit: u64,
+    },
     /// Helm writes without end.
     #[error("chart {chart} of pack {pack} renders to more than {} MiB", limit >> 20)]
     TooLarge {

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 
 use super::{Chart, ChartError};
 use crate::io::AtPath;
@@ -23,6 +23,8 @@ use crate::problem::printable;
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// How much one run may write, in bytes.
 const OUTPUT_LIMIT: u64 = 64 << 20;
+/// How much memory one run may have, in bytes. Few lines of a template can ask for any amount.
+const MEMORY_LIMIT: u64 = 2 << 30;
 /// How much of what helm complains is kept, in bytes and in lines.
 const COMPLAINT: usize = 8 << 10;
 const COMPLAINT_LINES: usize = 20;
@@ -140,6 +142,9 @@ impl Helm {
         let (pack, title) = (chart.pack.clone(), chart.title());
         match self.run(&arguments, place.path()) {
             Ok(ran) if ran.status.success() => Ok(split(&String::from_utf8_lossy(&ran.stdout), &chart.metadata.name)),
+            Ok(ran) if has_no_memory(&ran.stderr) => {
+                Err(ChartError::Memory { pack, chart: title, limit: MEMORY_LIMIT })
+            }
             Ok(ran) if ran.status.code().is_some() => {
                 let said = complaint(&ran.stderr);
                 let template = said.iter().find_map(|line| template_in(line, &chart.metadata.name));
@@ -185,6 +190,9 @@ impl Helm {
     fn wait(&self, mut command: Command) -> Result<Ran, Cut> {
         let mut child = command.spawn().map_err(Cut::Start)?;
         let group = Pid::from_child(&child);
+        let limit = Rlimit { current: Some(MEMORY_LIMIT), maximum: Some(MEMORY_LIMIT) };
+        // One that has ended already needs none.
+        let _ = prlimit(Some(group), Resource::Data, limit);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (sender, ended) = mpsc::channel();
         let output_limit = self.output_limit;
@@ -227,6 +235,12 @@ fn read_limited(pipe: Option<impl Read>, limit: u64) -> Option<Vec<u8>> {
     // A pipe that breaks has ended.
     let _ = pipe?.take(limit + 1).read_to_end(&mut bytes);
     (bytes.len() as u64 <= limit).then_some(bytes)
+}
+
+/// Whether it ended as Go programs do that get no more memory.
+fn has_no_memory(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().any(|line| line.starts_with("fatal error: ") && line.contains("memory"))
 }
 
 /// What helm complains of, a line each, without its warnings and its advice on flags.

@@ -307,6 +307,7 @@ mod operator {
                 | ChartError::Version { .. }
                 | ChartError::Release { .. }
                 | ChartError::Render { .. }
+                | ChartError::Memory { .. }
                 | ChartError::TooLarge { .. } => Kind::Input,
                 ChartError::Io(_)
                 | ChartError::Changed { .. }

@@ -1,19 +1,16 @@
 //! Charts from registries and repositories, as packages.
 
-use std::path::PathBuf;
-
 use semver::{Version, VersionReq};
 
 use super::index::{newest, semantic};
 use super::kept::{self, fetch, is};
 use super::{GatherError, Gatherer, key, reference_of};
-use crate::chart::{self, Chart};
+use crate::chart::{self, Chart, ChartError};
 use crate::download::Address;
 use crate::io::AtPath;
 use crate::lock::{ChartKey, Entry, LockedChart};
 use crate::oci::{Descriptor, Digest, Manifest, Reference, media_type};
 use crate::profile::{ChartLocation, ChartSource};
-use crate::registry::RegistryError;
 
 /// Bytes of a package; Helm's own bound.
 const MAX_PACKAGE: u64 = 100 << 20;
@@ -42,40 +39,38 @@ impl Gatherer<'_> {
         };
         let locked = self.lock.charts.get(&key);
         let locked = locked.filter(|_| !self.update.includes(&Entry::Chart(key.clone())));
-        let (package, url) = match (locked, &source.location) {
+        let (digest, url) = match (locked, &source.location) {
             (Some(locked), location) => (self.locked_package(location, locked).await?, locked.url.clone()),
             (None, ChartLocation::Oci(text)) => (self.newest_of_registry(&key, text, source).await?, None),
             (None, _) => self.newest_of_repository(&key, source).await?,
         };
-        let chart = Chart::from_package(source, pack, shown(&key), package);
+        let package = self.place("charts", &digest, ".tgz")?;
+        let chart = Chart::from_package(source, pack, shown(&key), package.clone());
+        let chart = chart.and_then(|chart| match chart.digest == digest {
+            true => Ok(chart),
+            false => Err(ChartError::Changed { path: package, wanted: digest }),
+        });
         let chart = chart.map_err(|error| GatherError::Brought { shown: shown(&key), source: Box::new(error) })?;
         let version = chart.metadata.version.clone();
         if let Some(locked) = locked.filter(|locked| locked.version != version) {
             return Err(GatherError::Locked { key, locked: locked.version.clone(), found: version });
         }
-        let (digest, size) = (chart.digest, chart.size);
+        let size = chart.size;
         Ok((chart, Some((key, LockedChart { version, url, digest, size }))))
     }
 
     /// The package with the digest that the lock has: kept, or from where it was found.
-    async fn locked_package(&self, location: &ChartLocation, locked: &LockedChart) -> Result<PathBuf, GatherError> {
+    async fn locked_package(&self, location: &ChartLocation, locked: &LockedChart) -> Result<Digest, GatherError> {
         let blob = Descriptor::new(media_type::HELM_CHART, locked.digest, locked.size);
-        let target = self.place("charts", &locked.digest, ".tgz")?;
-        if is(&target, &blob)? {
-            return Ok(target);
-        }
         match (location, &locked.url) {
-            (ChartLocation::Oci(text), _) => fetch(self.registry, &reference_of(text)?.0, &blob, &target).await?,
-            (_, Some(url)) => {
-                let address: Address = url.parse()?;
-                self.downloader.to_file(&address, Some(locked.digest), MAX_PACKAGE, &target, None).await?;
+            (ChartLocation::Oci(text), _) => self.keep_stored(&reference_of(text)?.0, &blob).await?,
+            (_, Some(url)) => drop(self.keep_packaged(&url.parse()?, Some(locked.digest)).await?),
+            _ => {
+                let reason = "the lock has no address of its package".to_owned();
+                return Err(unusable(&format!("{location:?}"), reason));
             }
-            (ChartLocation::Repository { url, name }, None) => {
-                return Err(unusable(&format!("{url} {name}"), "the lock has no address of its package".to_owned()));
-            }
-            (ChartLocation::Local(path), None) => return Err(unusable(&path.display().to_string(), String::new())),
         }
-        Ok(target)
+        Ok(locked.digest)
     }
 
     async fn newest_of_registry(
@@ -83,13 +78,48 @@ impl Gatherer<'_> {
         key: &ChartKey,
         text: &str,
         source: &ChartSource,
-    ) -> Result<PathBuf, GatherError> {
+    ) -> Result<Digest, GatherError> {
         let (stored, reference) = self.stored_chart(key, text, source).await?;
-        let target = self.place("charts", &stored.package.digest, ".tgz")?;
-        if !is(&target, &stored.package)? {
-            fetch(self.registry, &reference, &stored.package, &target).await?;
+        self.keep_stored(&reference, &stored.package).await?;
+        Ok(stored.package.digest)
+    }
+
+    async fn newest_of_repository(
+        &self,
+        key: &ChartKey,
+        source: &ChartSource,
+    ) -> Result<(Digest, Option<String>), GatherError> {
+        let packaged = self.packaged(key, &range_of(source)).await?;
+        let digest = self.keep_packaged(&packaged.address, packaged.digest).await?;
+        Ok((digest, Some(packaged.address.as_str().to_owned())))
+    }
+
+    async fn keep_stored(&self, reference: &Reference, blob: &Descriptor) -> Result<(), GatherError> {
+        let target = self.place("charts", &blob.digest, ".tgz")?;
+        if is(&target, blob)? {
+            return Ok(());
         }
-        Ok(target)
+        let coming = kept::coming(&self.keep.join("charts"))?;
+        let file = coming.path().join("package");
+        fetch(self.registry, reference, blob, &file).await?;
+        Ok(std::fs::rename(&file, &target).at("rename to", &target)?)
+    }
+
+    /// Keeps the package at `address`, unless it is kept, and tells its digest.
+    async fn keep_packaged(&self, address: &Address, digest: Option<Digest>) -> Result<Digest, GatherError> {
+        if let Some(digest) = digest {
+            let target = self.place("charts", &digest, ".tgz")?;
+            let size = target.metadata().map(|facts| facts.len()).unwrap_or_default();
+            if is(&target, &Descriptor::new(media_type::HELM_CHART, digest, size))? {
+                return Ok(digest);
+            }
+        }
+        let coming = kept::coming(&self.keep.join("charts"))?;
+        let file = coming.path().join("package");
+        let (digest, _) = self.downloader.to_file(address, digest, MAX_PACKAGE, &file, None).await?;
+        let target = self.place("charts", &digest, ".tgz")?;
+        std::fs::rename(&file, &target).at("rename to", &target)?;
+        Ok(digest)
     }
 
     /// What the registry has for `source` now: what its tag names, or the newest in its range.
@@ -110,7 +140,7 @@ impl Gatherer<'_> {
             reference = format!("{}:{tag}", reference.name()).parse().map_err(GatherError::Reference)?;
             version = Some(found.to_string());
         }
-        let fetched = self.registry.manifest(&reference).await.map_err(|error: RegistryError| error)?;
+        let fetched = self.registry.manifest(&reference).await?;
         let unusable = |reason: String| unusable(&reference.to_string(), reason);
         let manifest = match fetched.parse() {
             Ok(Manifest::Image(manifest)) => manifest,
@@ -130,29 +160,6 @@ impl Gatherer<'_> {
         }
         let version = version.or_else(|| manifest.annotations.get("org.opencontainers.image.version").cloned());
         Ok((Stored { package: package.clone(), version }, reference))
-    }
-
-    async fn newest_of_repository(
-        &self,
-        key: &ChartKey,
-        source: &ChartSource,
-    ) -> Result<(PathBuf, Option<String>), GatherError> {
-        let packaged = self.packaged(key, &range_of(source)).await?;
-        let url = Some(packaged.address.as_str().to_owned());
-        if let Some(digest) = packaged.digest {
-            let target = self.place("charts", &digest, ".tgz")?;
-            let kept = std::fs::metadata(&target).map(|facts| facts.len()).unwrap_or_default();
-            if !is(&target, &Descriptor::new(media_type::HELM_CHART, digest, kept))? {
-                self.downloader.to_file(&packaged.address, Some(digest), MAX_PACKAGE, &target, None).await?;
-            }
-            return Ok((target, url));
-        }
-        // Without a digest, its name is known when it has come.
-        let coming = self.place("charts", &Digest::of(packaged.address.as_str().as_bytes()), ".coming")?;
-        let (digest, _) = self.downloader.to_file(&packaged.address, None, MAX_PACKAGE, &coming, None).await?;
-        let target = self.place("charts", &digest, ".tgz")?;
-        std::fs::rename(&coming, &target).at("rename to", &target)?;
-        Ok((target, url))
     }
 }
 

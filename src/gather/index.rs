@@ -74,7 +74,12 @@ impl Index {
             ),
         };
         let version = item.version.clone().unwrap_or_default();
-        Ok(Packaged { version, address: address.join(url)?, digest })
+        let package = address.join(url)?;
+        // This machine's plain HTTP is for who asked for it, as with redirects.
+        if address.as_str().starts_with("https://") && !package.as_str().starts_with("https://") {
+            return Err(malformed(format!("{name} {version} in it is at {package}, which is not https://")));
+        }
+        Ok(Packaged { version, address: package, digest })
     }
 }
 
@@ -124,7 +129,8 @@ mod tests {
     const TEXT: &str = "apiVersion: v1\ngenerated: 2026-01-01T00:00:00Z\nentries:\n  shop:\n  \
         - {version: 1.9.0-rc.1, urls: [a]}\n  - {version: v1.8.0, name: shop, maintainers: [{name: x}], urls: [charts/shop-1.8.0.tgz, b]}\n  \
         - {version: 1.10.2, urls: [\"https://other.example.org/shop.tgz\"], digest: DIGEST}\n  - {version: not, urls: [c]}\n  \
-        - {version: 1.0, urls: [c]}\n  - {version: 2.0.0}\n  none:\n";
+        - {version: 1.0, urls: [c]}\n  - {version: 2.0.0}\n  \
+        - {version: 4.0.0, urls: [\"http://127.0.0.1:1/x\"]}\n  none:\n";
 
     fn newest(range: &str) -> Result<Packaged, String> {
         let index = Index::parse(&TEXT.replace("DIGEST", &Digest::of(b"x").hex())).unwrap();
@@ -150,8 +156,9 @@ mod tests {
         assert_eq!((found.version.as_str(), found.digest), ("v1.8.0", None));
         assert_eq!(found.address.to_string(), "https://example.org/charts/charts/shop-1.8.0.tgz");
         assert_eq!(newest("=1.9.0-rc.1").unwrap().version, "1.9.0-rc.1");
-        assert_eq!(newest("3").unwrap_err(), "2.0.0 1.10.2 1.9.0-rc.1 1.8.0");
-        assert!(newest("*").unwrap_err().ends_with("shop 2.0.0 in it has no address"));
+        assert_eq!(newest("3").unwrap_err(), "4.0.0 2.0.0 1.10.2 1.9.0-rc.1 1.8.0");
+        assert!(newest("2").unwrap_err().ends_with("shop 2.0.0 in it has no address"));
+        assert!(newest("4").unwrap_err().ends_with("at http://127.0.0.1:1/x, which is not https://"));
     }
 
     #[test]

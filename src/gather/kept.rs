@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{GatherError, Gatherer};
-use crate::io::{AtPath, AtomicFile, Mismatch, PathError};
+use crate::io::{AtPath, AtomicFile, Mismatch, PathError, create_folders};
 use crate::oci::{Descriptor, Digest, Digester, Reference};
 use crate::registry::Registry;
 
@@ -65,6 +65,13 @@ pub(super) async fn fetch(
         return Err(GatherError::WrongContent { reference: reference.to_string(), source });
     }
     Ok(file.commit()?)
+}
+
+/// A folder of one's own in `folder`, where something comes together before it gets its name: another process, or another
+/// chart of the same package, may be at the same.
+pub(super) fn coming(folder: &Path) -> Result<tempfile::TempDir, PathError> {
+    create_folders(folder)?;
+    tempfile::Builder::new().prefix(".coming-").tempdir_in(folder).at("create a folder in", folder)
 }
 
 /// Removes what lies at `path`, whatever it is.

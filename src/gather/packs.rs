@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::kept::{self, fetch, is};
 use super::{GatherError, Gatherer, titles};
-use crate::io::{AtPath, AtomicFile, create_folders};
+use crate::io::{AtPath, AtomicFile};
 use crate::lock::{Entry, LockedPack};
 use crate::oci::{Digest, ImageManifest, Manifest, Reference, media_type};
 use crate::registry::{FetchedManifest, RegistryError};
@@ -54,7 +54,7 @@ impl Gatherer<'_> {
         }
         let Ok(Manifest::Image(manifest)) = Manifest::parse(&raw, media_type::IMAGE_MANIFEST) else { return Ok(None) };
         let whole = is_whole(&folder, &manifest)?;
-        Ok(whole.then(|| (folder, LockedPack { digest: *digest, size: raw.len() as u64 })))
+        Ok(whole.then_some((folder, LockedPack { digest: *digest, size: raw.len() as u64 })))
     }
 
     async fn bring_pack(
@@ -71,20 +71,16 @@ impl Gatherer<'_> {
         };
         let files = titles::files(&manifest).map_err(unusable)?;
         let folder = self.place("packs", &fetched.digest, "")?;
-        let around = folder.parent().unwrap_or(Path::new("."));
-        create_folders(around)?;
-        let coming = tempfile::Builder::new().prefix(".coming-").tempdir_in(around).at("create a folder in", around)?;
+        let coming = kept::coming(folder.parent().unwrap_or(Path::new(".")))?;
         for (title, blob) in files {
             fetch(self.registry, reference, blob, &coming.path().join(title)).await?;
         }
         let readable = fs::Permissions::from_mode(0o755);
         fs::set_permissions(coming.path(), readable).at("set the mode of", coming.path())?;
-        kept::remove(&folder)?;
-        // Where somebody else was faster, theirs is as good if it is whole.
-        if let Err(error) = fs::rename(coming.path(), &folder)
-            && !is_whole(&folder, &manifest)?
-        {
-            return Err(error).at("rename to", &folder)?;
+        // Somebody else may have been faster, and be reading theirs.
+        if !is_whole(&folder, &manifest)? {
+            kept::remove(&folder)?;
+            fs::rename(coming.path(), &folder).at("rename to", &folder)?;
         }
         AtomicFile::write_all(&folder.with_extension("json"), 0o644, &fetched.raw)?;
         Ok((folder, LockedPack { digest: fetched.digest, size: fetched.raw.len() as u64 }))

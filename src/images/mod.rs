@@ -1,6 +1,6 @@
 //! Discovery: which images a profile needs, and why each one.
 //!
-//! Owns the reading of image lists and of what charts say and render, and the reasons; [`objects`] reads the objects. It
+//! Owns the reading of image lists and of what charts say and render, and the reasons; `objects` reads the objects. It
 //! must not know what is behind a reference.
 
 mod annotations;

@@ -47,8 +47,8 @@ pub(super) enum Reading {
     Plain,
     /// With merge keys.
     MergeKeys,
-    /// With merge keys, and of equal keys the last one counts.
-    LastOfEqualKeys,
+    /// With merge keys; of equal keys the last one counts, and a tag that is not known says nothing.
+    AsHelm,
 }
 
 pub(super) fn build(text: &str, reading: Reading) -> Parsed {
@@ -210,7 +210,7 @@ impl<'t> Builder<'t> {
                     seen.insert(text, entries.len());
                     entries.push(entry);
                 }
-                Some(first) if self.reading == Reading::LastOfEqualKeys => *first = entry,
+                Some(first) if self.reading == Reading::AsHelm => *first = entry,
                 Some(first) => {
                     let line = first.key_at.line;
                     self.mistake(key_at, format!("duplicate key {text:?}, already given in line {line}"));
@@ -250,6 +250,7 @@ impl<'t> Builder<'t> {
         let wanted = match tag.core_suffix() {
             Some("str" | "binary" | "timestamp") => return Kind::Text,
             _ if tag.original() == "!" => return Kind::Text,
+            None if self.reading == Reading::AsHelm => return plain,
             Some("null") => Kind::Null,
             Some("bool") => Kind::Bool,
             Some("int") => Kind::Int,
@@ -266,7 +267,8 @@ impl<'t> Builder<'t> {
     }
 
     fn check_tag(&mut self, tag: Option<&Tag>, want: &str, at: Position) {
-        if let Some(tag) = tag.filter(|tag| tag.core_suffix() != Some(want) && tag.original() != "!") {
+        let lenient = self.reading == Reading::AsHelm;
+        if let Some(tag) = tag.filter(|tag| !lenient && tag.core_suffix() != Some(want) && tag.original() != "!") {
             self.mistake(at, format!("the tag {:?} is not supported", tag.original()));
         }
     }
@@ -300,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_equal_keys_can_count() {
-        let parsed = build("a: 1\nb: {x: 1, x: 2}\na: {y: 1}\n", Reading::LastOfEqualKeys);
+    fn what_helm_forgives_can_be_forgiven() {
+        let parsed = build("a: 1\nb: {x: 1, x: !own 2}\na: !own {y: 1}\n", Reading::AsHelm);
         assert_eq!(parsed.mistakes, []);
         let document = &parsed.documents[0];
         assert_eq!(document.entries().len(), 2);

@@ -52,9 +52,9 @@ pub fn parse_with_merge_keys(text: &str) -> Parsed {
     build::build(text, Reading::MergeKeys)
 }
 
-/// The same, and of equal keys the last one counts: as Helm reads charts and what they render to. Who uses a chart of
-/// somebody else's cannot correct it.
+/// The same, but of equal keys the last one counts, and unknown tags are passed over: as Helm reads charts and what they
+/// render to. Who uses a chart of somebody else's cannot correct it.
 #[cfg(feature = "operator")]
 pub fn parse_as_helm(text: &str) -> Parsed {
-    build::build(text, Reading::LastOfEqualKeys)
+    build::build(text, Reading::AsHelm)
 }

@@ -15,5 +15,6 @@ mod helm;
 mod hostile;
 mod lists;
 mod shop;
+mod values;
 mod without;
 mod wrong;

@@ -142,3 +142,13 @@ fn it_is_said_that_a_refused_value_was_a_sample() {
         assert_eq!(checked.code, 0, "{}", checked.stderr);
     }
 }
+
+#[test]
+fn a_chart_that_takes_all_memory_is_ended() {
+    for helm in helms("a_chart_that_takes_all_memory_is_ended") {
+        let grows = "{{ $x := repeat 1000 \"x\" }}{{ range until 40 }}{{ $x = print $x $x }}{{ end }}a: {{ $x }}\n";
+        let shop = Shop::chart("[]", &[("templates/x.yaml", grows)]);
+        let said = refused(shop.carrack(&helm, &["images", "."]));
+        says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered: it takes more than 2 GiB of memory"]);
+    }
+}

@@ -52,6 +52,7 @@ documents_that_are_run! {
     export: "docs/export.md",
     install: "docs/install.md",
     packs: "docs/packs.md",
+    palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
     variables: "docs/variables.md",
