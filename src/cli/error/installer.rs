@@ -1,0 +1,96 @@
+//! Errors of the offline side's steps, as a user sees them.
+
+use super::{CliError, Kind};
+use crate::apply::ApplyError;
+use crate::apply::containerd::ContainerdError;
+use crate::apply::files::FileError;
+use crate::host::RootError;
+
+impl From<RootError> for CliError {
+    fn from(error: RootError) -> Self {
+        Self::from_error(Kind::NotReady, &error)
+    }
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        let error = match error {
+            ApplyError::Values(problems) => return problems.into(),
+            other => other,
+        };
+        let made = Self::from_error(apply_kind(&error), &error);
+        match apply_hint(&error) {
+            Some(hint) => made.hint(hint),
+            None => made,
+        }
+    }
+}
+
+impl CliError {
+    /// The error of a step that only looks: where apply would have put everything back, nothing had been changed.
+    pub fn before_changes(error: ApplyError) -> Self {
+        match Self::from(error) {
+            Self { kind: Kind::RolledBack | Kind::NeedsPerson, message, causes, .. } => {
+                Self { causes, ..Self::new(Kind::NotReady, message) }
+            }
+            other => other,
+        }
+    }
+}
+
+fn apply_kind(error: &ApplyError) -> Kind {
+    match error {
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
+        ApplyError::Values(_) => Kind::Input,
+        ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
+        // For want of memory, or a mistake of ours.
+        ApplyError::Compose(_) => Kind::Bug,
+        ApplyError::File(FileError::Name(_)) => Kind::Integrity,
+        ApplyError::File(_) => Kind::NotReady,
+        ApplyError::Containerd(error) => match error {
+            ContainerdError::Unreachable { .. } | ContainerdError::Busy(_) => Kind::NotReady,
+            ContainerdError::Namespace(_) => Kind::Usage,
+            ContainerdError::DiffId { .. } => Kind::Integrity,
+            ContainerdError::Call { .. } => Kind::RolledBack,
+            ContainerdError::Size { .. } => Kind::NeedsPerson,
+        },
+        ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => Kind::Integrity,
+        ApplyError::Blob { .. } => Kind::Local,
+        ApplyError::Config { .. } | ApplyError::LayerCount { .. } => Kind::Integrity,
+        ApplyError::Name(_) | ApplyError::Installer { .. } => Kind::Integrity,
+        ApplyError::Interrupted => Kind::Interrupted,
+        ApplyError::RolledBack(_) => Kind::RolledBack,
+        ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
+        ApplyError::NotReleased { source, .. } => apply_kind(source),
+    }
+}
+
+fn apply_hint(error: &ApplyError) -> Option<String> {
+    match error {
+        ApplyError::Wanted(_) => {
+            Some("build the bundle for this platform too: carrack build PROFILE --platform OS/ARCH".into())
+        }
+        ApplyError::Containerd(ContainerdError::Unreachable { .. }) => Some(
+            "start containerd, or name its socket: --containerd-address; or leave images alone: --runtime none".into(),
+        ),
+        ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)) => {
+            Some("wait until the other carrack-install has ended".into())
+        }
+        ApplyError::Containerd(ContainerdError::Size { digest, .. }) => {
+            Some(format!("remove it, and what needs it, and apply again: ctr -n k8s.io content rm {digest}"))
+        }
+        ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
+            Some("nothing on this host has changed; see all that is damaged: carrack-install verify BUNDLE".into())
+        }
+        ApplyError::Receipt { path, .. } => {
+            Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
+        }
+        ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
+            Some("everything was put back; when the cause is gone, run the same command again".into())
+        }
+        ApplyError::Installer { .. } => Some("use the carrack-install that came with the bundle".into()),
+        ApplyError::NotReleased { source, .. } => apply_hint(source),
+        ApplyError::NeedsPerson { .. } => Some("see what differs: carrack-install status".into()),
+        _ => None,
+    }
+}
