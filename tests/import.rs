@@ -490,15 +490,15 @@ fn push_chart(registry: &InProcessRegistry, repository: &str, package: &[u8]) {
 fn check_host(setup: &Setup) {
     let names: Vec<String> = files(&setup.manifests());
     let expected = [
-        "carrack-cni-mesh.chart-cni-mesh-mesh.yaml",
-        "carrack-edge-k3s.store-config.yaml",
-        "carrack-kiosk.chart-kiosk-kiosk.yaml",
-        "carrack-kiosk.extra.yaml",
-        "carrack-kiosk.rules.yaml",
-        "carrack-local-disk.class.yaml",
-        "carrack-metrics.chart-metrics.yaml",
-        "carrack-metrics.namespace-monitoring.yaml",
-        "carrack-notes.notes.yaml",
+        "carrack-cni-mesh-chart-cni-mesh-mesh.yaml",
+        "carrack-edge-k3s-store-config.yaml",
+        "carrack-kiosk-chart-kiosk-kiosk.yaml",
+        "carrack-kiosk-extra.yaml",
+        "carrack-kiosk-rules.yaml",
+        "carrack-local-disk-class.yaml",
+        "carrack-metrics-chart-metrics.yaml",
+        "carrack-metrics-namespace-monitoring.yaml",
+        "carrack-notes-notes.yaml",
     ];
     assert_eq!(names, expected);
     let config = setup.yaml(&setup.sandbox.work().join("host/etc/rancher/k3s/config.yaml.d/50-carrack.yaml"));
@@ -511,13 +511,13 @@ fn check_host(setup: &Setup) {
         "image": "registry.example.org/metrics/server:2.1.0", "replicas": "2", "retention": 30,
         "storage": {"size": 1.1, "debug": false}, "host": "metrics.store.example.org", "dashboards": ["{{ instance }}"],
     });
-    assert_eq!(setup.values("metrics.chart-metrics"), metrics);
+    assert_eq!(setup.values("metrics-chart-metrics"), metrics);
     let kiosk = json!({
         "images": {"app": "registry.example.org/kiosk/app:0.9.0"}, "namespace": "kiosk", "replicas": "1",
         "paletteVariables": {"domain": "store.example.org"},
     });
-    assert_eq!(setup.values("kiosk.chart-kiosk-kiosk"), kiosk);
-    let store = setup.yaml(&setup.manifests().join("carrack-edge-k3s.store-config.yaml"));
+    assert_eq!(setup.values("kiosk-chart-kiosk-kiosk"), kiosk);
+    let store = setup.yaml(&setup.manifests().join("carrack-edge-k3s-store-config.yaml"));
     assert_eq!(store[0]["data"], json!({"store": "42", "domain": "store.example.org"}));
     let charts = files(&setup.sandbox.work().join("host/var/lib/rancher/k3s/server/static/charts"));
     let charts: Vec<&str> = charts.iter().map(|name| name.rsplit_once('-').unwrap().0).collect();
