@@ -1,6 +1,5 @@
 //! Where the parts of a cluster go on a host, and profiles in which two of them would be one.
 #![cfg(all(feature = "operator", feature = "installer"))]
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod common;
 
