@@ -64,7 +64,7 @@ impl Part {
             Value::Mapping(_) => self.document.ready(import, &self.node, &self.field),
             _ if self.is_empty() => Ready::default(),
             _ => {
-                self.out(import, format!("values are a mapping, found {}", self.node.describe()));
+                self.out(import, "values are a mapping");
                 Ready::default()
             }
         }

@@ -72,7 +72,7 @@ impl Reader<'_> {
     /// What is in a mapping. What is none is listed.
     fn entries<'n>(&self, import: &mut Import, node: &'n Node, field: &str) -> &'n [Entry] {
         if !matches!(node.value, Value::Mapping(_)) && !is_nothing(node) {
-            self.document.out(import, node, field, format!("a mapping is expected, found {}", node.describe()));
+            self.document.out(import, node, field, "a mapping is expected");
         }
         node.entries()
     }
@@ -168,7 +168,7 @@ impl Reader<'_> {
     fn images(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
         let mut seen = BTreeSet::new();
         if !matches!(node.value, Value::Sequence(_)) {
-            self.document.out(import, node, field, format!("a list is expected, found {}", node.describe()));
+            self.document.out(import, node, field, "a list is expected");
         }
         for (index, item) in node.items().iter().enumerate() {
             let field = format!("{field}[{index}]");

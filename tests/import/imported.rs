@@ -91,6 +91,38 @@ fn contents_of_manifests_are_rendered_or_listed() {
 }
 
 #[test]
+fn values_of_another_shape_are_listed() {
+    let sandbox = sandbox();
+    for (kind, values, line) in [
+        ("spectro", "pack: x", "1: pack: a mapping is expected"),
+        ("spectro", "charts: [a]", "1: charts: a mapping is expected"),
+        ("spectro", "manifests: x", "1: manifests: a mapping is expected"),
+        ("spectro", "charts: {a: 5}", "1: charts.a: values are a mapping"),
+        ("spectro", "pack: {content: x}", "1: pack.content: a mapping is expected"),
+        ("spectro", "pack: {content: {images: x}}", "1: pack.content.images: a list is expected"),
+        ("spectro", "pack: {namespaceLabels: x}", "1: pack.namespaceLabels: a mapping is expected"),
+        (
+            "spectro",
+            "pack: {releaseNameOverride: {gone: x}}",
+            "1: pack.releaseNameOverride.gone: no chart of this name",
+        ),
+        ("spectro", "cluster: x", "1: cluster: a mapping is expected"),
+        ("spectro", "cluster: {config: 5}", "1: cluster.config: a configuration is a mapping"),
+        ("spectro", "cluster: {config: [a]}", "1: cluster.config: a configuration is a mapping"),
+        ("spectro", "manifests: {a: {contents: 'kind: X', b: 1}}", "1: manifests.a.b: the manifest is `contents`"),
+        ("helm", "charts: {edge-k3s: {}, b: {c: 1}}", "1: charts.b: the pack has no chart of this name"),
+        ("helm", "charts: {b: {c: 1}, d: {}, e: {f: 1}}", "1: charts.e: the pack has no chart of this name"),
+    ] {
+        let pack = json!({"name": "edge-k3s", "layer": "k8s", "version": "1.0.0", "type": kind, "values": values});
+        let profile = json!({"metadata": {"name": "x"}, "spec": {"template": {"packs": [pack]}}});
+        let source = sandbox.write("shape.json", profile.to_string());
+        let left = carrack::palette::import(&source, None).unwrap().left;
+        let place = format!("{} spec.template.packs[0].values:{line}", source.display());
+        assert!(left.iter().any(|one| one.to_string().starts_with(&place)), "{place}: {left:#?}");
+    }
+}
+
+#[test]
 fn a_packaged_chart_is_taken_as_it_is() {
     let sandbox = sandbox();
     let pack = sandbox.work().join("packs/cni-mesh-1.2.0");

@@ -23,6 +23,8 @@ const PIECES: &[&str] = &[
     "  config: {a: {{ .spectro.system.x }}, b: [yes, 0755, 1e3, .inf, {{.spectro.var.a | default \"x\"}}]}\n",
     "charts:\n",
     "  x: {a: \"{{ .spectro.var.a | default \\\"x\\\" }}\", '{{.spectro.var.b-c}}': 1, n: {{.spectro.var.n | default \"x\"}}}\n",
+    "  z: 5\n",
+    "charts: x\n",
     "manifests:\n",
     "  x:\n    contents: |\n      kind: X\n      metadata: {name: '{{ .spectro.var.a }}'}\n",
     "  y: {a: {{ .spectro.var.a }}}\n",
