@@ -84,6 +84,7 @@ impl<'s> Composer<'s> {
                 self.decider.of_distribution.insert(name);
                 continue;
             }
+            let chart = chart.and_then(|chart| self.without_secrets(chart));
             let taken = text::is_taken_for_placeholder(&Value::Object(values.clone()));
             match chart {
                 Ok(chart) if !taken => {
@@ -103,6 +104,14 @@ impl<'s> Composer<'s> {
             }
         }
         charts
+    }
+
+    /// `chart`, unless a file of it has what is in a secret: it goes out as it is.
+    fn without_secrets(&self, chart: Chart) -> Result<Chart, String> {
+        match chart.files.iter().find(|(_, content)| self.secrets.are_in(content)) {
+            Some((path, _)) => Err(format!("its file {path} has the value of a secret")),
+            None => Ok(chart),
+        }
     }
 
     /// Tells of namespaces that are wanted and not there, where that can be known.
@@ -140,7 +149,11 @@ impl<'s> Composer<'s> {
         }
         if !self.wanted.secrets {
             match secret {
-                true => self.secrets.of_secret(object, &mut value),
+                true => {
+                    let dropped = self.secrets.of_secret(object, &mut value);
+                    let told = |name| format!("{object}: its annotation {name} is left out, as it repeats its values");
+                    self.warnings.extend(dropped.iter().map(told));
+                }
                 false => self.secrets.hide_known(&mut value),
             }
         }

@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::ClusterError;
-use super::list::Refusal;
+use super::ask::Refusal;
 
 /// A cluster that the kubeconfig knows.
 #[derive(Debug, Clone)]

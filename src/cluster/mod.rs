@@ -3,6 +3,7 @@
 //! Owns which objects are worth exporting and in which form. It must not know bundles or registries, nor how anything is
 //! printed. [`read()`] asks; [`export()`] is a pure function of what was answered.
 
+mod ask;
 mod clean;
 mod compose;
 mod connect;

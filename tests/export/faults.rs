@@ -17,7 +17,7 @@ fn a_thousand_objects_come_in_pages_even_where_the_server_forgets() {
         cluster.add(object("v1", "ConfigMap", "shop", &format!("map-{number}"), data.clone()));
         cluster.add(object("example.org/v1", "Widget", "shop", &format!("widget-{number}"), data));
     }
-    cluster.server.fault("widgets", Fault::Gone);
+    cluster.server.fault("widgets", Fault::Gone(1));
     let place = Place::of(&cluster);
     let ran = succeed(place.export(&[]));
     assert!(ran.stderr.contains("2202 objects") && !ran.stderr.contains("warning"), "{}", ran.stderr);
@@ -67,6 +67,73 @@ fn what_cannot_be_read_is_told_by_kind_and_the_rest_is_exported() {
     assert_eq!(not_read.len(), 4, "{report}");
     let forbidden: Vec<&serde_json::Value> = not_read.iter().filter(|one| one["forbidden"] == true).collect();
     assert_eq!(forbidden[0]["kind"], "Ingress.networking.k8s.io");
+}
+
+#[test]
+fn answers_without_an_end_are_given_up() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    cluster.server.kind("big.example.org/v1", "bigs", "Big", true);
+    cluster.server.kind("large.example.org/v7", "larges", "Large", true);
+    cluster.server.fault("bigs", Fault::Endless);
+    cluster.server.fault("widgets", Fault::EndlessError);
+    cluster.server.fault("v7", Fault::Endless);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["--request-timeout", "60"]));
+    for told in [
+        "Big.big.example.org: an answer has more than 64 MiB",
+        "Widget.example.org: status 500: Internal Server Error",
+        "large.example.org/v7: an answer has more than 16 MiB",
+    ] {
+        assert!(ran.stderr.contains(&format!("warning: not read: {told}\n")), "{told}: {}", ran.stderr);
+    }
+    for (fault, told) in [
+        (Fault::Endless, "gives no answer: an answer has more than 16 MiB"),
+        (Fault::EndlessError, "gives no answer: status 500: Internal Server Error"),
+    ] {
+        cluster.server.fault("apis", fault);
+        let ran = place.sandbox.carrack(&["export", "--from-cluster", "-o", "other", "--request-timeout", "60"]);
+        assert_eq!(ran.code, 20, "{ran:?}");
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_list_that_the_server_forgets_twice_is_given_up() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    for number in 0..600 {
+        cluster.add(object("example.org/v1", "Widget", "shop", &format!("widget-{number}"), json!({})));
+    }
+    cluster.server.fault("widgets", Fault::Gone(2));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    let told = "not read: Widget.example.org: status 410: The provided continue parameter is too old";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_eq!(cluster.server.requests().iter().filter(|request| request.contains("/widgets")).count(), 4);
+}
+
+#[test]
+fn kinds_whose_names_lead_elsewhere_are_left_alone() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    cluster.server.kind("up..example.org/v1", "things", "Thing", true);
+    cluster.server.kind("example.org/v1", "..", "Parent", true);
+    cluster.server.kind("example.org/v1", "wide?watch=1&x", "Wide", true);
+    cluster.server.kind("example.org/v1", &"x".repeat(150), "Long", true);
+    cluster.server.kind("hash#.example.org/v1", "hashes", "Hash", true);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    for told in
+        ["up..example.org/v1", "Parent.example.org", "Wide.example.org", "Long.example.org", "hash#.example.org/v1"]
+    {
+        let told = format!("warning: not read: \"{told}\": its name is none that Kubernetes allows");
+        assert!(ran.stderr.contains(&told), "{told}: {}", ran.stderr);
+    }
+    let requests = cluster.server.requests();
+    let strange = |request: &&String| ["..", "watch=1", "xxx", "hash"].iter().any(|part| request.contains(part));
+    assert_eq!(requests.iter().find(strange), None);
+    succeed(place.sandbox.carrack(&["check", "out"]));
 }
 
 #[test]
