@@ -113,6 +113,12 @@ pub(super) fn has_templates(text: &str) -> bool {
     rest.contains("{{")
 }
 
+/// Whether a manifest's template only puts out the text that the values hold.
+pub(super) fn is_only_contents(text: &str) -> bool {
+    let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
+}
+
 /// Kubernetes puts objects without a namespace into `default`, and Palette into the pack's.
 fn without_namespace(import: &mut Import, target: &Target<'_>, manifest: &Manifest<'_>, text: &str) {
     let Some(namespace) = target.namespace.filter(|namespace| *namespace != "default") else { return };

@@ -67,27 +67,8 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
         charts: Vec::new(),
     };
     build.namespaces(std::mem::take(&mut values.labels))?;
-    let parts = std::mem::take(&mut values.manifests);
-    match &mut input.folder {
-        Some((pack, descriptor)) => {
-            build.folder_charts(pack, descriptor, std::mem::take(&mut values.charts))?;
-            build.folder_manifests(pack, descriptor, parts)?;
-            spec.depends_on = constraints::dependencies(build.import, descriptor, input.packs);
-            spec.requirements = constraints::resources(descriptor);
-            pack.unused(&mut build.import.left);
-        }
-        None => {
-            match &input.remote {
-                Some(remote) => build.remote_chart(remote, std::mem::take(&mut values.charts), &input)?,
-                None => build.absent_charts(std::mem::take(&mut values.charts))?,
-            }
-            build.absent_manifests(parts)?;
-        }
-    }
-    for (name, place, text) in &input.attached {
-        let text = macros::map(text, &mut build.import.variables);
-        build.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
-    }
+    let (charts, manifests) = (std::mem::take(&mut values.charts), std::mem::take(&mut values.manifests));
+    build.parts(&mut input, charts, manifests, &mut spec)?;
     build.unused(values.namespace.as_ref());
     spec.manifests = Some(build.manifests).filter(|list| !list.is_empty());
     spec.charts = Some(build.charts).filter(|list| !list.is_empty());
@@ -147,6 +128,38 @@ pub(super) struct Build<'b> {
 impl<'b> Build<'b> {
     pub(super) fn out(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
         self.import.left.out(place, line, field, reason);
+    }
+
+    /// What the pack has in its folder, in a registry of charts, in its values and in the profile.
+    fn parts(
+        &mut self,
+        input: &mut Input<'_>,
+        charts: Vec<Part>,
+        manifests: Vec<Part>,
+        spec: &mut PackSpec,
+    ) -> Result<(), PaletteError> {
+        match (&mut input.folder, &input.remote) {
+            (Some((pack, descriptor)), _) => {
+                self.folder_charts(pack, descriptor, charts)?;
+                self.folder_manifests(pack, descriptor, manifests)?;
+                spec.depends_on = constraints::dependencies(self.import, descriptor, input.packs);
+                spec.requirements = constraints::resources(descriptor);
+                pack.unused(&mut self.import.left);
+            }
+            (None, Some(remote)) => {
+                self.remote_chart(remote, charts, input)?;
+                self.absent_manifests(manifests)?;
+            }
+            (None, None) => {
+                self.absent_charts(charts)?;
+                self.absent_manifests(manifests)?;
+            }
+        }
+        for (name, place, text) in &input.attached {
+            let text = macros::map(text, &mut self.import.variables);
+            self.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
+        }
+        Ok(())
     }
 
     /// Writes the values of a chart beside it and adds the chart, which lacks only where it is.
@@ -238,7 +251,12 @@ impl<'b> Build<'b> {
             let at = parts.iter().position(|part| part.name == stem);
             let part = at.map(|at| parts.remove(at));
             let text = macros::map(&text, &mut self.import.variables);
-            match part.as_ref().and_then(Part::contents).filter(|_| is_only_contents(&text.text)).zip(part.as_ref()) {
+            match part
+                .as_ref()
+                .and_then(Part::contents)
+                .filter(|_| manifests::is_only_contents(&text.text))
+                .zip(part.as_ref())
+            {
                 Some(((contents, above), part)) => {
                     let (place, field) = (&part.place, &format!("{}.contents", part.field));
                     part.beside_contents(self.import);
@@ -283,10 +301,4 @@ impl<'b> Build<'b> {
         }
         Ok(())
     }
-}
-
-/// Whether a manifest's template only puts out the text that the values hold.
-fn is_only_contents(text: &str) -> bool {
-    let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
-    inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
 }

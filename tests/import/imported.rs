@@ -91,6 +91,18 @@ fn contents_of_manifests_are_rendered_or_listed() {
 }
 
 #[test]
+fn values_of_a_manifest_that_is_left_out_are_listed() {
+    let sandbox = sandbox();
+    let path = sandbox.work().join("packs/kiosk/0.9.0/manifests/kiosk.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(".spectro.var.domain", ".spectro.system.cluster.uid")).unwrap();
+    let imported = carrack::palette::import(&sandbox.work().join("packs/kiosk/0.9.0"), None).unwrap();
+    let line = "manifests.kiosk: these are values of a manifest that is left out";
+    assert!(imported.left.iter().any(|one| one.to_string().ends_with(line)), "{:#?}", imported.left);
+    assert!(imported.folder.contains("packs/kiosk/left-out/kiosk.yaml"));
+}
+
+#[test]
 fn values_of_another_shape_are_listed() {
     let sandbox = sandbox();
     for (kind, values, line) in [
