@@ -19,7 +19,6 @@ mod image_folder;
 pub mod installed;
 mod interrupt;
 mod missing;
-mod places;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
@@ -39,6 +38,6 @@ pub use self::{
     interrupt::{Interrupt, Interrupter},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},
-    survey::{Survey, Target, TargetRuntime, survey},
+    survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
 };

@@ -104,9 +104,9 @@ impl Value {
                 Self::Scalar { written: restore(&written(scalar)), text: restore(&scalar.text), kind: scalar.kind }
             }
             yaml::Value::Sequence(items) => Self::List(items.iter().map(|item| Self::of(item, restore)).collect()),
-            yaml::Value::Mapping(entries) => Self::Map(
-                entries.iter().map(|entry| (entry.key.to_string(), Self::of(&entry.value, restore))).collect(),
-            ),
+            yaml::Value::Mapping(entries) => {
+                Self::Map(entries.iter().map(|entry| (restore(&entry.key), Self::of(&entry.value, restore))).collect())
+            }
         }
     }
 
@@ -222,6 +222,14 @@ mod tests {
 
     fn merged(layers: &[&str]) -> String {
         merge(&layers.iter().map(|text| layer(text)).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn placeholders_in_keys_stay() {
+        let text = "zones:\n  \"{{.carrack.var.zone}}\": 1\n  {{ .carrack.var.other | default \"b\" }}: 2\n";
+        let merged = merged(&[text]);
+        assert!(merged.contains("{{.carrack.var.zone}}") && merged.contains(".carrack.var.other"), "{merged}");
+        assert!(!merged.contains('\u{10E000}'), "{merged}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn free(import: &Import, base: &str) -> String {
 }
 
 /// Whether Go would find a template in `text` that is no placeholder.
-fn has_templates(text: &str) -> bool {
+pub(super) fn has_templates(text: &str) -> bool {
     let (mut rest, mut from) = (String::new(), 0);
     for one in scan(text).placeholders {
         rest.push_str(&text[from..one.bytes.start]);

@@ -252,9 +252,9 @@ fn the_installer_asks_for_what_was_left_out() {
     succeed(apply(&["--site", "site.yaml"]));
     let manifests = root.join("var/lib/rancher/k3s/server/manifests");
     let file = |name: &str| std::fs::read_to_string(manifests.join(name)).unwrap();
-    let secrets = file("carrack-shop.secrets.yaml");
+    let secrets = file("carrack-shop-secrets.yaml");
     let read = &carrack::yaml::parse(&secrets).documents[0];
     assert_eq!(read.get("stringData").unwrap().get("password").unwrap().text(), Some("line 1\nline 2\n"));
-    let chart = file("carrack-blog.chart-blog.yaml");
+    let chart = file("carrack-blog-chart-blog.yaml");
     assert!(chart.contains("\"password\": \"yes\"") && chart.contains("targetNamespace: \"pay\""), "{chart}");
 }
