@@ -4,6 +4,7 @@
 //! printed. [`read()`] asks; [`export()`] is a pure function of what was answered.
 
 mod ask;
+mod assemble;
 mod clean;
 mod compose;
 mod connect;

@@ -100,7 +100,7 @@ fn no_copy_of_a_value_is_anywhere_in_any_shape() {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
     let number = NUMBER.to_string();
-    let held: [(&str, &[u8]); 7] = [
+    let held: [(&str, &[u8]); 8] = [
         ("jwt", JWT.as_bytes()),
         ("webhook", WEBHOOK.as_bytes()),
         ("login", LOGIN.as_bytes()),
@@ -108,6 +108,7 @@ fn no_copy_of_a_value_is_anywhere_in_any_shape() {
         ("number", number.as_bytes()),
         ("keystore", KEYSTORE),
         ("line", b"canary-of-a-line\n"),
+        ("quoted", b"canary \"line\"\nand more"),
     ];
     let cluster = Cluster::new(ApiServer::plain());
     let mut db = secret("shop", "db", "Opaque", &held);
@@ -129,7 +130,11 @@ fn no_copy_of_a_value_is_anywhere_in_any_shape() {
     cluster.add(object("v1", "ConfigMap", "shop", "binary", json!({"binaryData": {"x": STANDARD.encode(KEYSTORE)}})));
     cluster.add(object("example.org/v1", "Widget", "shop", "copies", json!({"spec": {"deep": [all, NUMBER]}})));
     let mut spec = json!({"template": template("quay.io/shop/web:1")});
-    spec["template"]["spec"]["containers"][0]["env"] = json!([{"name": "KEY", "value": URL_SAFE.encode(SIGNS)}]);
+    spec["template"]["spec"]["containers"][0]["env"] = json!([
+        {"name": "KEY", "value": URL_SAFE.encode(SIGNS)},
+        {"name": "URL", "value": "amqp://u:canary%3E%3E%3E%3F%3F%3F~~~1@mq"},
+        {"name": "JSON", "value": json!({"a": "canary \"line\"\nand more"}).to_string()},
+    ]);
     cluster.add(object("apps/v1", "Deployment", "shop", "web", json!({"spec": spec})));
     let chart = |template: &str| {
         json!({

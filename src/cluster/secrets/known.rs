@@ -48,6 +48,13 @@ fn of_text(text: &str, words: &str, description: &str, known: &mut Vec<Known>) {
         known.push(Known { text, words, description });
     };
     add(text, words, description);
+    for (escaped, word, form) in
+        [(in_json(text), "json", "escaped as in JSON"), (in_url(text), "url", "escaped as in URLs")]
+    {
+        if escaped != text {
+            add(&escaped, &format!("{words}_{word}"), &format!("{description}, {form}"));
+        }
+    }
     // Files end with a line, and copies of them often do not.
     if bare != text {
         add(bare, &format!("{words}_bare"), &format!("{description}, without the space around it"));
@@ -73,4 +80,17 @@ fn of_bytes(bytes: &[u8], words: &str, description: &str, known: &mut Vec<Known>
             known.push(Known { text, words, description: format!("{description}, {form}") });
         }
     }
+}
+
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn in_url(text: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(escaped).collect()
 }
