@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::body::Body as _;
 use kube::Client;
+use kube::client::AuthError;
 use kube::client::Body;
 use serde::Deserialize;
 
@@ -72,7 +73,7 @@ pub(super) async fn ask(client: &Client, target: &str, limit: usize, patience: D
 async fn answer(client: &Client, target: &str, limit: usize) -> Result<Vec<u8>, Refusal> {
     let request = hyper::Request::get(target).header(hyper::header::ACCEPT, "application/json");
     let request = request.body(Body::empty()).map_err(|error| Refusal::because(error.to_string()))?;
-    let response = client.send(request).await.map_err(|error| Refusal::because(crate::io::with_causes(&error)))?;
+    let response = client.send(request).await.map_err(|error| Refusal::because(told(&error)))?;
     let status = response.status();
     if !status.is_success() {
         // How much of it came and how it ended does not matter: the status is what counts.
@@ -84,6 +85,30 @@ async fn answer(client: &Client, target: &str, limit: usize) -> Result<Vec<u8>, 
         (_, End::TooLong) => Err(Refusal::because(format!("an answer has more than {} MiB", limit >> 20))),
         (_, End::Broken(error)) => Err(Refusal::because(format!("the answer breaks off: {error}"))),
     }
+}
+
+/// What is said of an error. Those of a credential plugin repeat its command, its environment and what it printed, any of
+/// which may be a secret.
+pub(super) fn told(error: &kube::Error) -> String {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<AuthError>() {
+            return match error {
+                AuthError::AuthExecStart(error) => {
+                    format!("the credential plugin of this user cannot be started: {error}")
+                }
+                AuthError::AuthExecRun { out, .. } => {
+                    format!("the credential plugin of this user failed: {}", out.status)
+                }
+                AuthError::ReadTokenFile(error, path) => {
+                    format!("cannot read the token file {}: {error}", path.display())
+                }
+                _ => "the credentials of this user cannot be used".to_owned(),
+            };
+        }
+        next = cause.source();
+    }
+    crate::io::with_causes(error)
 }
 
 /// How reading ended.

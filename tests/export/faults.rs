@@ -230,3 +230,27 @@ fn a_proxy_is_used_where_it_is_meant() {
     succeed(run("around", &[("HTTPS_PROXY", &proxy), ("NO_PROXY", "0.0.0.0/8")]));
     assert_eq!(tunnels(), used);
 }
+
+/// What a credential plugin was given and what it printed is not in any message, nor is a password in an address.
+#[test]
+fn credentials_are_in_no_message() {
+    let place = Place::of(&Cluster::new(ApiServer::plain()));
+    for user in [
+        r#"{"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "sh",
+            "args": ["-c", "echo canary-out; echo canary-err >&2; exit 3", "canary-argument"],
+            "env": [{"name": "KEY", "value": "canary-environment"}]}}"#,
+        r#"{"token": "canary-token"}"#,
+    ] {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"https://me:canary-password@127.0.0.1:1\"}}}}], users: [{{name: u, \
+             user: {user}}}]}}"
+        );
+        std::fs::write(place.sandbox.work().join("../home/.kube/config"), text).unwrap();
+        for json in [&["--json"][..], &[]] {
+            let ran = place.export(json);
+            assert_ne!(ran.code, 0, "{ran:?}");
+            assert!(format!("{ran:?}").contains("127.0.0.1:1") && !format!("{ran:?}").contains("canary"), "{ran:?}");
+        }
+    }
+}
