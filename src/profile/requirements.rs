@@ -1,18 +1,12 @@
 //! What a host must have, as profiles and packs write it.
 
 use crate::problem::Report;
-use crate::requirements::Requirements;
+use crate::requirements::{Port, Requirements, is_plain_name};
 use crate::yaml::{Fields, Kind};
 
-pub(super) const REQUIREMENTS: &[&str] = &["cpu", "memory", "disk"];
-const NOT_YET: &[(&str, &str)] = &[
-    ("ssd", "requirements.ssd"),
-    ("kernelModules", "requirements.kernelModules"),
-    ("commands", "requirements.commands"),
-    ("ports", "requirements.ports"),
-    ("upgradeFrom", "requirements.upgradeFrom"),
-    ("installer", "requirements.installer"),
-];
+pub(super) const REQUIREMENTS: &[&str] = &["cpu", "memory", "disk", "ssd", "kernelModules", "commands", "ports"];
+const NOT_YET: &[(&str, &str)] =
+    &[("upgradeFrom", "requirements.upgradeFrom"), ("installer", "requirements.installer")];
 
 /// The fields of `requirements` in `parent`, where it is given.
 pub(super) fn decode(parent: Fields<'_>, report: &mut Report) -> Requirements {
@@ -24,7 +18,42 @@ pub(super) fn decode(parent: Fields<'_>, report: &mut Report) -> Requirements {
         cpu_milli: amount(fields, "cpu", cores, "cores such as 4, 0.5 or 500m", report),
         memory: amount(fields, "memory", bytes, "an amount such as 512MiB or 4GiB", report),
         disk: amount(fields, "disk", bytes, "an amount such as 32GiB", report),
+        ssd: fields.optional("ssd", report).map(|_| fields.flag("ssd", report)),
+        kernel_modules: names(fields, "kernelModules", "the name of a kernel module", report),
+        commands: names(fields, "commands", "the name of a program, without a path", report),
+        ports: ports(fields, report),
     }
+}
+
+fn names(fields: Fields<'_>, name: &'static str, like: &str, report: &mut Report) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (text, node) in fields.texts(name, report) {
+        if !is_plain_name(text) {
+            report.add(node.at, format!("an item of `{name}` is {text:?}, expected {like}"));
+        } else if found.iter().any(|other| other == text) {
+            report.add(node.at, format!("{text:?} is listed twice in `{name}`"));
+        } else {
+            found.push(text.to_owned());
+        }
+    }
+    found
+}
+
+/// Ports are numbers or texts: `[6443, 8472/udp]`.
+fn ports(fields: Fields<'_>, report: &mut Report) -> Vec<Port> {
+    let mut found: Vec<Port> = Vec::new();
+    for node in fields.list("ports", report) {
+        let scalar = node.scalar().filter(|scalar| matches!(scalar.kind, Kind::Int | Kind::Text));
+        match scalar.and_then(|scalar| scalar.text.parse().ok()) {
+            None => report.add(
+                node.at,
+                format!("an item of `ports` is {}, expected a port such as 6443 or 8472/udp", node.describe()),
+            ),
+            Some(port) if found.contains(&port) => report.add(node.at, format!("port {port} is listed twice")),
+            Some(port) => found.push(port),
+        }
+    }
+    found
 }
 
 fn amount(

@@ -1,0 +1,151 @@
+//! Preflight on made-up machines: files of `/proc`, `/sys` and `/etc` below a folder, and what is said of them.
+//!
+//! `fixtures/hosts/NAME` is the root of a machine; its file `space` has a line for each file system: the folder, bytes in
+//! all, bytes that are free.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use carrack::apply::preflight::{Check, Verdict, preflight, skip, table};
+use carrack::apply::{Inputs, Source, Target, TargetRuntime};
+use carrack::bundle::{Contents, HostFile, ResolvedPack, ResolvedProfile};
+use carrack::host::disk::Space;
+use carrack::host::{Facts, Root};
+use carrack::oci::{Descriptor, Digest, Platform, media_type};
+use carrack::requirements::Requirements;
+use carrack::variables::Values;
+
+use common::Sandbox;
+
+const AMD64: &str = "linux/amd64";
+
+fn folder(host: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hosts").join(host)
+}
+
+/// The machine `host`, whose file systems are below `root` here.
+fn facts(host: &str, root: &Path) -> Facts {
+    let text = fs::read_to_string(folder(host).join("space")).unwrap();
+    let mut systems: Vec<Space> = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (size, free) = (fields[1].parse().unwrap(), fields[2].parse().unwrap());
+        systems.push(Space { folder: fields[0].into(), free, size, device: systems.len() as u64 });
+    }
+    let root = root.to_owned();
+    Facts::below(&folder(host), move |path| {
+        let path = Path::new("/").join(path.strip_prefix(&root).unwrap());
+        Ok(systems.iter().rfind(|space| path.starts_with(&space.folder)).unwrap().clone())
+    })
+}
+
+fn k3s(version: &str) -> ResolvedProfile {
+    let iscsi = Requirements { commands: vec!["iscsiadm".to_owned()], ..Requirements::default() };
+    let pack = |name: &str, layer: &str| ResolvedPack {
+        name: name.to_owned(),
+        layer: layer.to_owned(),
+        ..ResolvedPack::default()
+    };
+    let distribution = Some("k3s".to_owned());
+    ResolvedProfile {
+        name: "edge".to_owned(),
+        version: "1.0.0".to_owned(),
+        platforms: vec![AMD64.parse().unwrap()],
+        packs: vec![
+            ResolvedPack { distribution, version: Some(version.to_owned()), ..pack("k3s", "k8s") },
+            ResolvedPack { requirements: iscsi, ..pack("longhorn", "csi") },
+        ],
+        ..ResolvedProfile::default()
+    }
+}
+
+/// A bundle with a file of 4 GiB.
+fn contents(profile: ResolvedProfile) -> Contents {
+    let blob = Descriptor { size: 4 << 30, ..Descriptor::of(media_type::HOST_FILE, b"") };
+    let path = "/var/lib/rancher/k3s/agent/images/base.tar".to_owned();
+    let pack = "k3s".to_owned();
+    let file = HostFile { blob, pack, path, mode: 0o644, owner: None, platform: None, template: false };
+    Contents {
+        identity: Digest::of(b""),
+        profile,
+        created: Some("2026-11-20T08:00:00Z".to_owned()),
+        requires_installer: None,
+        files: vec![file],
+        manifests: Vec::new(),
+        charts: Vec::new(),
+        config: None,
+        images: Vec::new(),
+    }
+}
+
+/// What preflight says of `host` for a profile.
+fn checks(host: &str, profile: ResolvedProfile) -> Vec<Check> {
+    let root = tempfile::tempdir().unwrap();
+    let root = Root::new(root.path()).unwrap();
+    let facts = facts(host, root.folder());
+    let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
+    let target = Target { root, runtime: TargetRuntime::None, platform };
+    let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
+    let (contents, values) = (contents(profile), Values::new());
+    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap()
+}
+
+/// The table, with what to do below it.
+fn shown(checks: &[Check]) -> String {
+    let hints = checks.iter().filter_map(|check| Some(format!("{}: {}", check.name, check.hint.as_ref()?)));
+    let hints: Vec<String> = hints.collect();
+    format!("{}\n\n{}", table(checks), hints.join("\n")).trim_end().to_owned()
+}
+
+fn verdict(checks: &[Check], name: &str) -> Verdict {
+    checks.iter().find(|check| check.name == name).unwrap().verdict
+}
+
+macro_rules! hosts {
+    ($($test:ident: $host:literal, fails: $fails:expr;)*) => {
+        $(#[test]
+        fn $test() {
+            let mut profile = k3s("1.32.5+k3s1");
+            if $host == "no-memory-cgroup" {
+                profile.platforms.push("linux/arm64".parse().unwrap());
+            }
+            let checks = checks($host, profile);
+            insta::assert_snapshot!($host, shown(&checks));
+            let failed: Vec<&str> = checks.iter().filter(|check| check.failed()).map(|check| check.name.as_str()).collect();
+            let expected: &[&str] = &$fails;
+            assert_eq!(failed, expected);
+        })*
+
+        #[test]
+        fn every_machine_has_its_table() {
+            let mut machines: Vec<String> = fs::read_dir(folder("")).unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            machines.sort();
+            let mut tables = vec![$($host),*];
+            tables.sort_unstable();
+            assert_eq!(machines, tables);
+        }
+    };
+}
+
+hosts! {
+    a_good_machine: "good", fails: [];
+    a_small_machine: "too-small", fails: ["processors", "memory", "disk", "space"];
+    a_disk_that_rotates: "hard-disk", fails: ["ssd"];
+    an_old_kernel: "old-kernel", fails: ["kernel", "cgroups", "clock", "module-vxlan"];
+    control_groups_of_version_1: "cgroup-v1", fails: [];
+    control_groups_without_memory: "no-memory-cgroup", fails: ["cgroups"];
+    swap_on_a_virtual_disk: "swap", fails: [];
+    ports_that_are_taken: "port-taken", fails: ["port-6443", "port-10250", "port-8472-udp"];
+    another_kubernetes: "other-kubernetes", fails: ["conflicts"];
+    data_on_fat: "fat-data", fails: ["overlay"];
+    selinux_and_a_firewall: "selinux", fails: ["command-iscsiadm"];
+    another_architecture: "other-architecture", fails: ["platform"];
+}
