@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a host must have. What is zero, empty or absent asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +23,10 @@ pub struct Requirements {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssd: Option<bool>,
     /// Kernel modules that must be loaded, built in or there to be loaded.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "plain_names")]
     pub kernel_modules: Vec<String>,
     /// Programs that must be where services look for them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "plain_names")]
     pub commands: Vec<String>,
     /// Ports that nothing else may listen at.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,6 +111,15 @@ pub fn is_plain_name(text: &str) -> bool {
     begins && text.len() <= 100 && text.bytes().all(plain)
 }
 
+/// Names from a bundle, which become parts of paths.
+fn plain_names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(from)?;
+    match names.iter().find(|name| !is_plain_name(name)) {
+        Some(name) => Err(D::Error::custom(format!("{name:?} is not a plain name"))),
+        None => Ok(names),
+    }
+}
+
 fn is_zero(amount: &u64) -> bool {
     *amount == 0
 }
@@ -136,7 +146,11 @@ mod tests {
         let text = r#"{"ssd":true,"kernelModules":["overlay"],"commands":["mount"],"ports":["80","53/udp"]}"#;
         let read: Requirements = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
-        assert!(serde_json::from_str::<Requirements>(r#"{"ports":[80]}"#).is_err());
+        for bad in
+            [r#"{"ports":[80]}"#, r#"{"ports":["0"]}"#, r#"{"commands":["../x"]}"#, r#"{"kernelModules":["a/b"]}"#]
+        {
+            assert!(serde_json::from_str::<Requirements>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

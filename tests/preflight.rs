@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use carrack::apply::preflight::{Check, Verdict, preflight, skip, table};
+use carrack::apply::preflight::{Check, Verdict, preflight, table};
 use carrack::apply::{Inputs, Source, Target, TargetRuntime};
 use carrack::bundle::{Contents, HostFile, ResolvedPack, ResolvedProfile};
 use carrack::host::disk::Space;
@@ -148,4 +148,105 @@ hosts! {
     data_on_fat: "fat-data", fails: ["overlay"];
     selinux_and_a_firewall: "selinux", fails: ["command-iscsiadm"];
     another_architecture: "other-architecture", fails: ["platform"];
+}
+
+#[test]
+fn kubernetes_1_35_refuses_control_groups_of_version_1() {
+    assert_eq!(verdict(&checks("cgroup-v1", k3s("1.34.9+k3s1")), "cgroups"), Verdict::Warn);
+    assert_eq!(verdict(&checks("cgroup-v1", k3s("1.35.0+k3s1")), "cgroups"), Verdict::Fail);
+}
+
+#[test]
+fn what_the_profile_says_comes_before_the_distribution() {
+    let mut profile = k3s("1.32.5+k3s1");
+    profile.requirements =
+        Requirements { cpu_milli: 2000, memory: 1 << 30, disk: 10 << 30, ssd: Some(false), ..Requirements::default() };
+    let small = checks("too-small", profile.clone());
+    let failed: Vec<&str> = small.iter().filter(|check| check.failed()).map(|check| check.name.as_str()).collect();
+    assert_eq!(failed, ["space"]);
+    assert!(small.iter().all(|check| check.name != "ssd"));
+    profile.packs[0].distribution = Some("none".to_owned());
+    let names: Vec<String> = checks("too-small", profile).into_iter().map(|check| check.name).collect();
+    assert_eq!(names, ["platform", "processors", "memory", "disk", "command-iscsiadm", "folders", "space"]);
+}
+
+#[test]
+fn a_distribution_is_not_in_its_own_way() {
+    let taken = |profile: ResolvedProfile| {
+        let checks = checks("other-kubernetes", profile);
+        checks.iter().filter(|check| check.failed()).map(|check| check.found.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let mut rke2 = k3s("1.32.5+rke2r1");
+    rke2.packs[0].distribution = Some("rke2".to_owned());
+    assert!(taken(k3s("1.32.5+k3s1")).contains("rke2"));
+    assert!(!taken(rke2).contains("rke2"));
+}
+
+/// A bundle in a sandbox whose pack asks for what no machine has.
+fn demanding(requirements: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let head = "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {name: edge, version: 1.0.0}\nspec:\n";
+    let packs = format!("  packs: [{{name: a, layer: addon, imageLists: [none.txt], requirements: {requirements}}}]\n");
+    sandbox.write("carrack.yaml", format!("{head}{packs}"));
+    sandbox.write("none.txt", "# none\n");
+    let built = sandbox.carrack(&["build", ".", "-o", "edge.tar.zst"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    sandbox
+}
+
+fn install(sandbox: &Sandbox, arguments: &[&str]) -> common::Ran {
+    sandbox.run(Path::new(env!("CARGO_BIN_EXE_carrack-install")), arguments)
+}
+
+#[test]
+fn what_is_skipped_does_not_count() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sandbox = demanding(&format!("{{commands: [no-such-program, sh], kernelModules: [overlay], ports: [{port}]}}"));
+    let (taken, preflight) = (format!("port-{port}"), ["preflight", "edge.tar.zst"]);
+    let refused = install(&sandbox, &preflight);
+    assert_eq!(refused.code, 40, "{}", refused.stderr);
+    for row in [&format!("FAIL  {taken}"), "FAIL  command-no-such-program", "ok    command-sh"] {
+        assert!(refused.stdout.contains(row), "{}", refused.stdout);
+    }
+    assert!(refused.stderr.contains(&format!("{taken}: needed free, found in use by preflight")), "{}", refused.stderr);
+
+    let skips = ["--skip", &taken, "--skip", "command-no-such-program", "--skip", "folders", "--skip", "memory"];
+    let ran = install(&sandbox, &[&preflight[..], &skips, &["--json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["version"], &report["ready"]), (&1.into(), &true.into()));
+    let of = |name: &str| report["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!((&of(&taken)["verdict"], &of(&taken)["ok"]), (&"skipped".into(), &true.into()));
+    assert_eq!((&of("command-sh")["verdict"], &of("command-sh")["needed"]), (&"ok".into(), &"program sh".into()));
+
+    for command in ["preflight", "plan", "apply"] {
+        let ran = install(&sandbox, &[command, "edge.tar.zst", "--skip", "port-1", "--root", "."]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("there is no check \"port-1\""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the checks here are folders, platform"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn receipts_say_what_was_checked_and_skipped() {
+    let sandbox = demanding("{memory: 1MiB}");
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let ran = install(&sandbox, &["apply", "edge.tar.zst", "--root", "host", "--yes", "--skip", "folders"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let receipt = fs::read(sandbox.work().join("host/var/lib/carrack/receipts/0001-edge-1.0.0.json")).unwrap();
+    let mut receipt: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    let verdicts: Vec<String> = receipt["preflight"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap()))
+        .collect();
+    assert_eq!(verdicts, ["platform ok", "folders skipped"]);
+
+    // One that an earlier installer wrote.
+    receipt.as_object_mut().unwrap().remove("preflight");
+    sandbox.write("host/var/lib/carrack/receipts/0001-edge-1.0.0.json", receipt.to_string());
+    let ran = install(&sandbox, &["status", "--root", "host"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
 }

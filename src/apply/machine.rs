@@ -178,7 +178,10 @@ impl Machine<'_> {
             .collect();
         let refused = minor(pack).is_some_and(|minor| minor >= rules::NEEDS_CGROUP_2);
         let (verdict, hint) = match (missing.is_empty(), found.version) {
-            (false, _) => (Verdict::Fail, "switch them on where the kernel is started: cgroup_enable=memory"),
+            (false, _) if missing.contains(&"memory") => {
+                (Verdict::Fail, "switch it on where the kernel is started: cgroup_enable=memory")
+            }
+            (false, _) => (Verdict::Fail, "take a kernel that has them, and a systemd that hands them on"),
             (true, 1) => (
                 if refused { Verdict::Fail } else { Verdict::Warn },
                 "Kubernetes 1.35 and later refuse version 1: systemd.unified_cgroup_hierarchy=1 where the kernel is started",
@@ -216,25 +219,31 @@ impl Machine<'_> {
 
     fn overlay(&self, data: &str) -> Check {
         let mount = self.facts.mount(data);
+        let typeless = mount.is_some() && !self.facts.tells_types(data);
         let verdict = match mount.as_ref().map(|mount| mount.kind.as_str()) {
+            Some(_) if typeless => Verdict::Fail,
             Some(kind) if rules::NO_OVERLAY.contains(&kind) || kind.starts_with("fuse.") => Verdict::Fail,
             Some(kind) if rules::OVERLAY.contains(&kind) => Verdict::Ok,
             _ => Verdict::Warn,
         };
-        let found = mount.map_or(UNKNOWN.to_owned(), |mount| format!("{} at {}", mount.kind, mount.folder.display()));
+        let without = if typeless { ", without types of files in folders" } else { "" };
+        let found =
+            mount.map_or(UNKNOWN.to_owned(), |mount| format!("{} at {}{without}", mount.kind, mount.folder.display()));
         Check::new("overlay", format!("ext4, xfs or the like below {data}"), found, verdict)
             .or("mount a file system there that overlays can be made on")
     }
 
     fn module(&self, name: &str) -> Check {
-        let (found, verdict) = match self.facts.module(name) {
-            Module::Present => ("at work", Verdict::Ok),
-            Module::Available => ("available", Verdict::Ok),
-            Module::Absent => ("nothing", Verdict::Fail),
-            Module::Unknown => (UNKNOWN, Verdict::Warn),
+        let package = "install the package of the operating system that has the rest of the kernel's modules";
+        let (found, verdict, hint) = match self.facts.module(name) {
+            Module::Present => ("at work", Verdict::Ok, ""),
+            Module::Available => ("available", Verdict::Ok, ""),
+            Module::Absent => ("nothing", Verdict::Fail, package),
+            Module::Unknown => {
+                (UNKNOWN, Verdict::Warn, "/lib/modules does not list this kernel's; see that it has this one")
+            }
         };
-        Check::new(format!("module-{name}"), format!("kernel module {name}"), found, verdict)
-            .or("install the package of the operating system that has the rest of the kernel's modules")
+        Check::new(format!("module-{name}"), format!("kernel module {name}"), found, verdict).or(hint)
     }
 
     fn command(&self, name: &str) -> Check {

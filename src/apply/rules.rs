@@ -21,10 +21,11 @@ pub(super) struct Rules {
     pub(super) policy: &'static str,
 }
 
-/// The smallest machine, where a profile does not say otherwise: 4 cores, 4 GB, and an SSD of 32 GB.
+/// The smallest machine, where a profile does not say otherwise: 4 cores, 4 GB, and an SSD of 32 GB, which the makers of
+/// disks count in powers of ten.
 pub(super) const CPU_MILLI: u64 = 4000;
 /// See [`CPU_MILLI`].
-pub(super) const MEMORY: u64 = 4_000_000_000;
+pub(super) const MEMORY: u64 = 4 << 30;
 /// See [`CPU_MILLI`].
 pub(super) const DISK: u64 = 32_000_000_000;
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Dir, FileType, Mode, OFlags, open};
+
 use super::Facts;
 use crate::io::{AtPath, PathError};
 
@@ -49,16 +51,21 @@ pub struct Mount {
     pub device: String,
 }
 
-/// What a disk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a disk is, the fastest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Medium {
     /// It does not rotate.
     Solid,
-    /// It rotates.
-    Rotating,
     /// A virtual one, which says that it rotates whatever is below.
     Virtual,
+    /// It rotates.
+    Rotating,
 }
+
+/// What hypervisors call their disks.
+const VIRTUAL: [&str; 4] = ["QEMU", "VMware", "VBOX", "Virtual"];
+/// Volumes on volumes.
+const MAX_LAYERS: usize = 8;
 
 impl Facts {
     /// The file system that `path` is or would be on. Symbolic links are followed.
@@ -78,7 +85,7 @@ impl Facts {
         real.map_or_else(|| path.to_owned(), |real| if rest.as_os_str().is_empty() { real } else { real.join(rest) })
     }
 
-    /// The disk that a file system is on, by name, and what it is. Nothing where that is no disk.
+    /// The disk that a file system is on, by name, and what it is; of several, the slowest. Nothing where that is no disk.
     pub fn disk(&self, mount: &Mount) -> Option<(String, Medium)> {
         let numbers = self.at(Path::new("/sys/dev/block").join(&mount.device));
         let folder = std::fs::canonicalize(numbers).ok().or_else(|| {
@@ -86,25 +93,40 @@ impl Facts {
             let device = std::fs::canonicalize(self.at(&mount.source)).unwrap_or_else(|_| mount.source.clone());
             std::fs::canonicalize(self.at(Path::new("/sys/class/block").join(device.file_name()?))).ok()
         })?;
-        let folder = if folder.join("partition").exists() { folder.parent()?.to_owned() } else { folder };
+        self.block(&folder, MAX_LAYERS)
+    }
+
+    /// The same of a folder of the kernel's block devices. A volume is what its slowest part is.
+    fn block(&self, folder: &Path, layers: usize) -> Option<(String, Medium)> {
+        let folder = if folder.join("partition").exists() { folder.parent()? } else { folder };
         let name = folder.file_name()?.to_str()?.to_owned();
+        let parts = std::fs::read_dir(folder.join("slaves")).into_iter().flatten().flatten();
+        let parts =
+            parts.filter_map(|part| self.block(&std::fs::canonicalize(part.path()).ok()?, layers.checked_sub(1)?));
+        if let Some((part, medium)) = parts.max_by_key(|(_, medium)| *medium) {
+            return Some((part, medium));
+        }
         let read = |file: &str| self.line(self.within(&folder.join(file))?);
+        let says = |file: &str| read(file).is_some_and(|text| VIRTUAL.iter().any(|word| text.contains(word)));
         let medium = match read("queue/rotational")?.as_str() {
             "0" => Medium::Solid,
             _ if name.starts_with("vd") || name.starts_with("xvd") => Medium::Virtual,
-            _ if is_virtual(&read("device/vendor").unwrap_or_default(), &read("device/model").unwrap_or_default()) => {
-                Medium::Virtual
-            }
+            _ if says("device/vendor") || says("device/model") => Medium::Virtual,
             _ => Medium::Rotating,
         };
         Some((name, medium))
     }
-}
 
-/// Whether a hypervisor calls its disks so.
-fn is_virtual(vendor: &str, model: &str) -> bool {
-    let words = ["QEMU", "VMware", "VBOX", "Virtual"];
-    words.iter().any(|word| vendor.contains(word) || model.contains(word))
+    /// Whether folders tell what their files are, which XFS that was made without `ftype` does not.
+    pub fn tells_types(&self, path: &str) -> bool {
+        let there = Path::new(path).ancestors().map(|folder| self.at(folder)).find(|folder| folder.is_dir());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries = there.and_then(|folder| Dir::new(open(&folder, flags, Mode::empty()).ok()?).ok());
+        entries.into_iter().flatten().flatten().all(|entry| {
+            let itself = matches!(entry.file_name().to_bytes(), b"." | b"..");
+            itself || entry.file_type() != FileType::Unknown
+        })
+    }
 }
 
 /// A line of `mountinfo`.
@@ -174,6 +196,7 @@ mod tests {
         assert_eq!(device("/usr/x"), "8:1");
         assert_eq!(device("/var/new/x"), "8:4");
         assert_eq!(device("/var/data/x"), "8:1");
+        assert!(facts.tells_types("/var/data/new"));
         assert!(Facts::here().mount("/").is_some());
     }
 }
