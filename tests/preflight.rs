@@ -28,9 +28,9 @@ fn folder(host: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hosts").join(host)
 }
 
-/// The machine `host`, whose file systems are below `root` here.
-fn facts(host: &str, root: &Path) -> Facts {
-    let text = fs::read_to_string(folder(host).join("space")).unwrap();
+/// The machine in the folder `host`, whose file systems are below `root` here.
+fn facts(host: &Path, root: &Path) -> Facts {
+    let text = fs::read_to_string(host.join("space")).unwrap();
     let mut systems: Vec<Space> = Vec::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split(' ').collect();
@@ -38,7 +38,7 @@ fn facts(host: &str, root: &Path) -> Facts {
         systems.push(Space { folder: fields[0].into(), free, size, device: systems.len() as u64 });
     }
     let root = root.to_owned();
-    Facts::below(&folder(host), move |path| {
+    Facts::below(host, move |path| {
         let path = Path::new("/").join(path.strip_prefix(&root).unwrap());
         Ok(systems.iter().rfind(|space| path.starts_with(&space.folder)).unwrap().clone())
     })
@@ -85,6 +85,10 @@ fn contents(profile: ResolvedProfile) -> Contents {
 
 /// What preflight says of `host` for a profile.
 fn checks(host: &str, profile: ResolvedProfile) -> Vec<Check> {
+    checks_of(&folder(host), profile)
+}
+
+fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
     let root = tempfile::tempdir().unwrap();
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
@@ -180,6 +184,39 @@ fn a_distribution_is_not_in_its_own_way() {
     rke2.packs[0].distribution = Some("rke2".to_owned());
     assert!(taken(k3s("1.32.5+k3s1")).contains("rke2"));
     assert!(!taken(rke2).contains("rke2"));
+}
+
+#[test]
+fn ports_of_the_cluster_itself_do_not_stop_its_upgrade() {
+    let found = |program: Option<&str>| {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&folder("port-taken"), copy.path());
+        if let Some(program) = program {
+            fs::write(copy.path().join("proc/812/comm"), format!("{program}\n")).unwrap();
+        }
+        fs::create_dir_all(copy.path().join("usr/local/bin")).unwrap();
+        fs::hard_link(copy.path().join("usr/sbin/iscsiadm"), copy.path().join("usr/local/bin/k3s")).unwrap();
+        let checks = checks_of(copy.path(), k3s("1.32.5+k3s1"));
+        let ports = checks.iter().filter(|check| check.name.starts_with("port-"));
+        ports.map(|check| format!("{:?} {}", check.verdict, check.found)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some("k3s-server")), ["Ok in use by k3s-server", "Ok in use by k3s", "Ok in use by k3s"]);
+    assert_eq!(found(None)[0], "Fail in use by haproxy");
+}
+
+/// Files, folders and links as they are.
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_symlink() {
+            std::os::unix::fs::symlink(from.read_link().unwrap(), to).unwrap();
+        } else if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_tree(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
 }
 
 /// A bundle in a sandbox whose pack asks for what no machine has.

@@ -14,6 +14,7 @@ use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
 use super::plan::FileAction;
 use super::receipt;
+use super::rules::Rules;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
 use crate::bundle::Contents;
@@ -23,6 +24,12 @@ use crate::oci::Platform;
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
+
+/// Where the containerd of k3s and of RKE2 has its socket.
+const DISTRIBUTION_RUN: &str = "/run/k3s";
+/// An image in containerd with its layers unpacked, in sizes of the image: an unpacked layer is never much smaller than its
+/// blob, and often three times as large; a check that refuses a host must ask for what is certain only.
+const UNPACKED: u64 = 2;
 
 const IMAGES_NEEDED: &str = "all of them for this platform";
 
@@ -56,9 +63,10 @@ pub async fn preflight(
         checks.push(check);
         if let (Some(contents), Some(client)) = (contents, client) {
             let missing = images(contents, target, &client, &mut checks).await;
-            // An unpacked layer is never much smaller than its blob, and often three times as large; a check that
-            // refuses a host must ask for what is certain only.
-            space.need(Path::new(CONTAINERD_ROOT), if *unpack { missing * 2 } else { missing })?;
+            let distributions =
+                rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(Rules::containerd);
+            let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
+            space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
         }
     }
     if let (TargetRuntime::Folder(folder), Some(contents)) = (&target.runtime, contents) {
@@ -66,6 +74,11 @@ pub async fn preflight(
     }
     checks.extend(space.checks());
     Ok(checks)
+}
+
+/// The rules of the distribution that the profile names.
+fn rules(contents: &Contents) -> Option<&'static Rules> {
+    contents.profile.packs.iter().find_map(|pack| Rules::of(pack.distribution.as_deref()?))
 }
 
 /// What the profile, its packs and its distribution ask for.
@@ -114,7 +127,15 @@ fn archive(
     let planned = image_folder::wanted(contents, &target.platform)
         .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
     match planned {
-        Ok((Some(planned), _)) if planned.action != FileAction::Keep => space.need(&planned.target, planned.size)?,
+        Ok((Some(planned), _)) if planned.action != FileAction::Keep => {
+            space.need(&planned.target, planned.size)?;
+            // What a distribution that has run before has of these images already, nobody knows yet.
+            let content = rules(contents).map(Rules::containerd);
+            let fresh = space.machine.zip(content).filter(|(machine, content)| !machine.exists(content));
+            if let Some((_, content)) = fresh {
+                space.need(&target.root.folder().join(content.trim_start_matches('/')), planned.size * UNPACKED)?;
+            }
+        }
         Ok(_) => {}
         Err(error) => checks.push(failed("images", IMAGES_NEEDED, &error)),
     }

@@ -72,6 +72,11 @@ impl Rules {
     pub(super) fn of(distribution: &str) -> Option<&'static Self> {
         [&K3S, &RKE2].into_iter().find(|rules| rules.name == distribution)
     }
+
+    /// Where its containerd keeps content and snapshots.
+    pub(super) fn containerd(&self) -> String {
+        format!("{}/agent/containerd", self.data)
+    }
 }
 
 /// Software that is another Kubernetes, with the units and programs that tell of it.
