@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carrack::apply::preflight::{Check, Verdict, preflight, table};
-use carrack::apply::{Inputs, Source, Target, TargetRuntime};
-use carrack::bundle::{Contents, HostFile, ResolvedPack, ResolvedProfile};
+use carrack::apply::{ImageFolder, Inputs, Source, Target, TargetRuntime};
+use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ResolvedPack, ResolvedProfile};
 use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
 use carrack::oci::{Descriptor, Digest, Platform, media_type};
@@ -186,6 +186,45 @@ fn a_distribution_is_not_in_its_own_way() {
     assert!(!taken(rke2).contains("rke2"));
 }
 
+/// An image that is a layer of `size` bytes, and what is said of space for it.
+fn space_for(host: &Path, size: u64) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let root = Root::new(root.path()).unwrap();
+    let facts = facts(host, root.folder());
+    let (runtime, platform) = (TargetRuntime::Folder(ImageFolder::K3s), AMD64.parse::<Platform>().unwrap());
+    let manifest = BundledManifest {
+        descriptor: Descriptor::of(media_type::IMAGE_MANIFEST, b""),
+        raw: Vec::new(),
+        platform: Some(platform.clone()),
+        config: Descriptor::of(media_type::IMAGE_CONFIG, b""),
+        layers: vec![Descriptor { size, ..Descriptor::of(media_type::IMAGE_MANIFEST, b"layer") }],
+    };
+    let target = manifest.descriptor.clone();
+    let reference = "registry.example.org/shop/api:1".parse().unwrap();
+    let mut contents = contents(k3s("1.32.5+k3s1"));
+    contents.files.clear();
+    contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
+    let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
+    let (values, target) = (Values::new(), Target { root, runtime, platform });
+    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();
+    let space = checks.iter().filter(|check| check.name == "space");
+    space.map(|check| format!("{:?} {}", check.verdict, check.needed)).collect()
+}
+
+#[test]
+fn images_are_counted_in_the_archive_and_where_they_are_unpacked() {
+    assert_eq!(space_for(&folder("good"), 10 << 30), ["Ok 30.00 GiB in /"]);
+    assert_eq!(space_for(&folder("good"), 20 << 30), ["Fail 60.00 GiB in /"]);
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30), ["Fail 30.00 GiB in /var/lib/rancher"]);
+    // It has run before, and may have the images.
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(&folder("good"), copy.path());
+    fs::create_dir_all(copy.path().join("var/lib/rancher/k3s/agent/containerd")).unwrap();
+    assert_eq!(space_for(copy.path(), 20 << 30), ["Ok 20.00 GiB in /"]);
+}
+
 #[test]
 fn ports_of_the_cluster_itself_do_not_stop_its_upgrade() {
     let found = |program: Option<&str>| {
@@ -247,6 +286,7 @@ fn what_is_skipped_does_not_count() {
         assert!(refused.stdout.contains(row), "{}", refused.stdout);
     }
     assert!(refused.stderr.contains(&format!("{taken}: needed free, found in use by preflight")), "{}", refused.stderr);
+    assert!(refused.stderr.contains("leave it out: --skip command-no-such-program"), "{}", refused.stderr);
 
     let skips = ["--skip", &taken, "--skip", "command-no-such-program", "--skip", "folders", "--skip", "memory"];
     let ran = install(&sandbox, &[&preflight[..], &skips, &["--json"]].concat());

@@ -142,15 +142,15 @@ impl Machine<'_> {
 
     fn ssd(&self, data: &str) -> Check {
         let disk = self.facts.mount(data).and_then(|mount| self.facts.disk(&mount));
-        let (found, verdict) = match disk {
-            Some((name, Medium::Solid)) => (format!("SSD {name}"), Verdict::Ok),
-            Some((name, Medium::Rotating)) => (format!("{name}, which rotates"), Verdict::Fail),
-            Some((name, Medium::Virtual)) => (format!("{name}, a virtual disk"), Verdict::Warn),
-            None => (UNKNOWN.to_owned(), Verdict::Warn),
+        let slow = "the cluster's state is written and synced all the time; where that is slow, the cluster stops";
+        let below = "see that what is below it is an SSD; it says that it rotates, as such disks do";
+        let (found, verdict, hint) = match disk {
+            Some((name, Medium::Solid)) => (format!("SSD {name}"), Verdict::Ok, ""),
+            Some((name, Medium::Rotating)) => (format!("{name}, which rotates"), Verdict::Fail, slow),
+            Some((name, Medium::Virtual)) => (format!("{name}, a virtual disk"), Verdict::Warn, below),
+            None => (UNKNOWN.to_owned(), Verdict::Warn, "see that it is an SSD"),
         };
-        Check::new("ssd", format!("SSD below {data}"), found, verdict).or(
-            "the cluster's state is written and synced all the time; a disk that is too slow for it stops the cluster",
-        )
+        Check::new("ssd", format!("SSD below {data}"), found, verdict).or(hint)
     }
 
     fn kernel(&self) -> Check {

@@ -35,6 +35,9 @@ pub(super) struct SkipArgs {
     skip: Vec<String>,
 }
 
+/// Checks without which nothing can be installed, so that skipping them would only have it fail later.
+const NEEDED: [&str; 7] = ["platform", "manifests", "files", "folders", "containerd", "images", "space"];
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -108,9 +111,12 @@ fn not_ready(checks: &[Check]) -> CliError {
     let failed: Vec<&Check> = checks.iter().filter(|check| check.failed()).collect();
     let message = format!("this host is not ready: {} of {} checks failed", failed.len(), checks.len());
     let mut error = CliError::new(Kind::NotReady, message);
-    for check in failed {
+    for check in &failed {
         error.causes.push(line(check));
         error.hints.extend(check.hint.clone().filter(|hint| !error.hints.contains(hint)));
+    }
+    if let Some(check) = failed.iter().find(|check| !NEEDED.contains(&check.name.as_str())) {
+        error.hints.push(format!("where a check does not matter, leave it out: --skip {}", check.name));
     }
     error.report(serde_json::json!(report(checks)))
 }
