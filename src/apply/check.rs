@@ -75,7 +75,10 @@ impl Check {
         found: impl Into<String>,
         ok: impl Into<Verdict>,
     ) -> Self {
-        Self { name: name.into(), needed: needed.into(), found: found.into(), verdict: ok.into(), hint: None }
+        // Names of processes and mounts may have anything in them, and a terminal obeys.
+        let plain = |text: String| text.replace(char::is_control, " ");
+        let (needed, found) = (plain(needed.into()), plain(found.into()));
+        Self { name: name.into(), needed, found, verdict: ok.into(), hint: None }
     }
 
     /// The same with what to do, where it is not right.
@@ -138,6 +141,14 @@ pub fn table(checks: &[Check]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_has_a_line_for_each_check_whatever_was_found() {
+        let checks =
+            [Check::new("port-80", "free", "in use by \u{1b}[2Jx\ny", false), Check::new("swap", "none", "none", true)];
+        let expected = "FAIL  port-80  needed free  found in use by  [2Jx y\nok    swap     needed none  found none";
+        assert_eq!(table(&checks), expected);
+    }
 
     #[test]
     fn what_is_skipped_has_no_verdict() {

@@ -199,4 +199,41 @@ mod tests {
         assert!(facts.tells_types("/var/data/new"));
         assert!(Facts::here().mount("/").is_some());
     }
+
+    #[test]
+    fn a_volume_is_as_slow_as_its_slowest_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for (disk, rotates) in [("sda", "0"), ("sdb", "1"), ("vdc", "1")] {
+            for part in ["queue", &format!("{disk}1")] {
+                std::fs::create_dir_all(at(&format!("sys/block/{disk}/{part}"))).unwrap();
+            }
+            std::fs::write(at(&format!("sys/block/{disk}/queue/rotational")), rotates).unwrap();
+            std::fs::write(at(&format!("sys/block/{disk}/{disk}1/partition")), "1").unwrap();
+        }
+        std::fs::create_dir_all(at("sys/class/block")).unwrap();
+        let volume = |name: &str, parts: &[&str]| {
+            let slaves = at(&format!("sys/block/{name}/slaves"));
+            std::fs::create_dir_all(&slaves).unwrap();
+            for part in parts {
+                std::os::unix::fs::symlink(at(&format!("sys/block/{part}")), slaves.join(part.replace('/', "!")))
+                    .unwrap();
+            }
+            std::os::unix::fs::symlink(at(&format!("sys/block/{name}")), at(&format!("sys/class/block/{name}")))
+                .unwrap();
+        };
+        volume("dm-0", &["sda/sda1", "sdb/sdb1"]);
+        volume("dm-1", &["vdc/vdc1", "sda/sda1"]);
+        volume("md0", &["dm-1"]);
+        volume("dm-9", &["dm-9"]);
+        let facts = Facts::below(folder.path(), space);
+        // btrfs has numbers of its own.
+        let disk = |source: &str| {
+            let (folder, kind, device) = ("/".into(), "btrfs".to_owned(), "0:31".to_owned());
+            facts.disk(&Mount { folder, kind, source: source.into(), device })
+        };
+        assert_eq!(disk("/dev/dm-0"), Some(("sdb".to_owned(), Medium::Rotating)));
+        assert_eq!(disk("/dev/md0"), Some(("vdc".to_owned(), Medium::Virtual)));
+        assert_eq!((disk("/dev/none"), disk("tmpfs"), disk("/dev/dm-9")), (None, None, None));
+    }
 }
