@@ -322,7 +322,10 @@ fn each_mistake_in_a_pack_has_its_place_and_message() {
             "    - {name: a, layer: cni}\n  requirements: {memory: lots}\n".to_owned(),
             "7:26: `memory` is the text \"lots\", expected an amount such as 512MiB or 4GiB",
         ),
-        ("    - {name: a, layer: cni}\n  requirements: {ssd: true}\n".to_owned(), "7:18: `requirements.ssd` LATER"),
+        (
+            "    - {name: a, layer: cni}\n  requirements: {installer: 1.0.0}\n".to_owned(),
+            "7:18: `requirements.installer` LATER",
+        ),
         (
             "    - {name: a, layer: cni}\n  platforms: []\n".to_owned(),
             "7:14: `platforms` is empty; leave it out for linux/amd64",

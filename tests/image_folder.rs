@@ -307,7 +307,7 @@ fn a_second_run_changes_nothing_and_damage_is_repaired() {
     let site = Site::new(&Sample::usual("1.0.0"));
     let planned = site.k3s("plan", 0);
     assert!(planned.contains("create  archive") && planned.contains("add     image"), "{planned}");
-    assert!(site.k3s("preflight", 0).contains("space in"));
+    assert!(site.k3s("preflight", 0).contains("ok    space "));
     site.k3s("apply", 0);
     let installed = site.tree();
     let content = fs::read(site.archive()).unwrap();

@@ -10,6 +10,7 @@
 //! not know where a bundle's bytes lie or why they are trusted.
 
 mod archive;
+mod check;
 mod constraints;
 pub mod containerd;
 mod error;
@@ -18,11 +19,13 @@ pub mod files;
 mod image_folder;
 pub mod installed;
 mod interrupt;
+mod machine;
 mod missing;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
 mod record;
+mod rules;
 mod run;
 mod settle;
 mod source;

@@ -4,61 +4,56 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
-use serde::Serialize;
 
 use super::ApplyError;
+pub use super::check::{Check, UnknownCheck, Verdict, skip, table};
 use super::constraints;
 use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
+use super::machine::Machine;
 use super::plan::FileAction;
 use super::receipt;
+use super::rules::Rules;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
 use crate::bundle::Contents;
-use crate::host::disk;
+use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
-
-/// One requirement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Check {
-    /// What is looked at.
-    pub name: String,
-    /// What must be.
-    pub needed: String,
-    /// What is.
-    pub found: String,
-    /// Whether that is enough.
-    pub ok: bool,
-    /// What to do where it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
-}
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 
+/// Where the containerd of k3s and of RKE2 has its socket.
+const DISTRIBUTION_RUN: &str = "/run/k3s";
+/// An image in containerd with its layers unpacked, in sizes of the image: an unpacked layer is never much smaller than its
+/// blob, and often three times as large; a check that refuses a host must ask for what is certain only.
+const UNPACKED: u64 = 2;
+
 const IMAGES_NEEDED: &str = "all of them for this platform";
 
-/// Checks the host for a bundle with its values, or for any bundle where there is none.
+/// Checks the host for a bundle with its values, or for any bundle where there is none. `machine` is what is installed into;
+/// nothing is known of that where a root is prepared for another one.
 ///
 /// # Errors
 /// Where the system does not tell what there is, or the values do not fit what the bundle has.
-pub async fn preflight(inputs: Option<Inputs<'_>>, target: &Target) -> Result<Vec<Check>, ApplyError> {
+pub async fn preflight(
+    inputs: Option<Inputs<'_>>,
+    target: &Target,
+    machine: Option<&Facts>,
+) -> Result<Vec<Check>, ApplyError> {
     let mut checks = Vec::new();
     let contents = inputs.map(|inputs| inputs.contents);
     let files = match inputs {
         Some(inputs) => {
-            checks.push(platform(inputs.contents, &target.platform));
-            checks.extend(constraints::checks(&inputs.contents.profile, target)?);
+            demands(inputs.contents, target, machine, &mut checks)?;
             files(inputs, target, &mut checks)?
         }
         None => Vec::new(),
     };
     checks.push(writable(&files, target));
-    let mut space = Space::default();
+    let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));
     for file in pending {
         space.need(&file.target, file.size)?;
@@ -68,9 +63,10 @@ pub async fn preflight(inputs: Option<Inputs<'_>>, target: &Target) -> Result<Ve
         checks.push(check);
         if let (Some(contents), Some(client)) = (contents, client) {
             let missing = images(contents, target, &client, &mut checks).await;
-            // An unpacked layer is never much smaller than its blob, and often three times as large; a check that
-            // refuses a host must ask for what is certain only.
-            space.need(Path::new(CONTAINERD_ROOT), if *unpack { missing * 2 } else { missing })?;
+            let distributions =
+                rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(Rules::containerd);
+            let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
+            space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
         }
     }
     if let (TargetRuntime::Folder(folder), Some(contents)) = (&target.runtime, contents) {
@@ -80,14 +76,38 @@ pub async fn preflight(inputs: Option<Inputs<'_>>, target: &Target) -> Result<Ve
     Ok(checks)
 }
 
+/// The rules of the distribution that the profile names.
+fn rules(contents: &Contents) -> Option<&'static Rules> {
+    contents.profile.packs.iter().find_map(|pack| Rules::of(pack.distribution.as_deref()?))
+}
+
+/// What the profile, its packs and its distribution ask for.
+fn demands(
+    contents: &Contents,
+    target: &Target,
+    machine: Option<&Facts>,
+    checks: &mut Vec<Check>,
+) -> Result<(), ApplyError> {
+    let profile = &contents.profile;
+    let here = machine.and_then(Facts::platform);
+    checks.push(platform(contents, here.as_ref().unwrap_or(&target.platform)));
+    let receipts = receipt::all(&target.root)?;
+    if let Some(facts) = machine {
+        let (root, created) = (target.root.folder(), contents.created.as_deref());
+        let installed = receipts.iter().any(|receipt| receipt.name == profile.name);
+        checks.extend(Machine { profile, facts, root, created, installed }.checks()?);
+    }
+    checks.extend(constraints::checks(profile, &receipts));
+    Ok(())
+}
+
 /// The files that the host gets, where all of them have a place and all images that they name are there.
 fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result<Vec<TargetFile>, ApplyError> {
     match targets(inputs, target) {
         Ok(files) => return Ok(files),
         Err(ApplyError::MissingImages(missing)) => {
-            let mut check = check("manifests", "images that the bundle has", missing.join("; "), false);
-            check.hint = Some("give other values, or build the bundle with these images".to_owned());
-            checks.push(check);
+            let check = Check::new("manifests", "images that the bundle has", missing.join("; "), false);
+            checks.push(check.or("give other values, or build the bundle with these images"));
         }
         Err(error @ ApplyError::File(_)) => checks.push(failed("files", "places for all files", &error)),
         Err(error) => return Err(error),
@@ -102,30 +122,34 @@ fn archive(
     folder: ImageFolder,
     target: &Target,
     checks: &mut Vec<Check>,
-    space: &mut Space,
+    space: &mut Space<'_>,
 ) -> Result<(), PathError> {
     let planned = image_folder::wanted(contents, &target.platform)
         .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
     match planned {
-        Ok((Some(planned), _)) if planned.action != FileAction::Keep => space.need(&planned.target, planned.size)?,
+        Ok((Some(planned), _)) if planned.action != FileAction::Keep => {
+            space.need(&planned.target, planned.size)?;
+            // What a distribution that has run before has of these images already, nobody knows yet.
+            let content = rules(contents).map(Rules::containerd);
+            let fresh = space.machine.zip(content).filter(|(machine, content)| !machine.exists(content));
+            if let Some((_, content)) = fresh {
+                space.need(&target.root.folder().join(content.trim_start_matches('/')), planned.size * UNPACKED)?;
+            }
+        }
         Ok(_) => {}
         Err(error) => checks.push(failed("images", IMAGES_NEEDED, &error)),
     }
     Ok(())
 }
 
-pub(super) fn check(name: impl Into<String>, needed: impl Into<String>, found: impl Into<String>, ok: bool) -> Check {
-    Check { name: name.into(), needed: needed.into(), found: found.into(), ok, hint: None }
-}
-
 fn failed(name: &str, needed: &str, error: &dyn std::error::Error) -> Check {
-    check(name, needed, with_causes(error), false)
+    Check::new(name, needed, with_causes(error), false)
 }
 
 fn platform(contents: &Contents, here: &Platform) -> Check {
     let served = &contents.profile.platforms;
     let needed = served.iter().map(Platform::to_string).collect::<Vec<_>>().join(" or ");
-    check("platform", needed, here.to_string(), served.iter().any(|platform| platform.satisfies(here)))
+    Check::new("platform", needed, here.to_string(), served.iter().any(|platform| platform.satisfies(here)))
 }
 
 fn writable(files: &[TargetFile], target: &Target) -> Check {
@@ -144,11 +168,10 @@ fn writable(files: &[TargetFile], target: &Target) -> Check {
     refused.sort_unstable();
     refused.dedup();
     if refused.is_empty() {
-        return check("folders", "writable", "writable", true);
+        return Check::new("folders", "writable", "writable", true);
     }
-    let mut check = check("folders", "writable", format!("not writable: {}", refused.join(", ")), false);
-    check.hint = Some("run carrack-install as root, or install into a folder of your own: --root DIR".to_owned());
-    check
+    Check::new("folders", "writable", format!("not writable: {}", refused.join(", ")), false)
+        .or("run carrack-install as root, or install into a folder of your own: --root DIR")
 }
 
 async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
@@ -158,12 +181,10 @@ async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
         Err(error) => Err(error),
     };
     match client {
-        Ok((client, version)) => (check("containerd", needed, format!("version {version}"), true), Some(client)),
+        Ok((client, version)) => (Check::new("containerd", needed, format!("version {version}"), true), Some(client)),
         Err(error) => {
-            let mut check = failed("containerd", &needed, &error);
-            check.hint = Some(
-                "start containerd, or name its socket: --containerd-address SOCKET; or leave images alone: --runtime none"
-                    .to_owned(),
+            let check = failed("containerd", &needed, &error).or(
+                "start containerd, or name its socket: --containerd-address SOCKET; or leave images alone: --runtime none",
             );
             (check, None)
         }
@@ -190,21 +211,24 @@ async fn images(contents: &Contents, target: &Target, client: &Client, checks: &
 }
 
 /// Space that is needed, by file system.
-#[derive(Default)]
-struct Space(BTreeMap<u64, (PathBuf, u64, u64)>);
+struct Space<'a> {
+    machine: Option<&'a Facts>,
+    /// The folder, what is needed below it, and what is free.
+    file_systems: BTreeMap<u64, (PathBuf, u64, u64)>,
+}
 
-impl Space {
+impl Space<'_> {
     fn need(&mut self, path: &Path, bytes: u64) -> Result<(), PathError> {
-        let space = disk::space(path)?;
-        self.0.entry(space.device).or_insert((space.folder, 0, space.free)).1 += bytes;
+        let space = self.machine.map_or_else(|| disk::space(path), |machine| machine.space(path))?;
+        self.file_systems.entry(space.device).or_insert((space.folder, 0, space.free)).1 += bytes;
         Ok(())
     }
 
     fn checks(self) -> Vec<Check> {
         let one = |(folder, needed, free): (PathBuf, u64, u64)| {
-            let name = format!("space in {}", folder.display());
-            check(name, HumanBytes(needed).to_string(), format!("{} free", HumanBytes(free)), needed <= free)
+            let wanted = format!("{} in {}", HumanBytes(needed), folder.display());
+            Check::new("space", wanted, format!("{} free", HumanBytes(free)), needed <= free)
         };
-        self.0.into_values().map(one).collect()
+        self.file_systems.into_values().map(one).collect()
     }
 }

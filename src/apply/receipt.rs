@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
+use super::check::Verdict;
 use super::files::Found;
 use super::installed::KeptValue;
 use crate::host::Root;
@@ -51,6 +52,23 @@ pub struct Receipt {
     /// The packs, in the bundle's order; none where an installer wrote it that did not write them down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packs: Vec<ReceiptPack>,
+    /// What was checked of the host; nothing where an installer wrote it that did not write it down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preflight: Vec<ReceiptCheck>,
+}
+
+/// A requirement that was checked before anything changed, or that somebody had skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptCheck {
+    /// What was looked at.
+    pub name: String,
+    /// What had to be.
+    pub needed: String,
+    /// What was.
+    pub found: String,
+    /// `ok`, `warn`, or `skipped`.
+    pub verdict: Verdict,
 }
 
 /// A pack that was installed.

@@ -1,12 +1,13 @@
 //! What a receipt records of an apply.
 
+use super::check::Check;
 use super::containerd::SNAPSHOTTER;
 use super::image_folder::{ImageFolder, receipt_images};
 use super::installed::KeptValue;
 use super::plan::{HostPlan, PlannedFile};
 use super::receipt::{
-    self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptFile, ReceiptFolder, ReceiptPack, ReceiptRuntime,
-    ReceiptVariable,
+    self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptCheck, ReceiptFile, ReceiptFolder, ReceiptPack,
+    ReceiptRuntime, ReceiptVariable,
 };
 use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
@@ -45,11 +46,17 @@ pub(super) fn receipt_of(
         warnings: warnings.to_vec(),
         variables: receipt_variables(inputs, &survey.plan),
         packs: profile.packs.iter().map(pack).collect(),
+        preflight: survey.preflight.iter().map(check).collect(),
     }
 }
 
 fn pack(pack: &ResolvedPack) -> ReceiptPack {
     ReceiptPack { name: pack.name.clone(), version: pack.version.clone() }
+}
+
+fn check(check: &Check) -> ReceiptCheck {
+    let Check { name, needed, found, verdict, .. } = check.clone();
+    ReceiptCheck { name, needed, found, verdict }
 }
 
 fn receipt_runtime(survey: &Survey, written: Option<&ReceiptArchive>) -> ReceiptRuntime {

@@ -9,6 +9,7 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::ApplyError;
+use super::check::Check;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::files::{Found, TargetFile};
 use super::image_folder::{self, ImageFolder};
@@ -59,6 +60,8 @@ pub struct Survey {
     pub(super) archived: Option<Arc<Wanted>>,
     /// What apply would change.
     pub plan: HostPlan,
+    /// What was checked of the host, for the receipt.
+    pub preflight: Vec<Check>,
     _lock: RootLock,
 }
 
@@ -121,7 +124,14 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
         let plan = HostPlan::new(files, None);
-        return Ok(Survey { target: target.clone(), runtime: None, archived: None, plan, _lock: lock });
+        return Ok(Survey {
+            target: target.clone(),
+            runtime: None,
+            archived: None,
+            plan,
+            preflight: Vec::new(),
+            _lock: lock,
+        });
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
@@ -132,7 +142,7 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { target: target.clone(), runtime, archived: None, plan, _lock: lock })
+    Ok(Survey { target: target.clone(), runtime, archived: None, plan, preflight: Vec::new(), _lock: lock })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
@@ -156,7 +166,14 @@ async fn survey_folder(
         let (archive, older) = image_folder::look(&contents, &images, &files, folder, &root)?;
         Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive, older))
     });
-    Ok(Survey { target: target.clone(), runtime: None, archived: Some(wanted), plan: plan.await?, _lock: lock })
+    Ok(Survey {
+        target: target.clone(),
+        runtime: None,
+        archived: Some(wanted),
+        plan: plan.await?,
+        preflight: Vec::new(),
+        _lock: lock,
+    })
 }
 
 /// Runs what reads files on a thread of its own.

@@ -200,7 +200,7 @@ fn resolve(profile: &Profile, discovery: &Discovery, templates: bool) -> Resolve
         version: pack.version.clone(),
         distribution: pack.distribution.as_ref().map(ToString::to_string),
         depends_on: pack.depends_on.iter().map(depends_on).collect(),
-        requirements: pack.requirements,
+        requirements: pack.requirements.clone(),
         upgrade_from: pack.upgrade_from.clone(),
         images: images_of(&pack.name),
     });
@@ -210,7 +210,7 @@ fn resolve(profile: &Profile, discovery: &Discovery, templates: bool) -> Resolve
         version: profile.version.to_string(),
         description: profile.description.clone(),
         platforms: profile.platforms.clone(),
-        requirements: profile.requirements,
+        requirements: profile.requirements.clone(),
         variables: profile.variables.clone(),
         ignore_images: ignored.collect(),
         packs: packs.collect(),

@@ -3,7 +3,12 @@
 //! It must not know what is going to be installed, nor change anything.
 
 pub mod disk;
-pub mod hardware;
+mod facts;
+mod hardware;
+pub mod kernel;
+pub mod network;
 mod root;
+pub mod software;
 
+pub use facts::Facts;
 pub use root::{Root, RootError};

@@ -18,6 +18,7 @@ pub(super) fn resources(descriptor: &Descriptor) -> Option<schema::Requirements>
         cpu: amount(cpu, "m"),
         memory: amount(memory, "MiB"),
         disk: amount(disk, "GiB"),
+        ..schema::Requirements::default()
     })
 }
 

@@ -23,7 +23,9 @@ fn a_host_that_is_too_old_is_not_upgraded() {
     fs::create_dir(setup.sandbox.work().join("host")).unwrap();
     let apply = |bundle: &str| setup.install(&["apply", bundle, "--root", "host", "--yes"]);
     succeed(apply("old"));
-    fail(apply("new"), 40, &["upgrade of web: needed ~1.3 or nothing, found 1.2.0", "in between first"]);
+    fail(apply("new"), 40, &["upgrade-web: needed ~1.3 or nothing, found 1.2.0", "in between first"]);
+    let forced = succeed(setup.install(&["apply", "new", "--root", "host", "--dry-run", "--skip", "upgrade-web"]));
+    assert!(forced.stderr.contains("nothing to change"), "{}", forced.stderr);
     succeed(apply("between"));
     succeed(apply("new"));
     succeed(apply("new"));

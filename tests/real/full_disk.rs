@@ -108,7 +108,7 @@ fn a_disk_that_is_too_small_is_told_before_anything_is_fetched() {
     fs::write(host.path("filler"), vec![0; 64 << 10]).unwrap();
     let mut apply = Command::new(env!("CARGO_BIN_EXE_carrack-install"));
     apply.arg("apply").arg(&out).arg("--root").arg(host.path("")).arg("--yes");
-    refused(&mut apply, 40, &["space in", "22 B", "0 B free"]);
+    refused(&mut apply, 40, &["space: needed 22 B in", "0 B free"]);
     assert_eq!(fs::read_dir(host.path("")).unwrap().count(), 1);
 }
 

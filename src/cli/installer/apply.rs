@@ -30,6 +30,8 @@ pub(super) struct Args {
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
+    skip: preflight::SkipArgs,
+    #[command(flatten)]
     variables: variables::VariableArgs,
     /// Blobs read, and images unpacked, at once
     #[arg(long, short, value_name = "N", default_value = "4")]
@@ -73,8 +75,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let inputs = Inputs { contents, source: &source, values: &values };
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
-        preflight::require(inputs, &target).await?;
-        survey(inputs, &target, lock).await.map_err(CliError::before_changes)
+        let checks = args.skip.require(inputs, &target, ui).await?;
+        let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;
+        survey.preflight = checks;
+        Ok::<_, CliError>(survey)
     })?;
     if args.dry_run {
         return plan::show(&survey.plan, contents, &values, ui);

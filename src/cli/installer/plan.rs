@@ -21,6 +21,8 @@ pub(super) struct Args {
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
+    skip: preflight::SkipArgs,
+    #[command(flatten)]
     variables: variables::VariableArgs,
 }
 
@@ -79,7 +81,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let values = args.variables.values(bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
     let plan = target::runtime()?.block_on(async {
-        preflight::require(inputs, &target).await?;
+        args.skip.require(inputs, &target, ui).await?;
         let survey = survey(inputs, &target, lock).await;
         Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{target, variables};
-use crate::apply::preflight::{Check, preflight};
+use crate::apply::preflight::{Check, UnknownCheck, Verdict, preflight, skip, table};
 use crate::apply::{Inputs, Target};
 use crate::cli::{CliError, Kind, Ui};
+use crate::host::Facts;
 use crate::trust;
 
 /// Check whether this host is ready, changing nothing
@@ -21,23 +22,64 @@ pub(super) struct Args {
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
+    skip: SkipArgs,
+    #[command(flatten)]
     variables: variables::VariableArgs,
 }
+
+/// What does not matter here.
+#[derive(Debug, clap::Args)]
+pub(super) struct SkipArgs {
+    /// A check of preflight whose verdict does not count; for more checks give it again
+    #[arg(long, value_name = "CHECK")]
+    skip: Vec<String>,
+}
+
+/// Checks without which nothing can be installed, so that skipping them would only have it fail later.
+const NEEDED: [&str; 7] = ["platform", "manifests", "files", "folders", "containerd", "images", "space"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
     version: u32,
     ready: bool,
-    checks: &'a [Check],
+    checks: Vec<Shown<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    check: &'a Check,
+    /// Whether it keeps nothing from being installed.
+    ok: bool,
+}
+
+impl SkipArgs {
+    /// Checks the host. Another root is prepared for a machine that is not this one.
+    pub(super) async fn checks(&self, inputs: Option<Inputs<'_>>, target: &Target) -> Result<Vec<Check>, CliError> {
+        let machine = target.root.is_host().then(Facts::here);
+        let mut checks = preflight(inputs, target, machine.as_ref()).await.map_err(CliError::before_changes)?;
+        skip(&mut checks, &self.skip).map_err(unknown)?;
+        Ok(checks)
+    }
+
+    /// The same as a step of another command, which shows only what a person should know.
+    pub(super) async fn require(&self, inputs: Inputs<'_>, target: &Target, ui: &Ui) -> Result<Vec<Check>, CliError> {
+        let checks = self.checks(Some(inputs), target).await?;
+        if checks.iter().any(Check::failed) {
+            return Err(not_ready(&checks));
+        }
+        for check in checks.iter().filter(|check| check.verdict == Verdict::Warn) {
+            ui.warn(&line(check));
+        }
+        Ok(checks)
+    }
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.bundle.as_deref().map(trust::establish).transpose()?;
     let target = args.target.target(bundle.as_ref().map(trust::Trusted::contents))?;
-    let look = |inputs: Option<Inputs<'_>>| {
-        target::runtime()?.block_on(preflight(inputs, &target)).map_err(CliError::before_changes)
-    };
+    let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
         Some((bundle, path)) => {
             let values = args.variables.values(bundle.contents(), path, &target.root, true, ui)?;
@@ -45,39 +87,46 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         }
         None => look(None)?,
     };
-    let ready = checks.iter().all(|check| check.ok);
+    let ready = !checks.iter().any(Check::failed);
     if !ui.wants_json() {
         ui.data(&table(&checks));
+        hints(&checks).iter().for_each(|hint| ui.status(hint));
     } else if ready {
-        ui.json(&Report { version: 1, ready, checks: &checks })?;
+        ui.json(&report(&checks))?;
     }
     if ready { Ok(()) } else { Err(not_ready(&checks)) }
 }
 
-/// The same as a step of another command, which prints nothing where all is well.
-pub(super) async fn require(inputs: Inputs<'_>, target: &Target) -> Result<(), CliError> {
-    let checks = preflight(Some(inputs), target).await.map_err(CliError::before_changes)?;
-    if checks.iter().all(|check| check.ok) { Ok(()) } else { Err(not_ready(&checks)) }
+fn unknown(error: UnknownCheck) -> CliError {
+    let hint = format!("the checks here are {}", error.known.join(", "));
+    CliError::from_error(Kind::Usage, &error).hint(&hint)
+}
+
+fn report(checks: &[Check]) -> Report<'_> {
+    let shown = |check| Shown { check, ok: !Check::failed(check) };
+    Report { version: 1, ready: !checks.iter().any(Check::failed), checks: checks.iter().map(shown).collect() }
 }
 
 fn not_ready(checks: &[Check]) -> CliError {
-    let failed: Vec<&Check> = checks.iter().filter(|check| !check.ok).collect();
+    let failed: Vec<&Check> = checks.iter().filter(|check| check.failed()).collect();
     let message = format!("this host is not ready: {} of {} checks failed", failed.len(), checks.len());
     let mut error = CliError::new(Kind::NotReady, message);
-    for check in failed {
-        error.causes.push(format!("{}: needed {}, found {}", check.name, check.needed, check.found));
-        error.hints.extend(check.hint.clone());
+    for check in &failed {
+        error.causes.push(line(check));
+        error.hints.extend(check.hint.clone().filter(|hint| !error.hints.contains(hint)));
     }
-    error.report(serde_json::json!({"version": 1, "ready": false, "checks": checks}))
+    if let Some(check) = failed.iter().find(|check| !NEEDED.contains(&check.name.as_str())) {
+        error.hints.push(format!("where a check does not matter, leave it out: --skip {}", check.name));
+    }
+    error.report(serde_json::json!(report(checks)))
 }
 
-fn table(checks: &[Check]) -> String {
-    let width =
-        |column: fn(&Check) -> &str| checks.iter().map(|check| column(check).chars().count()).max().unwrap_or(0);
-    let (names, needed) = (width(|check| &check.name), width(|check| &check.needed));
-    let line = |check: &Check| {
-        let mark = if check.ok { "ok  " } else { "FAIL" };
-        format!("{mark}  {:names$}  needed {:needed$}  found {}", check.name, check.needed, check.found)
-    };
-    checks.iter().map(line).collect::<Vec<_>>().join("\n")
+fn line(check: &Check) -> String {
+    format!("{}: needed {}, found {}", check.name, check.needed, check.found)
+}
+
+/// What to do about warnings; what to do about failures stands below the error.
+fn hints(checks: &[Check]) -> Vec<String> {
+    let warned = checks.iter().filter(|check| check.verdict == Verdict::Warn);
+    warned.filter_map(|check| Some(format!("{}: {}", check.name, check.hint.as_ref()?))).collect()
 }

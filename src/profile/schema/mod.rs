@@ -130,7 +130,7 @@ pub enum Format {
 }
 
 /// What a host must have.
-#[derive(Debug, Clone, JsonSchema, Serialize)]
+#[derive(Debug, Clone, Default, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[schemars(deny_unknown_fields)]
 pub struct Requirements {
@@ -143,6 +143,18 @@ pub struct Requirements {
     /// Disk: 32GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<Value>,
+    /// Whether data must lie on a disk that does not rotate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssd: Option<bool>,
+    /// Kernel modules that must be there: `br_netfilter`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_modules: Option<Vec<String>>,
+    /// Programs that must be there: `iscsiadm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commands: Option<Vec<String>>,
+    /// Ports that nothing else may listen at: 443, "53/udp".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<Value>>,
 }
 
 /// What looks like an image but is not wanted.

@@ -1,0 +1,329 @@
+//! Preflight on made-up machines: files of `/proc`, `/sys` and `/etc` below a folder, and what is said of them.
+//!
+//! `fixtures/hosts/NAME` is the root of a machine; its file `space` has a line for each file system: the folder, bytes in
+//! all, bytes that are free.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use carrack::apply::preflight::{Check, Verdict, preflight, table};
+use carrack::apply::{ImageFolder, Inputs, Source, Target, TargetRuntime};
+use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ResolvedPack, ResolvedProfile};
+use carrack::host::disk::Space;
+use carrack::host::{Facts, Root};
+use carrack::oci::{Descriptor, Digest, Platform, media_type};
+use carrack::requirements::Requirements;
+use carrack::variables::Values;
+
+use common::Sandbox;
+
+const AMD64: &str = "linux/amd64";
+
+fn folder(host: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hosts").join(host)
+}
+
+/// The machine in the folder `host`, whose file systems are below `root` here.
+fn facts(host: &Path, root: &Path) -> Facts {
+    let text = fs::read_to_string(host.join("space")).unwrap();
+    let mut systems: Vec<Space> = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let (size, free) = (fields[1].parse().unwrap(), fields[2].parse().unwrap());
+        systems.push(Space { folder: fields[0].into(), free, size, device: systems.len() as u64 });
+    }
+    let root = root.to_owned();
+    Facts::below(host, move |path| {
+        let path = Path::new("/").join(path.strip_prefix(&root).unwrap());
+        Ok(systems.iter().rfind(|space| path.starts_with(&space.folder)).unwrap().clone())
+    })
+}
+
+fn k3s(version: &str) -> ResolvedProfile {
+    let iscsi = Requirements { commands: vec!["iscsiadm".to_owned()], ..Requirements::default() };
+    let pack = |name: &str, layer: &str| ResolvedPack {
+        name: name.to_owned(),
+        layer: layer.to_owned(),
+        ..ResolvedPack::default()
+    };
+    let distribution = Some("k3s".to_owned());
+    ResolvedProfile {
+        name: "edge".to_owned(),
+        version: "1.0.0".to_owned(),
+        platforms: vec![AMD64.parse().unwrap()],
+        packs: vec![
+            ResolvedPack { distribution, version: Some(version.to_owned()), ..pack("k3s", "k8s") },
+            ResolvedPack { requirements: iscsi, ..pack("longhorn", "csi") },
+        ],
+        ..ResolvedProfile::default()
+    }
+}
+
+/// A bundle with a file of 4 GiB.
+fn contents(profile: ResolvedProfile) -> Contents {
+    let blob = Descriptor { size: 4 << 30, ..Descriptor::of(media_type::HOST_FILE, b"") };
+    let path = "/var/lib/rancher/k3s/agent/images/base.tar".to_owned();
+    let pack = "k3s".to_owned();
+    let file = HostFile { blob, pack, path, mode: 0o644, owner: None, platform: None, template: false };
+    Contents {
+        identity: Digest::of(b""),
+        profile,
+        created: Some("2026-11-20T08:00:00Z".to_owned()),
+        requires_installer: None,
+        files: vec![file],
+        manifests: Vec::new(),
+        charts: Vec::new(),
+        config: None,
+        images: Vec::new(),
+    }
+}
+
+/// What preflight says of `host` for a profile.
+fn checks(host: &str, profile: ResolvedProfile) -> Vec<Check> {
+    checks_of(&folder(host), profile)
+}
+
+fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
+    let root = tempfile::tempdir().unwrap();
+    let root = Root::new(root.path()).unwrap();
+    let facts = facts(host, root.folder());
+    let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
+    let target = Target { root, runtime: TargetRuntime::None, platform };
+    let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
+    let (contents, values) = (contents(profile), Values::new());
+    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap()
+}
+
+/// The table, with what to do below it.
+fn shown(checks: &[Check]) -> String {
+    let hints = checks.iter().filter_map(|check| Some(format!("{}: {}", check.name, check.hint.as_ref()?)));
+    let hints: Vec<String> = hints.collect();
+    format!("{}\n\n{}", table(checks), hints.join("\n")).trim_end().to_owned()
+}
+
+fn verdict(checks: &[Check], name: &str) -> Verdict {
+    checks.iter().find(|check| check.name == name).unwrap().verdict
+}
+
+macro_rules! hosts {
+    ($($test:ident: $host:literal, fails: $fails:expr;)*) => {
+        $(#[test]
+        fn $test() {
+            let mut profile = k3s("1.32.5+k3s1");
+            if $host == "no-memory-cgroup" {
+                profile.platforms.push("linux/arm64".parse().unwrap());
+            }
+            let checks = checks($host, profile);
+            insta::assert_snapshot!($host, shown(&checks));
+            let failed: Vec<&str> = checks.iter().filter(|check| check.failed()).map(|check| check.name.as_str()).collect();
+            let expected: &[&str] = &$fails;
+            assert_eq!(failed, expected);
+        })*
+
+        #[test]
+        fn every_machine_has_its_table() {
+            let mut machines: Vec<String> = fs::read_dir(folder("")).unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            machines.sort();
+            let mut tables = vec![$($host),*];
+            tables.sort_unstable();
+            assert_eq!(machines, tables);
+        }
+    };
+}
+
+hosts! {
+    a_good_machine: "good", fails: [];
+    a_small_machine: "too-small", fails: ["processors", "memory", "disk", "space"];
+    a_disk_that_rotates: "hard-disk", fails: ["ssd"];
+    an_old_kernel: "old-kernel", fails: ["kernel", "cgroups", "clock", "module-vxlan"];
+    control_groups_of_version_1: "cgroup-v1", fails: [];
+    control_groups_without_memory: "no-memory-cgroup", fails: ["cgroups"];
+    swap_on_a_virtual_disk: "swap", fails: [];
+    ports_that_are_taken: "port-taken", fails: ["port-6443", "port-10250", "port-8472-udp"];
+    another_kubernetes: "other-kubernetes", fails: ["conflicts"];
+    data_on_fat: "fat-data", fails: ["overlay"];
+    selinux_and_a_firewall: "selinux", fails: ["command-iscsiadm"];
+    another_architecture: "other-architecture", fails: ["platform"];
+}
+
+#[test]
+fn kubernetes_1_35_refuses_control_groups_of_version_1() {
+    assert_eq!(verdict(&checks("cgroup-v1", k3s("1.34.9+k3s1")), "cgroups"), Verdict::Warn);
+    assert_eq!(verdict(&checks("cgroup-v1", k3s("1.35.0+k3s1")), "cgroups"), Verdict::Fail);
+}
+
+#[test]
+fn what_the_profile_says_comes_before_the_distribution() {
+    let mut profile = k3s("1.32.5+k3s1");
+    profile.requirements =
+        Requirements { cpu_milli: 2000, memory: 1 << 30, disk: 10 << 30, ssd: Some(false), ..Requirements::default() };
+    let small = checks("too-small", profile.clone());
+    let failed: Vec<&str> = small.iter().filter(|check| check.failed()).map(|check| check.name.as_str()).collect();
+    assert_eq!(failed, ["space"]);
+    assert!(small.iter().all(|check| check.name != "ssd"));
+    profile.packs[0].distribution = Some("none".to_owned());
+    let names: Vec<String> = checks("too-small", profile).into_iter().map(|check| check.name).collect();
+    assert_eq!(names, ["platform", "processors", "memory", "disk", "command-iscsiadm", "folders", "space"]);
+}
+
+#[test]
+fn a_distribution_is_not_in_its_own_way() {
+    let taken = |profile: ResolvedProfile| {
+        let checks = checks("other-kubernetes", profile);
+        checks.iter().filter(|check| check.failed()).map(|check| check.found.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let mut rke2 = k3s("1.32.5+rke2r1");
+    rke2.packs[0].distribution = Some("rke2".to_owned());
+    assert!(taken(k3s("1.32.5+k3s1")).contains("rke2"));
+    assert!(!taken(rke2).contains("rke2"));
+}
+
+/// An image that is a layer of `size` bytes, and what is said of space for it.
+fn space_for(host: &Path, size: u64) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let root = Root::new(root.path()).unwrap();
+    let facts = facts(host, root.folder());
+    let (runtime, platform) = (TargetRuntime::Folder(ImageFolder::K3s), AMD64.parse::<Platform>().unwrap());
+    let manifest = BundledManifest {
+        descriptor: Descriptor::of(media_type::IMAGE_MANIFEST, b""),
+        raw: Vec::new(),
+        platform: Some(platform.clone()),
+        config: Descriptor::of(media_type::IMAGE_CONFIG, b""),
+        layers: vec![Descriptor { size, ..Descriptor::of(media_type::IMAGE_MANIFEST, b"layer") }],
+    };
+    let target = manifest.descriptor.clone();
+    let reference = "registry.example.org/shop/api:1".parse().unwrap();
+    let mut contents = contents(k3s("1.32.5+k3s1"));
+    contents.files.clear();
+    contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
+    let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
+    let (values, target) = (Values::new(), Target { root, runtime, platform });
+    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();
+    let space = checks.iter().filter(|check| check.name == "space");
+    space.map(|check| format!("{:?} {}", check.verdict, check.needed)).collect()
+}
+
+#[test]
+fn images_are_counted_in_the_archive_and_where_they_are_unpacked() {
+    assert_eq!(space_for(&folder("good"), 10 << 30), ["Ok 30.00 GiB in /"]);
+    assert_eq!(space_for(&folder("good"), 20 << 30), ["Fail 60.00 GiB in /"]);
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30), ["Fail 30.00 GiB in /var/lib/rancher"]);
+    // It has run before, and may have the images.
+    let copy = tempfile::tempdir().unwrap();
+    copy_tree(&folder("good"), copy.path());
+    fs::create_dir_all(copy.path().join("var/lib/rancher/k3s/agent/containerd")).unwrap();
+    assert_eq!(space_for(copy.path(), 20 << 30), ["Ok 20.00 GiB in /"]);
+}
+
+#[test]
+fn ports_of_the_cluster_itself_do_not_stop_its_upgrade() {
+    let found = |program: Option<&str>| {
+        let copy = tempfile::tempdir().unwrap();
+        copy_tree(&folder("port-taken"), copy.path());
+        if let Some(program) = program {
+            fs::write(copy.path().join("proc/812/comm"), format!("{program}\n")).unwrap();
+        }
+        fs::create_dir_all(copy.path().join("usr/local/bin")).unwrap();
+        fs::hard_link(copy.path().join("usr/sbin/iscsiadm"), copy.path().join("usr/local/bin/k3s")).unwrap();
+        let checks = checks_of(copy.path(), k3s("1.32.5+k3s1"));
+        let ports = checks.iter().filter(|check| check.name.starts_with("port-"));
+        ports.map(|check| format!("{:?} {}", check.verdict, check.found)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Some("k3s-server")), ["Ok in use by k3s-server", "Ok in use by k3s", "Ok in use by k3s"]);
+    assert_eq!(found(None)[0], "Fail in use by haproxy");
+}
+
+/// Files, folders and links as they are.
+fn copy_tree(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_symlink() {
+            std::os::unix::fs::symlink(from.read_link().unwrap(), to).unwrap();
+        } else if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy_tree(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// A bundle in a sandbox whose pack asks for what no machine has.
+fn demanding(requirements: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let head = "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {name: edge, version: 1.0.0}\nspec:\n";
+    let packs = format!("  packs: [{{name: a, layer: addon, imageLists: [none.txt], requirements: {requirements}}}]\n");
+    sandbox.write("carrack.yaml", format!("{head}{packs}"));
+    sandbox.write("none.txt", "# none\n");
+    let built = sandbox.carrack(&["build", ".", "-o", "edge.tar.zst"]);
+    assert_eq!(built.code, 0, "{}", built.stderr);
+    sandbox
+}
+
+fn install(sandbox: &Sandbox, arguments: &[&str]) -> common::Ran {
+    sandbox.run(Path::new(env!("CARGO_BIN_EXE_carrack-install")), arguments)
+}
+
+#[test]
+fn what_is_skipped_does_not_count() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let sandbox = demanding(&format!("{{commands: [no-such-program, sh], kernelModules: [overlay], ports: [{port}]}}"));
+    let (taken, preflight) = (format!("port-{port}"), ["preflight", "edge.tar.zst"]);
+    let refused = install(&sandbox, &preflight);
+    assert_eq!(refused.code, 40, "{}", refused.stderr);
+    for row in [&format!("FAIL  {taken}"), "FAIL  command-no-such-program", "ok    command-sh"] {
+        assert!(refused.stdout.contains(row), "{}", refused.stdout);
+    }
+    assert!(refused.stderr.contains(&format!("{taken}: needed free, found in use by preflight")), "{}", refused.stderr);
+    assert!(refused.stderr.contains("leave it out: --skip command-no-such-program"), "{}", refused.stderr);
+
+    let skips = ["--skip", &taken, "--skip", "command-no-such-program", "--skip", "folders", "--skip", "memory"];
+    let ran = install(&sandbox, &[&preflight[..], &skips, &["--json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&report["version"], &report["ready"]), (&1.into(), &true.into()));
+    let of = |name: &str| report["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!((&of(&taken)["verdict"], &of(&taken)["ok"]), (&"skipped".into(), &true.into()));
+    assert_eq!((&of("command-sh")["verdict"], &of("command-sh")["needed"]), (&"ok".into(), &"program sh".into()));
+
+    for command in ["preflight", "plan", "apply"] {
+        let ran = install(&sandbox, &[command, "edge.tar.zst", "--skip", "port-1", "--root", "."]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("there is no check \"port-1\""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the checks here are folders, platform"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn receipts_say_what_was_checked_and_skipped() {
+    let sandbox = demanding("{memory: 1MiB}");
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let ran = install(&sandbox, &["apply", "edge.tar.zst", "--root", "host", "--yes", "--skip", "folders"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let receipt = fs::read(sandbox.work().join("host/var/lib/carrack/receipts/0001-edge-1.0.0.json")).unwrap();
+    let mut receipt: serde_json::Value = serde_json::from_slice(&receipt).unwrap();
+    let verdicts: Vec<String> = receipt["preflight"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap()))
+        .collect();
+    assert_eq!(verdicts, ["platform ok", "folders skipped"]);
+
+    // One that an earlier installer wrote.
+    receipt.as_object_mut().unwrap().remove("preflight");
+    sandbox.write("host/var/lib/carrack/receipts/0001-edge-1.0.0.json", receipt.to_string());
+    let ran = install(&sandbox, &["status", "--root", "host"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
