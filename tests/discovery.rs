@@ -370,3 +370,18 @@ fn a_chart_that_the_cluster_would_fetch_is_a_warning() {
         ]
     );
 }
+
+#[test]
+fn fields_that_are_called_image_and_annotations_give_candidates() {
+    let found = discovered("called-image.yaml", "").unwrap();
+    assert_eq!(images(&found), "");
+    assert_eq!(
+        candidates(&found),
+        "\
+quay.io/a/noted:1.2 <- pack:7 Runner ci metadata.annotations.note
+base:v1.2 <- pack:11 Runner ci spec.baseImage
+proxy:latest <- pack:6 Runner ci metadata.annotations.sidecar.istio.io/proxyImage
+runner:latest <- pack:10 Runner ci spec.runnerImage
+"
+    );
+}

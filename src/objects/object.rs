@@ -24,10 +24,11 @@ pub(super) fn read(
     let mut walk = Walk { source, object, sink, path: prefix.to_owned(), built_in };
     for entry in node.entries() {
         match (&*entry.key, object.kind.as_str()) {
-            // What describes the object, or what the cluster says of it, asks for no image.
-            ("apiVersion" | "kind" | "metadata" | "status", _) => {}
             // Nothing of a secret is ever shown.
             (_, "Secret") if built_in => {}
+            ("metadata", _) => walk.below("metadata", |walk| walk.annotations(&entry.value)),
+            // What the cluster says of it asks for no image.
+            ("apiVersion" | "kind" | "status", _) => {}
             (_, "ConfigMap") if built_in => walk.below(&entry.key, |walk| walk.only_candidates(&entry.value)),
             (_, "CustomResourceDefinition") => walk.below(&entry.key, |walk| walk.only_defaults(&entry.value)),
             _ => walk.below(&entry.key, |walk| walk.value(&entry.key, &entry.value)),
@@ -66,7 +67,10 @@ impl Walk<'_> {
     /// The value of the field `key`.
     fn value(&mut self, key: &str, node: &Node) {
         match &node.value {
-            Value::Scalar(_) => self.candidates(node),
+            Value::Scalar(_) => {
+                self.candidates(node);
+                self.called_image(key, node);
+            }
             Value::Sequence(items) => {
                 self.arguments(items);
                 for (index, item) in items.iter().enumerate() {
@@ -98,9 +102,10 @@ impl Walk<'_> {
 
     fn mapping(&mut self, key: &str, node: &Node, entries: &[Entry]) {
         let consumed = operator::read(self, key, node);
-        self.pairs(entries);
-        for entry in entries.iter().filter(|entry| !consumed.contains(&&*entry.key)) {
+        let paired = self.pairs(entries);
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !consumed.contains(&&*entry.key)) {
             match image_text(&entry.value).filter(|_| &*entry.key == "image") {
+                None if paired.contains(&index) => self.below(&entry.key, |walk| walk.candidates(&entry.value)),
                 Some(text) => {
                     let included = self.named_field("image", text, entry.value.at);
                     let pulled = included.as_ref().map(|reference| (reference, entry.value.at));
@@ -225,16 +230,39 @@ impl Walk<'_> {
         }
     }
 
-    /// Images that two fields give together.
-    fn pairs(&mut self, entries: &[Entry]) {
+    /// Images that two fields give together. Returns which entries have their names.
+    fn pairs(&mut self, entries: &[Entry]) -> Vec<usize> {
         let scalars = entries.iter().enumerate().filter_map(|(index, entry)| {
             let scalar = entry.value.scalar().filter(|scalar| scalar.kind != Kind::Null)?;
             Some((&*entry.key, &*scalar.text, index))
         });
+        let mut paired = Vec::new();
         for (text, reference, index) in pairs::find(&scalars.collect::<Vec<_>>()) {
             let entry = &entries[index];
             self.below(&entry.key, |walk| walk.candidate(&text, reference, entry.value.at));
+            paired.push(index);
         }
+        paired
+    }
+
+    /// The value of a field called `…Image`, with the name of a registry: it needs no tag to look like an image.
+    fn called_image(&mut self, key: &str, node: &Node) {
+        let Some(text) = node.text().map(str::trim).filter(|_| key.ends_with("Image")) else { return };
+        if let Some(reference) = text.parse::<Reference>().ok().filter(|reference| names_registry(text, reference)) {
+            self.candidate(text, reference, node.at);
+        }
+    }
+
+    /// Annotations of the object itself: some tell an operator which image to put in.
+    fn annotations(&mut self, metadata: &Node) {
+        let Some(annotations) = metadata.get("annotations") else { return };
+        self.below("annotations", |walk| {
+            // What kubectl keeps there is the whole object once more.
+            let applied = "kubectl.kubernetes.io/last-applied-configuration";
+            for entry in annotations.entries().iter().filter(|entry| &*entry.key != applied) {
+                walk.below(&entry.key, |walk| walk.value(&entry.key, &entry.value));
+            }
+        });
     }
 
     fn candidate(&mut self, text: &str, reference: Reference, at: Position) {
@@ -270,6 +298,10 @@ impl Walk<'_> {
 /// The text of a field that names an image; an empty one means the operator's own choice.
 fn image_text(node: &Node) -> Option<&str> {
     node.text().filter(|text| !text.trim().is_empty())
+}
+
+fn names_registry(text: &str, reference: &Reference) -> bool {
+    text.starts_with(&format!("{}/", reference.registry()))
 }
 
 /// Values of `*_IMAGE` variables that switch something instead of naming an image.

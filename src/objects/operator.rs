@@ -2,6 +2,7 @@
 //! `image` or, under a field called `image`, in `name`.
 
 use super::object::{POLICIES, Walk};
+use super::pairs::has_tag;
 use crate::yaml::{Kind, Node};
 
 /// Takes the image that `node`, the value of the field `key`, gives in parts, where it does. Returns the fields that
@@ -74,9 +75,4 @@ fn compose(registry: Option<&str>, name: &str, tag: Option<&str>, digest: Option
         text.push_str(digest);
     }
     text
-}
-
-/// Whether a colon stands after the last slash.
-fn has_tag(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }

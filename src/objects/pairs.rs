@@ -14,10 +14,17 @@ pub(super) type Given<'n> = (&'n str, &'n str, usize);
 pub(super) fn find(given: &[Given<'_>]) -> Vec<(String, Reference, usize)> {
     let keys: Vec<String> = given.iter().map(|(key, ..)| plain(key)).collect();
     let value = |key: &str| keys.iter().position(|known| known == key).map(|index| given[index].1);
+    let called = keys.iter().filter(|key| key.ends_with("image")).count();
     let mut found = Vec::new();
     for (key, (_, name, place)) in keys.iter().zip(given) {
-        let Some(stem) = NAMES.iter().find_map(|name| key.strip_suffix(name)) else { continue };
-        let part = |last: &str| value(&format!("{stem}image{last}")).filter(|text| !text.is_empty());
+        // `baseImage` has its parts beside it, as `baseImageTag` or as `tag`.
+        let whole = key.strip_suffix("image").filter(|stem| !stem.is_empty() && !has_tag(name));
+        let Some(stem) = NAMES.iter().find_map(|name| key.strip_suffix(name)).or(whole) else { continue };
+        let part = |last: &str| {
+            // A `tag` beside several is nobody's in particular.
+            let beside = || value(last).filter(|_| whole.is_some() && (called == 1 || key == "baseimage"));
+            value(&format!("{stem}image{last}")).or_else(beside).filter(|text| !text.is_empty())
+        };
         let tag = TAGS.iter().find_map(|tag| part(tag));
         // kubeadm's `imageRepository` is where its images are, and none of them.
         let is_registry = !name.contains('/') && name.contains(['.', ':']);
@@ -34,6 +41,11 @@ pub(super) fn find(given: &[Given<'_>]) -> Vec<(String, Reference, usize)> {
         }
     }
     found
+}
+
+/// Whether a colon stands after the last slash.
+pub(super) fn has_tag(name: &str) -> bool {
+    name.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// What a command line's words give: `--key=value`, and `--key` with the word after it.
@@ -77,6 +89,11 @@ mod tests {
         assert_eq!(texts(&[("imageTag", "1.2"), ("imageName", "redis")]), ["redis:1.2"]);
         let sidecar = [("sidecar-image-registry", "quay.io"), ("sidecar-image-name", "a"), ("sidecar-image-tag", "1")];
         assert_eq!(texts(&sidecar), ["quay.io/a:1"]);
+        assert_eq!(texts(&[("baseImage", "quay.io/a/b"), ("tag", "v1")]), ["quay.io/a/b:v1"]);
+        assert_eq!(
+            texts(&[("runnerImage", "quay.io/a/b"), ("runnerImageTag", "v1"), ("tag", "x")]),
+            ["quay.io/a/b:v1"]
+        );
         let digest = format!("sha256:{}", "a".repeat(64));
         let pinned = format!("quay.io/a@{digest}");
         assert_eq!(texts(&[("IMAGE_REPOSITORY", "quay.io/a"), ("IMAGE_DIGEST", &digest)]), [pinned]);
@@ -86,6 +103,8 @@ mod tests {
     fn one_part_or_parts_of_two_are_none() {
         assert_eq!(texts(&[("imageRepository", "registry.k8s.io"), ("imageTag", "v1.32.5")]), [""; 0]);
         assert_eq!(texts(&[("imageRepository", "quay.io/a")]), [""; 0]);
+        assert_eq!(texts(&[("baseImage", "quay.io/a:1"), ("tag", "v1")]), [""; 0]);
+        assert_eq!(texts(&[("image", "quay.io/a"), ("tag", "v1")]), [""; 0], "no convention, but a field");
         assert_eq!(texts(&[("aImageRepository", "quay.io/a"), ("bImageTag", "1")]), [""; 0]);
     }
 }
