@@ -27,6 +27,7 @@
 //! | lock and registry to bundle | [`fetch`] |
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
+//! | where the parts of a cluster go | [`places`] |
 //! | what differs from place to place | [`site`] |
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
@@ -61,6 +62,7 @@ pub mod objects;
 pub mod oci;
 #[cfg(feature = "operator")]
 pub mod palette;
+pub mod places;
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;

@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Inputs, Interrupter, Options, Source, Survey, Target, TargetRuntime, apply, survey,
+    ApplyError, ImageFolder, Inputs, Interrupter, Options, RootLock, Source, Survey, Target, TargetRuntime, apply,
+    survey,
 };
 use carrack::bundle::{
     BundlePlan, Contents, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack,
@@ -212,7 +213,9 @@ impl Site {
         let blobs = trusted.blobs().iter().map(|blob| (blob.digest, blob.size)).collect();
         let opened = trusted.clone();
         let source = Source::new(blobs, move |digest| Ok(Box::new(opened.open(digest).unwrap())));
-        let found = survey(without_values(trusted.contents(), &source), &self.survey_target()).await.unwrap();
+        let target = self.survey_target();
+        let lock = RootLock::take(&target.root).unwrap();
+        let found = survey(without_values(trusted.contents(), &source), &target, lock).await.unwrap();
         (trusted, source, found)
     }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const RULE: &[(&str, &[&str])] = &[
     ("oci", &[]),
     ("progress", &[]),
+    ("places", &["oci"]),
     ("requirements", &[]),
     ("io", &["oci"]),
     ("folder", &["io"]),
@@ -33,6 +34,7 @@ const RULE: &[(&str, &[&str])] = &[
         &[
             "oci",
             "io",
+            "places",
             "progress",
             "requirements",
             "problem",
@@ -47,7 +49,22 @@ const RULE: &[(&str, &[&str])] = &[
         ],
     ),
     ("trust", &["oci", "io", "progress", "bundle"]),
-    ("apply", &["oci", "io", "progress", "requirements", "problem", "yaml", "variables", "objects", "bundle", "host"]),
+    (
+        "apply",
+        &[
+            "oci",
+            "io",
+            "places",
+            "progress",
+            "requirements",
+            "problem",
+            "yaml",
+            "variables",
+            "objects",
+            "bundle",
+            "host",
+        ],
+    ),
     // Everything but the binaries.
     (
         "cli",

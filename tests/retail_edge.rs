@@ -197,15 +197,15 @@ fn check_tree(setup: &Setup) {
     let expected = [
         "0600 etc/rancher/k3s/config.yaml.d/50-carrack.yaml",
         "0600 var/lib/carrack/receipts/0001-retail-edge-1.4.0.json",
-        "0600 var/lib/rancher/k3s/server/manifests/carrack-shop.api.yaml",
+        "0600 var/lib/rancher/k3s/server/manifests/carrack-shop-api.yaml",
         "0644 etc/motd",
         "0644 etc/systemd/system/k3s.service",
         "0644 var/lib/rancher/k3s/agent/images/retail-edge-1.4.0.tar.zst",
-        "0644 var/lib/rancher/k3s/server/manifests/carrack-cilium.chart-cilium.yaml",
-        "0644 var/lib/rancher/k3s/server/manifests/carrack-ingress.chart-ingress-nginx.yaml",
-        "0644 var/lib/rancher/k3s/server/manifests/carrack-longhorn.chart-longhorn.yaml",
-        "0644 var/lib/rancher/k3s/server/manifests/carrack-monitoring.chart-monitoring.yaml",
-        "0644 var/lib/rancher/k3s/server/manifests/carrack-shop.web.yaml",
+        "0644 var/lib/rancher/k3s/server/manifests/carrack-cilium-chart-cilium.yaml",
+        "0644 var/lib/rancher/k3s/server/manifests/carrack-ingress-chart-ingress-nginx.yaml",
+        "0644 var/lib/rancher/k3s/server/manifests/carrack-longhorn-chart-longhorn.yaml",
+        "0644 var/lib/rancher/k3s/server/manifests/carrack-monitoring-chart-monitoring.yaml",
+        "0644 var/lib/rancher/k3s/server/manifests/carrack-shop-web.yaml",
         "0644 var/lib/rancher/k3s/server/static/charts/cilium-1.16.3-DIGEST.tgz",
         "0644 var/lib/rancher/k3s/server/static/charts/ingress-nginx-4.11.3-DIGEST.tgz",
         "0644 var/lib/rancher/k3s/server/static/charts/longhorn-1.7.2-DIGEST.tgz",
@@ -219,20 +219,20 @@ fn check_tree(setup: &Setup) {
 fn check_charts(setup: &Setup) {
     for (file, chart, namespace, values) in [
         (
-            "cilium.chart-cilium",
+            "cilium-chart-cilium",
             "cilium",
             "kube-system",
             serde_json::json!({"ipam": {"clusterPoolIPv4PodCIDR": "10.42.0.0/16"}, "k8sServiceHost": "10.0.0.10",
                 "operator": {"replicas": 1}}),
         ),
-        ("longhorn.chart-longhorn", "longhorn", "longhorn-system", serde_json::json!({"defaultReplicas": 2})),
+        ("longhorn-chart-longhorn", "longhorn", "longhorn-system", serde_json::json!({"defaultReplicas": 2})),
         (
-            "monitoring.chart-monitoring",
+            "monitoring-chart-monitoring",
             "monitoring",
             "monitoring",
             serde_json::json!({"retention": "15d", "exporters": "full", "storeId": "42"}),
         ),
-        ("ingress.chart-ingress-nginx", "ingress-nginx", "ingress-nginx", Value::Null),
+        ("ingress-chart-ingress-nginx", "ingress-nginx", "ingress-nginx", Value::Null),
     ] {
         let object = setup.yaml(&format!("var/lib/rancher/k3s/server/manifests/carrack-{file}.yaml"));
         let [object] = object.as_slice() else { panic!("{file}: {object:?}") };
@@ -260,7 +260,7 @@ fn check_values(setup: &Setup) {
     });
     assert_eq!(config, [expected]);
     assert_eq!(setup.read("etc/motd"), "Store 42, cluster 10.0.0.10, full edition\n");
-    let api = setup.yaml("var/lib/rancher/k3s/server/manifests/carrack-shop.api.yaml");
+    let api = setup.yaml("var/lib/rancher/k3s/server/manifests/carrack-shop-api.yaml");
     assert_eq!(api[1]["stringData"]["password"], PASSWORD);
     assert_eq!(api[2]["metadata"]["labels"]["store"], "42");
     let container = &api[2]["spec"]["template"]["spec"]["containers"][0];
@@ -279,7 +279,7 @@ fn check_values(setup: &Setup) {
         with_secrets,
         [
             "0600 etc/rancher/k3s/config.yaml.d/50-carrack.yaml",
-            "0600 var/lib/rancher/k3s/server/manifests/carrack-shop.api.yaml",
+            "0600 var/lib/rancher/k3s/server/manifests/carrack-shop-api.yaml",
         ]
     );
     let receipt: Value =
@@ -287,7 +287,7 @@ fn check_values(setup: &Setup) {
     let told =
         |name: &str| receipt["variables"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
     assert_eq!(told("storeId")["value"], "42");
-    assert_eq!(told("clusterToken")["kept"]["path"], "/etc/rancher/k3s/config.yaml.d/50-carrack.yaml");
+    assert_eq!(told("clusterToken")["kept"][0]["path"], "/etc/rancher/k3s/config.yaml.d/50-carrack.yaml");
 }
 
 /// The archive that k3s imports has every image, by its name and by its digest.

@@ -198,6 +198,10 @@ fn a_site_says_values_in_yaml() {
         ("number: many", "site.yaml:6:13: variable number is \"many\", expected a number such as 42, -7 or 1.5"),
         ("text: {fromFile: ./none}", "site.yaml:6:22: "),
         ("secret: canary2", "site.yaml:6:5: duplicate key"),
+        (
+            "text: {canary!}",
+            "site.yaml:6:11: a value is a text, or `{fromFile: PATH}`; one with { or [ stands in quotes",
+        ),
         ("fixed: other", "site.yaml:6:12: variable fixed is read-only: it cannot be set"),
     ] {
         let ran = site(bad);
@@ -278,20 +282,16 @@ fn sensitive_values_are_where_they_are_needed_and_nowhere_else() {
             CANARIES.iter().any(|canary| text.contains(canary))
         })
         .collect();
-    let manifest = host.join("var/lib/rancher/k3s/server/manifests/carrack-shop.shop.yaml");
+    let manifest = host.join("var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml");
     assert_eq!(with_canary, std::slice::from_ref(&manifest));
     for private in [manifest, host.join("var/lib/carrack/receipts/0001-shop-1.0.0.json")] {
         assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600, "{}", private.display());
-    }
-    for bundled in ["shop-1.0.0.tar.zst", "carrack.lock"] {
-        let content = fs::read(sandbox.work().join(bundled)).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&content).contains("canary"), "{bundled}");
     }
 }
 
 fn installed(sandbox: &Sandbox) -> (Vec<Value>, String) {
     let host = sandbox.work().join("host");
-    let text = fs::read_to_string(host.join("var/lib/rancher/k3s/server/manifests/carrack-shop.shop.yaml")).unwrap();
+    let text = fs::read_to_string(host.join("var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml")).unwrap();
     use serde::Deserialize;
     let documents = serde_yaml_ng::Deserializer::from_str(&text).map(|one| Value::deserialize(one).unwrap()).collect();
     (documents, fs::read_to_string(host.join("etc/shop.conf")).unwrap())
@@ -325,14 +325,25 @@ fn an_upgrade_keeps_what_the_host_has() {
     let message = "variable network is immutable: this host has \"10.42.0.0/16\" and would get \"10.0.0.0/8\"";
     assert!(changed.stderr.contains(message), "{}", changed.stderr);
 
+    // Killed after files had their names and before the receipt: the old one is still beside the new.
+    let manifest = sandbox.work().join("host/var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml");
+    let old = manifest.with_extension("yaml.carrack-old");
+    fs::rename(&manifest, &old).unwrap();
+    fs::write(&manifest, "new: true\n").unwrap();
+    let ran = install(&sandbox, &upgrade);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(installed(&sandbox).0[1]["stringData"]["password"], secret);
+    assert!(!old.exists());
+
     // A value is read from nowhere but the very file that was written.
-    let manifest = sandbox.work().join("host/var/lib/rancher/k3s/server/manifests/carrack-shop.shop.yaml");
     let text = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, text + "# changed\n").unwrap();
     let lost = install(&sandbox, &upgrade);
     assert_eq!(lost.code, 10);
-    assert!(lost.stderr.contains("the value that variable secret had is gone"), "{}", lost.stderr);
-    assert!(lost.stderr.contains("variable secret has no value"), "{}", lost.stderr);
+    let message = "variable secret: the value that it had is gone, since \
+                   /var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml is not what was installed; give it again in a \
+                   site file: --site FILE";
+    assert!(lost.stderr.contains(message), "{}", lost.stderr);
     let ran = install(&sandbox, &[&upgrade[..], &["--set", "secret=another"]].concat());
     assert_eq!((ran.code, ran.stderr.contains("is gone")), (0, false), "{}", ran.stderr);
     assert_eq!(installed(&sandbox).0[1]["stringData"]["password"], "another");
@@ -377,4 +388,79 @@ fn what_is_missing_is_asked_for_at_a_terminal() {
     let (documents, _) = installed(&sandbox);
     assert_eq!(documents[0]["data"]["text"], "some words");
     assert_eq!(documents[1]["stringData"]["password"], "canary one");
+}
+
+/// One that is not required does not fall back to a default in silence.
+#[test]
+fn a_lost_secret_is_asked_for_even_where_it_has_a_default() {
+    let sandbox = Sandbox::new();
+    sandbox.write("shop.conf", FIXED);
+    sandbox.write(
+        "shop.yaml",
+        MANIFEST.replace("'{{.carrack.var.secret}}'", "'{{.carrack.var.secret | default \"changeme\"}}'"),
+    );
+    build(&sandbox, "1.0.0", &VARIABLES.replace(", required: true}", "}"));
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let apply = ["apply", "shop-1.0.0.tar.zst", "--root", "host"];
+    assert_eq!(install(&sandbox, &[&apply[..], &["--set", "secret=canary"]].concat()).code, 0);
+    let manifest = sandbox.work().join("host/var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, format!("# a note\n{text}")).unwrap();
+    let ran = install(&sandbox, &apply);
+    assert_eq!(
+        (ran.code, ran.stderr.contains("variable secret: the value that it had is gone")),
+        (10, true),
+        "{}",
+        ran.stderr
+    );
+    assert!(fs::read_to_string(&manifest).unwrap().contains("canary"));
+}
+
+/// What nobody has chosen follows the profile where it has to; what somebody has chosen is theirs to change.
+#[test]
+fn a_default_gives_way_where_it_does_not_fit_any_more() {
+    let sandbox = sandbox();
+    let apply = ["apply", "shop-1.0.0.tar.zst", "--root", "host", "--set", "secret=canary"];
+    assert_eq!(install(&sandbox, &[&apply[..], &["--set", "port=443"]].concat()).code, 0);
+    let changed = VARIABLES.replace("options: [basic, full], default: basic", "options: [pro], default: pro");
+    build(&sandbox, "2.0.0", &changed);
+    let ran = install(&sandbox, &["apply", "shop-2.0.0.tar.zst", "--root", "host"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(installed(&sandbox).0[0]["data"]["block"], "number=1\nedition=pro\n");
+    build(&sandbox, "3.0.0", &changed.replace("options: [80, 443], default: 80", "options: [8080], default: 8080"));
+    let ran = install(&sandbox, &["apply", "shop-3.0.0.tar.zst", "--root", "host"]);
+    assert_eq!(ran.code, 10);
+    let message = "variable port is \"443\", expected one of \"8080\"; that is what this host has, give another";
+    assert!(ran.stderr.contains(message), "{}", ran.stderr);
+}
+
+#[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    if !available::available("an_interrupted_question_leaves_the_terminal_as_it_was", &["script", "stty"]) {
+        return;
+    }
+    let sandbox = sandbox();
+    let installer = env!("CARGO_BIN_EXE_carrack-install");
+    let command = format!("{installer} apply shop-1.0.0.tar.zst --root host; echo ended with $?; stty -a");
+    let mut child = std::process::Command::new("script")
+        .args(["--quiet", "--return", "--echo", "always", "--command", &command, "/dev/null"])
+        .current_dir(sandbox.work())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut seen, mut byte) = (String::new(), [0]);
+    while !seen.ends_with("{4,40}: ") {
+        assert_eq!(screen.read(&mut byte).unwrap(), 1, "{seen:?}");
+        seen.push(byte[0].into());
+    }
+    keyboard.write_all(b"cana\x7fry\x03").unwrap();
+    screen.read_to_string(&mut seen).unwrap();
+    child.wait().unwrap();
+    assert!(seen.contains("interrupted; nothing on this host has changed"), "{seen}");
+    assert!(seen.contains("ended with 130"), "{seen}");
+    let terminal = seen.split_once("ended with").unwrap().1;
+    assert!(terminal.contains(" echo ") && terminal.contains(" icanon ") && terminal.contains("isig "), "{terminal}");
+    assert!(!seen.contains("cana"), "{seen}");
 }

@@ -77,6 +77,14 @@ pub enum ApplyError {
         /// Where the JSON is wrong.
         source: serde_json::Error,
     },
+    /// A later installer wrote a receipt.
+    #[error("{} was written by a later carrack-install (version {version} of receipts)", path.display())]
+    LaterReceipt {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
     /// A local file or folder failed.
     #[error(transparent)]
     Path(#[from] PathError),

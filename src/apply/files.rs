@@ -94,6 +94,9 @@ pub enum FileError {
     /// A name that is not one path component.
     #[error("{0:?} is not a file name")]
     Name(String),
+    /// A place of the installer's own.
+    #[error("{0} is a place of carrack-install's own, and no bundle puts a file there")]
+    Reserved(String),
     /// Two files of the bundle are one on this host.
     #[error("{first} and {second} are the same file on this host")]
     Twice {
@@ -111,6 +114,11 @@ pub enum FileError {
 }
 
 impl TargetFile {
+    /// Whether sensitive values are in it.
+    pub fn has_secrets(&self) -> bool {
+        self.content.as_ref().is_some_and(|written| !written.secrets.is_empty())
+    }
+
     /// What is at the path now.
     ///
     /// # Errors

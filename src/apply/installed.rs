@@ -1,19 +1,20 @@
 //! The values that the variables of a profile have on this host, from the newest receipt of that profile.
 
-use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
 use super::files::FileError;
-use super::receipt::{self, Receipt};
+use super::receipt::{self, Receipt, ReceiptFile, ReceiptVariable};
+use super::staging;
 use crate::host::Root;
 use crate::oci::Digest;
-use crate::variables::Values;
 use crate::variables::template::Spelling;
+use crate::variables::{Installed, InstalledValue};
 
-/// Where a sensitive value stands, so that it is on the host just where it is needed and nowhere else.
+/// A place where a sensitive value stands, so that it is on the host just where it is needed and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeptValue {
@@ -27,62 +28,48 @@ pub struct KeptValue {
     pub spelling: Spelling,
 }
 
-/// What an earlier apply has left.
-#[derive(Debug, Default)]
-pub struct Installed {
-    /// The values that could be read.
-    pub values: Values,
-    /// The values that could not.
-    pub lost: Vec<Lost>,
-}
-
-/// A sensitive value that is no longer where it stood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
-    /// The variable.
-    pub variable: String,
-    /// The file that it stood in, within the root.
-    pub path: String,
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { variable, path } = self;
-        write!(f, "the value that variable {variable} had is gone: {path} is not what was installed")
-    }
-}
-
 /// The values of the profile `name` below `root`; none where it was never installed.
 ///
 /// # Errors
 /// Where receipts cannot be read.
 pub fn installed(root: &Root, name: &str) -> Result<Installed, ApplyError> {
     let receipts = receipt::all(root)?;
-    let Some(receipt) = receipts.iter().find(|receipt| receipt.name == name) else { return Ok(Installed::default()) };
-    let mut installed = Installed::default();
+    let Some(receipt) = receipts.iter().find(|receipt| receipt.name == name) else { return Ok(Installed::new()) };
+    let mut installed = Installed::new();
     for variable in &receipt.variables {
-        match (&variable.value, &variable.kept) {
-            (Some(value), _) => drop(installed.values.insert(variable.name.clone(), value.clone())),
-            (None, Some(kept)) => match read(kept, receipt, root)? {
-                Some(value) => drop(installed.values.insert(variable.name.clone(), value)),
-                None => installed.lost.push(Lost { variable: variable.name.clone(), path: kept.path.clone() }),
-            },
-            (None, None) => {}
-        }
+        installed.extend(value(variable, receipt, root)?.map(|value| (variable.name.clone(), value)));
     }
     Ok(installed)
 }
 
-/// The value, where the file is still what was installed: in another one, something else may stand there.
+fn value(variable: &ReceiptVariable, receipt: &Receipt, root: &Root) -> Result<Option<InstalledValue>, ApplyError> {
+    if let Some(value) = &variable.value {
+        return Ok(Some(InstalledValue::Value { value: value.clone(), default: variable.default, plain: true }));
+    }
+    for kept in &variable.kept {
+        if let Some(value) = read(kept, receipt, root)? {
+            return Ok(Some(InstalledValue::Value { value, default: false, plain: false }));
+        }
+    }
+    let lost = |kept: &KeptValue| {
+        InstalledValue::Lost(format!("the value that it had is gone, since {} is not what was installed", kept.path))
+    };
+    Ok(variable.kept.first().map(lost))
+}
+
+/// The value, where the file is still what was installed: in another one, something else may stand there. A run that was
+/// killed may have replaced the file and left it beside the new one.
 fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<String>, ApplyError> {
     let Some(file) = receipt.files.iter().find(|file| file.path == kept.path) else { return Ok(None) };
     let place = |source| FileError::Place { pack: file.pack.clone(), source };
     let path = root.resolve(&file.path).map_err(place)?;
-    let regular = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == file.size);
-    let Some(content) = regular.then(|| fs::read(&path).ok()).flatten() else { return Ok(None) };
-    if Digest::of(&content) != file.digest {
-        return Ok(None);
-    }
-    let bytes = kept.offset.checked_add(kept.length).and_then(|end| content.get(kept.offset..end));
+    let content = content(&path, file).or_else(|| content(&staging::backup_of(&path), file));
+    let bytes = content.as_ref().and_then(|content| content.get(kept.offset..kept.offset.checked_add(kept.length)?));
     Ok(bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| kept.spelling.read(text)))
+}
+
+fn content(path: &Path, file: &ReceiptFile) -> Option<Vec<u8>> {
+    let regular = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size);
+    let content = regular.then(|| fs::read(path).ok()).flatten()?;
+    (Digest::of(&content) == file.digest).then_some(content)
 }

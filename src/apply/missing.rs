@@ -8,6 +8,7 @@ use crate::bundle::Contents;
 use crate::objects::{Place, Sink, read};
 use crate::oci::Reference;
 use crate::problem::{Position, Source};
+use crate::variables::{MASK, Values};
 
 /// Gathers what a manifest names and the bundle lacks.
 struct Missing<'c> {
@@ -21,11 +22,25 @@ struct Missing<'c> {
 ///
 /// # Errors
 /// [`ApplyError::MissingImages`], with object, field and image of each.
-pub(super) fn check(contents: &Contents, shown: &str, text: &str) -> Result<(), ApplyError> {
+pub(super) fn check(contents: &Contents, values: &Values, shown: &str, text: &str) -> Result<(), ApplyError> {
     let names = contents.images.iter().flat_map(|image| image.reference.runtime_names()).collect();
     let mut missing = Missing { names, ignored: &contents.profile.ignore_images, shown, found: BTreeSet::new() };
     read(&Source::new(Path::new(shown), text.to_owned()), &mut missing);
-    if missing.found.is_empty() { Ok(()) } else { Err(ApplyError::MissingImages(missing.found.into_iter().collect())) }
+    if missing.found.is_empty() {
+        return Ok(());
+    }
+    // A sensitive value may have come to any place of an object, its name and fields among them.
+    let sensitive = contents.profile.variables.iter().filter(|variable| variable.sensitive);
+    let secrets: Vec<&String> = sensitive.filter_map(|variable| values.get(&variable.name)).collect();
+    Err(ApplyError::MissingImages(missing.found.into_iter().map(|line| masked(line, &secrets)).collect()))
+}
+
+/// The line without any of the secrets, as they are and as messages quote them.
+fn masked(line: String, secrets: &[&String]) -> String {
+    secrets.iter().filter(|secret| !secret.is_empty()).fold(line, |line, secret| {
+        let quoted = format!("{secret:?}");
+        line.replace(&quoted[1..quoted.len() - 1], MASK).replace(secret.as_str(), MASK)
+    })
 }
 
 impl Missing<'_> {

@@ -21,7 +21,6 @@ pub mod installed;
 mod interrupt;
 mod machine;
 mod missing;
-mod places;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;
@@ -42,6 +41,6 @@ pub use self::{
     interrupt::{Interrupt, Interrupter},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},
-    survey::{Survey, Target, TargetRuntime, survey},
+    survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
 };

@@ -18,7 +18,7 @@ use crate::oci::{Digest, Reference};
 /// Where receipts are kept, within the root.
 pub const RECEIPTS: &str = "/var/lib/carrack/receipts";
 /// The shape of [`Receipt`]; another shape is another number.
-pub const RECEIPT_VERSION: u32 = 1;
+pub const RECEIPT_VERSION: u32 = 2;
 
 /// What one apply installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,9 +91,12 @@ pub struct ReceiptVariable {
     /// Its value; absent where it is sensitive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// Where its sensitive value stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<KeptValue>,
+    /// Whether that is the default that the profile had.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub default: bool,
+    /// Every place where its sensitive value stands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptValue>,
 }
 
 /// Where images went.
@@ -224,7 +227,17 @@ pub(super) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
 }
 
 fn read(path: &Path) -> Result<Receipt, ApplyError> {
+    /// What all receipts have.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Any {
+        receipt_version: u32,
+    }
     let text = fs::read(path).at("read", path)?;
+    let version = serde_json::from_slice::<Any>(&text).map_or(0, |any| any.receipt_version);
+    if version > RECEIPT_VERSION {
+        return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
+    }
     serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
 }
 
@@ -239,7 +252,7 @@ pub(super) fn write(root: &Root, receipt: &Receipt) -> Result<PathBuf, ApplyErro
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.variables.iter().any(|variable| variable.kept.is_some());
+    let private = receipt.variables.iter().any(|variable| !variable.kept.is_empty());
     AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
 }

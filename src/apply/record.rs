@@ -44,7 +44,7 @@ pub(super) fn receipt_of(
         files: receipt_files(&survey.plan),
         images: wanted.map(|wanted| receipt_images(wanted)).unwrap_or_default(),
         warnings: warnings.to_vec(),
-        variables: profile.variables.iter().filter_map(|one| variable(one, inputs.values, &survey.plan)).collect(),
+        variables: receipt_variables(inputs, &survey.plan),
         packs: profile.packs.iter().map(pack).collect(),
         preflight: survey.preflight.iter().map(check).collect(),
     }
@@ -93,17 +93,28 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
     plan.files.iter().map(file).collect()
 }
 
+/// The values of all variables.
+pub(super) fn receipt_variables(inputs: Inputs<'_>, plan: &HostPlan) -> Vec<ReceiptVariable> {
+    let declared = &inputs.contents.profile.variables;
+    declared.iter().filter_map(|one| variable(one, inputs.values, plan)).collect()
+}
+
 /// The value of a variable, or where on the host it stands; nothing where it has none, or is sensitive and stands nowhere.
 fn variable(variable: &Variable, values: &Values, plan: &HostPlan) -> Option<ReceiptVariable> {
     let value = values.get(&variable.name)?;
     let name = variable.name.clone();
     if !variable.sensitive {
-        return Some(ReceiptVariable { name, value: Some(value.clone()), kept: None });
+        let default = variable.default.as_ref() == Some(value);
+        return Some(ReceiptVariable { name, value: Some(value.clone()), default, kept: Vec::new() });
     }
-    let kept = plan.files.iter().find_map(|planned| {
-        let secret = planned.file.content.as_ref()?.secrets.iter().find(|secret| secret.variable == variable.name)?;
-        let (offset, length) = (secret.bytes.start, secret.bytes.len());
-        Some(KeptValue { path: planned.file.path.clone(), offset, length, spelling: secret.spelling })
-    })?;
-    Some(ReceiptVariable { name, value: None, kept: Some(kept) })
+    let written = plan.files.iter().filter_map(|planned| Some((&planned.file.path, planned.file.content.as_ref()?)));
+    let secrets = written.flat_map(|(path, content)| content.secrets.iter().map(move |secret| (path, secret)));
+    let kept = secrets.filter(|(_, secret)| secret.variable == variable.name).map(|(path, secret)| KeptValue {
+        path: path.clone(),
+        offset: secret.bytes.start,
+        length: secret.bytes.len(),
+        spelling: secret.spelling,
+    });
+    let kept: Vec<KeptValue> = kept.collect();
+    (!kept.is_empty()).then_some(ReceiptVariable { name, value: None, default: false, kept })
 }

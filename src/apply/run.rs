@@ -8,10 +8,9 @@ use super::archive::{self, Archive};
 use super::containerd::{Changed, NameUndo, Session};
 use super::files::FileKind;
 use super::image_folder;
-use super::places::OWN;
 use super::plan::FileAction;
 use super::receipt::{self, Receipt, ReceiptArchive};
-use super::record::receipt_of;
+use super::record::{receipt_of, receipt_variables};
 use super::staging::{self, MadeFolders, StagedArchive, StagedFile};
 use super::survey::{Survey, blocking};
 use super::sweep::{Sweep, Swept};
@@ -19,6 +18,7 @@ use super::targets::Inputs;
 use super::{ApplyError, Interrupt};
 use crate::io::with_causes;
 use crate::oci::Digest;
+use crate::places::OWN;
 use crate::progress::Progress;
 
 /// How to apply.
@@ -65,8 +65,11 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
         archive::clean(&planned.target)?;
     }
     let warnings = warnings(&survey);
-    let applied_before =
-        receipt::newest(root)?.is_some_and(|(_, _, receipt)| receipt.bundle == inputs.contents.identity);
+    let values = receipt_variables(inputs, &survey.plan);
+    let applied_before = receipt::newest(root)?.is_some_and(|(_, _, receipt)| {
+        // What the plan keeps has its secrets where the receipt says, which these values would say too.
+        receipt.bundle == inputs.contents.identity && receipt.variables == values
+    });
     if survey.plan.is_empty() && applied_before {
         return Ok(Outcome {
             receipt: None,

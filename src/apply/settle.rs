@@ -1,16 +1,19 @@
 //! What the installer writes itself: templates with their values, releases of charts, configuration.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
 use super::ApplyError;
 use super::missing;
-use super::places::{Places, package_name};
 use super::source::Source;
 use super::targets::Inputs;
 use crate::bundle::{ChartFile, ChartValues, Contents};
 use crate::oci::{Descriptor, Digest};
+use crate::places::Places;
 use crate::problem::{Problem, Problems};
 use crate::variables::template::{Around, Put, Spelling, fill_and_tell};
 use crate::variables::{Values, Variable};
@@ -69,29 +72,40 @@ impl<'a> Settler<'a> {
     /// The same of a manifest, whose images must all be in the bundle.
     pub(super) fn manifest(&self, blob: &Descriptor, shown: &str) -> Result<Arc<Written>, ApplyError> {
         let written = self.fill(blob, Around::Yaml, shown)?;
-        missing::check(self.contents, shown, &String::from_utf8_lossy(&written.bytes))?;
+        missing::check(self.contents, self.values, shown, &String::from_utf8_lossy(&written.bytes))?;
         Ok(written)
     }
 
     /// The object by which k3s and RKE2 install a release (helm.cattle.io/v1 HelmChart).
     pub(super) fn release(&self, chart: &ChartFile, places: Places) -> Result<Arc<Written>, ApplyError> {
-        let shown = places.release(chart);
+        let shown = places.release(&chart.pack, &chart.release);
         let (values, puts) = match &chart.values {
             None => (String::new(), Vec::new()),
             Some(ChartValues { blob, template: false }) => (self.read(blob)?, Vec::new()),
             Some(ChartValues { blob, template: true }) => self.filled(&self.read(blob)?, Around::Yaml, &shown)?,
         };
         let bootstrap = self.contents.profile.packs.iter().any(|pack| pack.name == chart.pack && pack.layer == "cni");
-        let head = head(chart, bootstrap);
+        let package = match places.package(&chart.pack, &chart.name, &chart.version, &chart.blob.digest) {
+            Some(path) => {
+                // k3s serves the folder that the package is in.
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let address = format!("https://%{{KUBERNETES_API}}%/static/charts/{file}");
+                format!("  chart: {}", quoted(&address))
+            }
+            None => format!("  chartContent: {}", BASE64_STANDARD.encode(self.bytes(&chart.blob)?)),
+        };
+        let head = head(chart, package, bootstrap);
         let (text, moved) = embed(head, &values, puts);
         Ok(Arc::new(self.written(text, moved)))
     }
 
+    fn bytes(&self, blob: &Descriptor) -> Result<Vec<u8>, ApplyError> {
+        self.source.read_document(blob).map_err(|source| damaged(blob, source))
+    }
+
     fn read(&self, blob: &Descriptor) -> Result<String, ApplyError> {
-        let damaged = |source| ApplyError::Blob { digest: blob.digest, needed_by: Vec::new(), source };
-        let bytes = self.source.read_document(blob).map_err(damaged)?;
-        String::from_utf8(bytes)
-            .map_err(|error| damaged(std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error())))
+        String::from_utf8(self.bytes(blob)?)
+            .map_err(|error| damaged(blob, io::Error::new(io::ErrorKind::InvalidData, error.utf8_error())))
     }
 
     fn filled(&self, text: &str, around: Around, shown: &str) -> Result<(String, Vec<Put>), ApplyError> {
@@ -118,7 +132,11 @@ impl<'a> Settler<'a> {
     }
 }
 
-fn head(chart: &ChartFile, bootstrap: bool) -> String {
+fn damaged(blob: &Descriptor, source: io::Error) -> ApplyError {
+    ApplyError::Blob { digest: blob.digest, needed_by: Vec::new(), source }
+}
+
+fn head(chart: &ChartFile, package: String, bootstrap: bool) -> String {
     let mut lines = vec![
         "apiVersion: helm.cattle.io/v1".to_owned(),
         "kind: HelmChart".to_owned(),
@@ -126,7 +144,7 @@ fn head(chart: &ChartFile, bootstrap: bool) -> String {
         format!("  name: {}", quoted(&chart.release)),
         "  namespace: kube-system".to_owned(),
         "spec:".to_owned(),
-        format!("  chart: {}", quoted(&format!("https://%{{KUBERNETES_API}}%/static/charts/{}", package_name(chart)))),
+        package,
         format!("  targetNamespace: {}", quoted(&chart.namespace)),
         "  createNamespace: true".to_owned(),
     ];

@@ -216,7 +216,8 @@ pub(super) fn clean(target: &Path) -> Result<(), PathError> {
     remove_if_there(&backup_of(target))
 }
 
-fn backup_of(target: &Path) -> PathBuf {
+/// Where what a file replaced is until everything is done.
+pub(super) fn backup_of(target: &Path) -> PathBuf {
     let mut name = OsString::from(target.file_name().unwrap_or_default());
     name.push(BACKUP);
     target.with_file_name(name)

@@ -62,9 +62,12 @@ pub struct Survey {
     pub plan: HostPlan,
     /// What was checked of the host, for the receipt.
     pub preflight: Vec<Check>,
-    /// Keeps other installers out of the root, so that what was found stays true until it is acted upon.
-    _lock: File,
+    _lock: RootLock,
 }
+
+/// Keeps other installers out of a root, so that what was found there stays true until it is acted upon.
+#[derive(Debug)]
+pub struct RootLock(#[expect(dead_code, reason = "it is held and not looked at")] File);
 
 #[derive(Debug)]
 pub(super) struct RuntimeSurvey {
@@ -74,39 +77,43 @@ pub(super) struct RuntimeSurvey {
     pub(super) unpacks: Vec<Unpack>,
 }
 
-/// Looks at the host. Nothing is changed.
+/// Looks at the host. Nothing is changed. `lock` is that of the target's root, taken before the values were settled.
 ///
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
-pub async fn survey(inputs: Inputs<'_>, target: &Target) -> Result<Survey, ApplyError> {
-    let lock = lock(&target.root)?;
+pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
     let mut survey = compare(inputs, target, lock).await?;
     survey.plan.left_over = left_over(inputs.contents, &target.root, &survey.plan)?;
     Ok(survey)
 }
 
-/// Keeps two installers out of one root. Locking the folder itself leaves no file behind.
-fn lock(root: &Root) -> Result<File, ApplyError> {
-    let folder: &Path = root.folder();
-    let handle = File::open(folder).at("open", folder)?;
-    match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(handle),
-        Err(Errno::WOULDBLOCK) => Err(ApplyError::Busy(folder.to_owned())),
-        Err(error) => Err(error).at("lock", folder)?,
+impl RootLock {
+    /// Takes the lock. Locking the folder itself leaves no file behind.
+    ///
+    /// # Errors
+    /// [`ApplyError::Busy`] where another process has it.
+    pub fn take(root: &Root) -> Result<Self, ApplyError> {
+        let folder: &Path = root.folder();
+        let handle = File::open(folder).at("open", folder)?;
+        match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(handle)),
+            Err(Errno::WOULDBLOCK) => Err(ApplyError::Busy(folder.to_owned())),
+            Err(error) => Err(error).at("lock", folder)?,
+        }
     }
 }
 
-/// What the newest receipt of the same profile lists, this version does not, and is still there.
+/// What a receipt of the same profile lists, this version does not, and is still there.
 fn left_over(contents: &Contents, root: &Root, plan: &HostPlan) -> Result<Vec<String>, ApplyError> {
     let receipts = receipt::all(root)?;
-    let earlier = receipts.iter().find(|receipt| receipt.name == contents.profile.name);
-    let files = earlier.iter().flat_map(|receipt| &receipt.files).map(|file| &file.path);
-    let dropped = files.filter(|path| !plan.files.iter().any(|planned| planned.file.path == **path));
+    let earlier = receipts.iter().filter(|receipt| receipt.name == contents.profile.name);
+    let files: BTreeSet<&String> = earlier.flat_map(|receipt| &receipt.files).map(|file| &file.path).collect();
+    let dropped = files.into_iter().filter(|path| !plan.files.iter().any(|planned| planned.file.path == **path));
     let there = |path: &&String| root.resolve(path).is_ok_and(|place| place.symlink_metadata().is_ok());
     Ok(dropped.filter(there).cloned().collect())
 }
 
-async fn compare(inputs: Inputs<'_>, target: &Target, lock: File) -> Result<Survey, ApplyError> {
+async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
     let Inputs { contents, source, .. } = inputs;
     receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
@@ -151,7 +158,7 @@ async fn survey_folder(
     files: Vec<TargetFile>,
     folder: ImageFolder,
     target: &Target,
-    lock: File,
+    lock: RootLock,
 ) -> Result<Survey, ApplyError> {
     let wanted = Arc::new(image_folder::wanted(contents, &target.platform)?);
     let (contents, images, root) = (contents.clone(), Arc::clone(&wanted), target.root.clone());

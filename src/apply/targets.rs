@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use super::ApplyError;
 use super::files::{FileError, FileKind, TargetFile};
-use super::places::Places;
 use super::settle::{Settler, Written};
 use super::source::Source;
 use super::survey::Target;
 use crate::bundle::{ChartFile, ChartValues, Contents};
 use crate::host::Root;
 use crate::oci::{Descriptor, Digest};
+use crate::places::{Places, is_reserved};
 use crate::variables::Values;
 use crate::variables::template::Around;
 
 /// A bundle, and the values that its variables have here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     /// What the bundle holds.
     pub contents: &'a Contents,
@@ -40,9 +40,13 @@ const PRIVATE: u32 = 0o700;
 /// The first file that cannot be placed or filled in, or that names an image that the bundle lacks.
 pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<Vec<TargetFile>, ApplyError> {
     let mut placer = Placer { settler: Settler::new(inputs), root: &target.root, files: Vec::new() };
-    let (contents, places) = (inputs.contents, Places::of(inputs.contents));
+    let contents = inputs.contents;
+    let places = Places::of(contents.profile.packs.iter().filter_map(|pack| pack.distribution.as_deref()));
     for file in &contents.files {
         if file.platform.as_ref().is_none_or(|only| only.satisfies(&target.platform)) {
+            if is_reserved(&file.path) {
+                return Err(FileError::Reserved(file.path.clone()).into());
+            }
             let written = match file.template {
                 true => Some(placer.settler.fill(&file.blob, Around::Plain, &file.path)?),
                 false => None,
@@ -123,18 +127,21 @@ impl Placer<'_> {
             Some(owner) => Some(self.root.owner(owner).map_err(place)?),
             None => rustix::process::geteuid().is_root().then_some((0, 0)),
         };
-        let secret = content.written.as_ref().is_some_and(|written| !written.secrets.is_empty());
-        self.files.push(TargetFile {
+        let mut file = TargetFile {
             target: self.root.resolve(&path).map_err(place)?,
             path,
             digest: content.digest,
             size: content.size,
-            mode: mode & if secret { PRIVATE } else { 0o7777 },
+            mode: mode & 0o7777,
             owner,
             pack: pack.to_owned(),
             kind,
             content: content.written,
-        });
+        };
+        if file.has_secrets() {
+            file.mode &= PRIVATE;
+        }
+        self.files.push(file);
         Ok(())
     }
 
@@ -142,14 +149,17 @@ impl Placer<'_> {
         for word in [&chart.pack, &chart.name, &chart.version, &chart.release] {
             component(word)?;
         }
-        let package = places.package(chart);
         // Two releases of one chart share its package.
-        if !self.files.iter().any(|file| file.path == package && file.digest == chart.blob.digest) {
+        let there =
+            |path: &String| self.files.iter().any(|file| file.path == *path && file.digest == chart.blob.digest);
+        if let Some(package) =
+            places.package(&chart.pack, &chart.name, &chart.version, &chart.blob.digest).filter(|path| !there(path))
+        {
             self.add(FileKind::Chart, &chart.pack, package, MODE, None, Content::of(&chart.blob, None))?;
         }
-        let path = places.release(chart);
+        let path = places.release(&chart.pack, &chart.release);
         let content = match (places, &chart.values) {
-            (Places::Distribution(_), _) => Content::written(self.settler.release(chart, places)?),
+            (Places::K3s | Places::Rke2, _) => Content::written(self.settler.release(chart, places)?),
             (Places::Own, None) => return Ok(()),
             (Places::Own, Some(ChartValues { blob, template: false })) => Content::of(blob, None),
             (Places::Own, Some(ChartValues { blob, template: true })) => {

@@ -101,7 +101,15 @@ mod tests {
 
     fn tree(chart: &str, values: &str, subcharts: Vec<Tree>) -> Tree {
         let metadata = Metadata::parse(&format!("version: 1.0.0\n{chart}")).unwrap();
-        Tree { metadata, values: values.to_owned(), subcharts, asks_api_versions: false, asks_upgrade: false }
+        Tree {
+            metadata,
+            values: values.to_owned(),
+            subcharts,
+            asks_api_versions: false,
+            asks_upgrade: false,
+            asks_cluster: false,
+            actions: Vec::new(),
+        }
     }
 
     fn parent() -> Tree {

@@ -58,19 +58,31 @@ pub struct Rendered {
 }
 
 impl Helm {
-    /// The helm at `named`, else the first on `path`; none where there is neither.
+    /// The helm at `named`, which is looked for on `path` where it has no folder, else the first on `path`; none where
+    /// there is neither.
     ///
     /// # Errors
     /// Where it does not run, or is neither helm 3 nor 4.
     pub fn find(named: Option<&OsStr>, path: Option<&OsStr>) -> Result<Option<Self>, ChartError> {
-        let on_path = || {
+        let on_path = |name: &OsStr| {
             let folders = std::env::split_paths(path?);
-            folders.map(|folder| folder.join("helm")).find(|file| is_program(file))
+            folders.map(|folder| folder.join(name)).find(|file| is_program(file))
         };
-        match named.filter(|named| !named.is_empty()).map(PathBuf::from).or_else(on_path) {
-            Some(program) => Self::at(program).map(Some),
-            None => Ok(None),
-        }
+        let program = match named.filter(|named| !named.is_empty()) {
+            Some(name) if Path::new(name).parent() == Some(Path::new("")) => {
+                let program = PathBuf::from(name);
+                Some(
+                    on_path(name)
+                        .ok_or(ChartError::Unusable { program, reason: "it is not on the path".to_owned() })?,
+                )
+            }
+            Some(named) => Some(PathBuf::from(named)),
+            None => on_path(OsStr::new("helm")),
+        };
+        let Some(program) = program else { return Ok(None) };
+        // It is run in another folder.
+        let program = std::path::absolute(&program).at("find", &program)?;
+        Self::at(program).map(Some)
     }
 
     fn at(program: PathBuf) -> Result<Self, ChartError> {
@@ -113,10 +125,12 @@ impl Helm {
             fs::write(&file, content).at("write", &file)?;
             Ok(file)
         };
-        let (package, values) = (write("chart.tgz", package)?, write("values.yaml", wanted.values.as_bytes())?);
+        let package = write("chart.tgz", package)?;
+        write("values.yaml", wanted.values.as_bytes())?;
         let mut arguments: Vec<&OsStr> = vec!["template".as_ref(), chart.release.as_ref(), package.as_ref()];
         arguments.extend(["--namespace", &chart.namespace, "--include-crds", "--values"].map(OsStr::new));
-        arguments.push(values.as_ref());
+        // Helm takes several files after a comma, and a folder's name may have one.
+        arguments.push("values.yaml".as_ref());
         arguments
             .extend(wanted.kube_version.into_iter().flat_map(|version| ["--kube-version", version]).map(OsStr::new));
         arguments.extend(wanted.api_versions.iter().flat_map(|version| ["--api-versions", version]).map(OsStr::new));

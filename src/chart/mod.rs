@@ -2,7 +2,9 @@
 //!
 //! Owns what a chart is. It must not know where charts come from, nor what is made of their objects.
 
+mod actions;
 mod archive;
+mod conditions;
 mod enabled;
 mod error;
 mod folder;
@@ -16,13 +18,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub use conditions::{Conditions, conditions};
 pub use enabled::{Part, parts};
 pub use error::ChartError;
 pub use folder::{files, of_files, package};
 pub use helm::{Helm, Rendered, Rendering};
 pub use metadata::{ChartKind, Dependency, Metadata};
 pub use tree::Tree;
-pub use values::{merge, problem_in};
+pub use values::{merge, places, problem_in};
 
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::Digest;

@@ -1,5 +1,6 @@
 //! A chart and its subcharts, with what discovery reads of each.
 
+use super::actions::{self, Action};
 use super::archive::{self, Budget, Files};
 use super::metadata::{self, Metadata};
 use crate::yaml;
@@ -20,6 +21,10 @@ pub struct Tree {
     pub asks_api_versions: bool,
     /// Whether it tells a first installation from an upgrade.
     pub asks_upgrade: bool,
+    /// Whether it looks into the cluster.
+    pub asks_cluster: bool,
+    /// What its templates, and other texts that may be some, do.
+    pub(super) actions: Vec<Action>,
 }
 
 impl Tree {
@@ -48,9 +53,21 @@ impl Tree {
         let mention = |word: &str| files.values().any(|text| contains(text, word.as_bytes()));
         let asks_api_versions = mention("APIVersions");
         let asks_upgrade = mention("IsUpgrade") || mention("IsInstall");
+        let own = files.iter().filter(|(path, _)| !path.starts_with("charts/"));
+        let texts = own.filter_map(|(_, text)| std::str::from_utf8(text).ok());
+        let actions: Vec<Action> = texts.flat_map(actions::read).take(actions::MAX_ACTIONS + 1).collect();
+        let asks_cluster = actions.iter().any(|action| action.has("lookup"));
         let values = files.remove("values.yaml").map(|values| utf8(values, "values.yaml")).transpose()?;
         let subcharts = subcharts(files, budget, depth)?;
-        Ok(Self { values: values.unwrap_or_default(), subcharts, asks_api_versions, asks_upgrade, metadata })
+        Ok(Self {
+            values: values.unwrap_or_default(),
+            subcharts,
+            asks_api_versions,
+            asks_upgrade,
+            asks_cluster,
+            actions,
+            metadata,
+        })
     }
 
     /// The names of the subcharts that are declared and not there, in this chart and below.

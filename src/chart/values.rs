@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::problem::{Position, Problem, ProblemList, Problems, Source, read_document};
 use crate::profile::Template;
-use crate::variables::template::protect;
+use crate::variables::template::{protect, scan};
 use crate::yaml::{self, Kind, Node, Scalar, Style};
 
 /// A value. Scalars are kept as YAML writes them, so that a placeholder stays in the quotes that it is in.
@@ -104,9 +104,9 @@ impl Value {
                 Self::Scalar { written: restore(&written(scalar)), text: restore(&scalar.text), kind: scalar.kind }
             }
             yaml::Value::Sequence(items) => Self::List(items.iter().map(|item| Self::of(item, restore)).collect()),
-            yaml::Value::Mapping(entries) => Self::Map(
-                entries.iter().map(|entry| (entry.key.to_string(), Self::of(&entry.value, restore))).collect(),
-            ),
+            yaml::Value::Mapping(entries) => {
+                Self::Map(entries.iter().map(|entry| (restore(&entry.key), Self::of(&entry.value, restore))).collect())
+            }
         }
     }
 
@@ -176,6 +176,36 @@ pub fn merge(layers: &[Template]) -> Result<String, Problems> {
     if problems.is_empty() { Ok(merged.to_text()) } else { Err(Problems::Found(problems.into_vec())) }
 }
 
+/// Where the variable `name` stands in `layers`: the keys to it, and whether it is the whole value there. A layer with
+/// mistakes has none.
+pub fn places(layers: &[Template], name: &str) -> Vec<(Vec<String>, bool)> {
+    fn walk(value: &Value, name: &str, keys: &mut Vec<String>, found: &mut Vec<(Vec<String>, bool)>) {
+        match value {
+            Value::Null => {}
+            Value::Scalar { text, .. } => {
+                let placeholders = scan(text).placeholders;
+                if placeholders.iter().any(|placeholder| placeholder.name == name) {
+                    let whole = placeholders.len() == 1 && placeholders[0].bytes == (0..text.len());
+                    found.push((keys.clone(), whole));
+                }
+            }
+            Value::List(items) => items.iter().for_each(|item| walk(item, name, keys, found)),
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    keys.push(key.clone());
+                    walk(value, name, keys, found);
+                    keys.pop();
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for value in layers.iter().filter_map(|layer| read(layer).ok()) {
+        walk(&value, name, &mut Vec::new(), &mut found);
+    }
+    found
+}
+
 fn read(layer: &Template) -> Result<Value, Vec<Problem>> {
     let problem = |mistake: yaml::Mistake| problem_in(layer, mistake.at, mistake.message);
     let protected = protect(&layer.text).map_err(|mistakes| mistakes.into_iter().map(problem).collect::<Vec<_>>())?;
@@ -222,6 +252,14 @@ mod tests {
 
     fn merged(layers: &[&str]) -> String {
         merge(&layers.iter().map(|text| layer(text)).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn placeholders_in_keys_stay() {
+        let text = "zones:\n  \"{{.carrack.var.zone}}\": 1\n  {{ .carrack.var.other | default \"b\" }}: 2\n";
+        let merged = merged(&[text]);
+        assert!(merged.contains("{{.carrack.var.zone}}") && merged.contains(".carrack.var.other"), "{merged}");
+        assert!(!merged.contains('\u{10E000}'), "{merged}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From what was read to a profile's folder.
+//! From what was read to what a profile is made of: which objects and charts, and in which form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,34 +7,31 @@ use serde_json::Value;
 use super::decide::{Decider, ReleaseName, is_of_distribution};
 use super::images::{Pinned, Runs};
 use super::notes::LeftOut;
-use super::packs::{Manifests, Names, label};
+use super::packs::Manifests;
 use super::releases::{Chart, Release};
 use super::secrets::Secrets;
 use super::unresolved::Unresolved;
-use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, nodes, notes, releases, text};
+use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, releases, text};
 use crate::folder::ProfileFolder;
-use crate::profile::schema::{self, ClusterProfile, Layer, Metadata, Pack, PackItem, Spec, Values};
-use crate::profile::{API_VERSION, FILE_NAME};
-use crate::yaml;
 
 /// The profile on its way.
-struct Composer<'s> {
-    wanted: &'s Wanted,
-    decider: Decider<'s>,
-    runs: Runs<'s>,
-    secrets: Secrets,
-    folder: ProfileFolder,
-    warnings: Vec<String>,
-    left: LeftOut,
-    unresolved: Unresolved,
+pub(super) struct Composer<'s> {
+    pub(super) wanted: &'s Wanted,
+    pub(super) decider: Decider<'s>,
+    pub(super) runs: Runs<'s>,
+    pub(super) secrets: Secrets,
+    pub(super) folder: ProfileFolder,
+    pub(super) warnings: Vec<String>,
+    pub(super) left: LeftOut,
+    pub(super) unresolved: Unresolved,
     /// Manifests by namespace; those of no namespace under nothing.
-    manifests: BTreeMap<Option<String>, Manifests>,
+    pub(super) manifests: BTreeMap<Option<String>, Manifests>,
     /// Images that no manifest names, by namespace.
-    listed: BTreeMap<String, BTreeSet<String>>,
+    pub(super) listed: BTreeMap<String, BTreeSet<String>>,
     /// The same of releases.
-    of_releases: BTreeMap<ReleaseName, BTreeSet<String>>,
-    objects: usize,
-    pinned: usize,
+    pub(super) of_releases: BTreeMap<ReleaseName, BTreeSet<String>>,
+    pub(super) objects: usize,
+    pub(super) pinned: usize,
 }
 
 pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, ClusterError> {
@@ -84,6 +81,7 @@ impl<'s> Composer<'s> {
                 self.decider.of_distribution.insert(name);
                 continue;
             }
+            let chart = chart.and_then(|chart| self.without_secrets(chart));
             let taken = text::is_taken_for_placeholder(&Value::Object(values.clone()));
             match chart {
                 Ok(chart) if !taken => {
@@ -103,6 +101,14 @@ impl<'s> Composer<'s> {
             }
         }
         charts
+    }
+
+    /// `chart`, unless a file of it has what is in a secret: it goes out as it is.
+    fn without_secrets(&self, chart: Chart) -> Result<Chart, String> {
+        match chart.files.iter().find(|(_, content)| self.secrets.are_in(content)) {
+            Some((path, _)) => Err(format!("its file {path} has the value of a secret")),
+            None => Ok(chart),
+        }
     }
 
     /// Tells of namespaces that are wanted and not there, where that can be known.
@@ -140,7 +146,11 @@ impl<'s> Composer<'s> {
         }
         if !self.wanted.secrets {
             match secret {
-                true => self.secrets.of_secret(object, &mut value),
+                true => {
+                    let dropped = self.secrets.of_secret(object, &mut value);
+                    let told = |name| format!("{object}: its annotation {name} is left out, as it repeats its values");
+                    self.warnings.extend(dropped.iter().map(told));
+                }
                 false => self.secrets.hide_known(&mut value),
             }
         }
@@ -173,160 +183,4 @@ impl<'s> Composer<'s> {
             }
         }
     }
-
-    fn finish(
-        mut self,
-        snapshot: &Snapshot,
-        charts: Vec<(ReleaseName, Chart, serde_json::Map<String, Value>)>,
-    ) -> Result<Exported, ClusterError> {
-        let nodes = nodes::of(snapshot);
-        let (mut names, mut packs) = (Names::default(), Vec::new());
-        match nodes::distribution(&nodes) {
-            Ok((word, distribution, version)) => packs.push(Pack {
-                name: names.give(&[word]),
-                layer: Layer::K8s,
-                version: Some(version),
-                distribution: Some(distribution),
-                api_versions: nodes::api_versions(snapshot),
-                ..Pack::default()
-            }),
-            Err(reason) => {
-                self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"));
-            }
-        }
-        if let Some(manifests) = self.manifests.remove(&None) {
-            let name = names.give(&["cluster"]);
-            packs.push(self.manifest_pack(name, manifests, BTreeSet::new())?);
-        }
-        let releases = charts.len();
-        for (release, chart, values) in charts {
-            let name = names.give(&[&release.1, &format!("{}-{}", release.1, release.0)]);
-            packs.push(self.chart_pack(name, release, chart, values)?);
-        }
-        let namespaces: BTreeSet<String> = self.manifests.keys().flatten().chain(self.listed.keys()).cloned().collect();
-        for namespace in namespaces {
-            let name = names.give(&[&namespace, &format!("{namespace}-objects")]);
-            let manifests = self.manifests.remove(&Some(namespace.clone())).unwrap_or_default();
-            let listed = self.listed.remove(&namespace).unwrap_or_default();
-            packs.push(self.manifest_pack(name, manifests, listed)?);
-        }
-        if self.objects + releases == 0 && packs.iter().all(|pack| pack.images.is_none()) {
-            let reason = "all that could be read is what every cluster has or the system's own";
-            return Err(ClusterError::Empty { reason: reason.to_owned() });
-        }
-        let platforms = nodes::platforms(&nodes);
-        if platforms.is_none() {
-            let message = "No node tells its platform; the profile is for linux/amd64";
-            self.warnings.push(message.to_owned());
-        }
-        self.profile(snapshot, platforms, packs, releases)
-    }
-
-    fn profile(
-        mut self,
-        snapshot: &Snapshot,
-        platforms: Option<Vec<String>>,
-        packs: Vec<Pack>,
-        releases: usize,
-    ) -> Result<Exported, ClusterError> {
-        let name = Some(label(&snapshot.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "cluster".to_owned());
-        self.warnings.extend(self.unresolved.warnings());
-        let ignore_images = std::mem::take(&mut self.unresolved).ignored();
-        let variables = std::mem::take(&mut self.secrets.variables);
-        let names = variables.iter().map(|variable| variable.name.clone()).collect();
-        let profile = ClusterProfile {
-            api_version: API_VERSION.to_owned(),
-            kind: "ClusterProfile".to_owned(),
-            metadata: Metadata {
-                name,
-                version: "0.1.0".to_owned(),
-                description: Some("Exported from a running cluster; see NOT-EXPORTED.md".to_owned()),
-            },
-            spec: Spec {
-                platforms,
-                variables: (!variables.is_empty()).then_some(variables),
-                packs: packs.into_iter().map(|pack| PackItem::Here(Box::new(pack))).collect(),
-                ignore_images,
-                ..Spec::default()
-            },
-        };
-        self.add(FILE_NAME, written(FILE_NAME, &profile)?)?;
-        self.warnings.sort();
-        self.warnings.dedup();
-        let notes = notes::text(&snapshot.failures, &self.warnings, &self.left, self.wanted.secrets);
-        self.add(notes::FILE_NAME, notes)?;
-        let failures = snapshot.failures.iter().map(|failure| format!("not read: {failure}"));
-        let warnings = failures.chain(self.warnings).collect();
-        let Self { folder, objects, pinned, .. } = self;
-        Ok(Exported { folder, warnings, objects, releases, pinned, variables: names })
-    }
-
-    fn manifest_pack(
-        &mut self,
-        name: String,
-        manifests: Manifests,
-        listed: BTreeSet<String>,
-    ) -> Result<Pack, ClusterError> {
-        let mut paths = Vec::new();
-        for (file, text) in manifests.files() {
-            let path = format!("{name}/{file}");
-            self.add(&path, text)?;
-            paths.push(path);
-        }
-        let manifests = (!paths.is_empty()).then_some(paths);
-        let images = (!listed.is_empty()).then(|| listed.into_iter().collect());
-        Ok(Pack { name, manifests, images, ..Pack::default() })
-    }
-
-    fn chart_pack(
-        &mut self,
-        name: String,
-        release: ReleaseName,
-        chart: Chart,
-        mut values: serde_json::Map<String, Value>,
-    ) -> Result<Pack, ClusterError> {
-        if !self.wanted.secrets {
-            self.secrets.hide_values(&release.1, &mut values);
-        }
-        let folder = format!("{name}/chart/{}", chart.name);
-        for (path, content) in chart.files {
-            self.folder.add(format!("{folder}/{path}"), content)?;
-        }
-        let mut files = None;
-        if !values.is_empty() {
-            let path = format!("{name}/values.yaml");
-            let text = written(&path, &Value::Object(values))?;
-            self.add(&path, text)?;
-            files = Some(vec![Values::File(path)]);
-        }
-        let images = self.of_releases.remove(&release).filter(|images| !images.is_empty());
-        let (namespace, release) = release;
-        let version = chart.version;
-        let chart = schema::Chart {
-            source: Some(folder),
-            release: Some(release),
-            namespace: Some(namespace),
-            values: files,
-            ..schema::Chart::default()
-        };
-        Ok(Pack {
-            name,
-            version: Some(version),
-            chart: Some(chart),
-            images: images.map(|images| images.into_iter().collect()),
-            ..Pack::default()
-        })
-    }
-
-    fn add(&mut self, path: &str, text: String) -> Result<(), ClusterError> {
-        match self.wanted.secrets {
-            true => self.folder.add_secret(path, text)?,
-            false => self.folder.add(path, text)?,
-        }
-        Ok(())
-    }
-}
-
-fn written<T: serde::Serialize>(what: &str, value: &T) -> Result<String, ClusterError> {
-    yaml::written(value).map_err(|source| ClusterError::Text { what: what.to_owned(), source })
 }

@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::ClusterError;
-use super::list::Refusal;
+use super::ask::{Refusal, told};
 
 /// A cluster that the kubeconfig knows.
 #[derive(Debug, Clone)]
@@ -62,13 +62,18 @@ impl Cluster {
 
     /// The URL of the API server.
     pub fn server(&self) -> String {
-        self.config.cluster_url.to_string().trim_end_matches('/').to_owned()
+        let url = &self.config.cluster_url;
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        // Before an `@` stands a user, perhaps with a password.
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let path = url.path().trim_end_matches('/');
+        format!("{}://{host}{path}", url.scheme_str().unwrap_or("https"))
     }
 
     pub(super) fn client(&self, patience: Duration) -> Result<Client, ClusterError> {
         let mut config = self.config.clone();
         config.connect_timeout = Some(patience);
-        let failed = |source| ClusterError::Client { server: self.server(), source: Box::new(source) };
+        let failed = |error| ClusterError::Client { server: self.server(), reason: told(&error) };
         Client::try_from(config).map_err(failed)
     }
 

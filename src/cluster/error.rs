@@ -21,12 +21,12 @@ pub enum ClusterError {
         known: Vec<String>,
     },
     /// No client can be made of what the kubeconfig says.
-    #[error("the API server {server} cannot be asked")]
+    #[error("the API server {server} cannot be asked: {reason}")]
     Client {
         /// Its URL.
         server: String,
         /// Why.
-        source: Box<kube::Error>,
+        reason: String,
     },
     /// Nobody answers, or nothing that makes sense.
     #[error("the API server {server} gives no answer: {reason}")]

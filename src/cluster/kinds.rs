@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResource, APIResourceList};
 use kube::Client;
+use serde::de::DeserializeOwned;
 
 use super::Failure;
-use super::list::{Refusal, patiently};
+use super::ask::{Refusal, ask};
+
+/// Bytes of a list of groups, or of the kinds of one.
+const MAX_DISCOVERY: usize = 16 << 20;
+/// Bytes of the name of a kind with its group; files are called so.
+const MAX_NAME: usize = 160;
 
 /// A kind of object, in the version that the server prefers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,49 +98,96 @@ impl ApiKind {
 /// # Errors
 /// Where not even the groups are told.
 pub(super) async fn discover(client: &Client, patience: Duration) -> Result<(Vec<ApiKind>, Vec<Failure>), Refusal> {
-    let groups = patiently(patience, client.list_api_groups()).await?;
-    let mut versions = vec![(String::new(), "v1".to_owned())];
-    for group in groups.groups.into_iter().filter(|group| !NO_GROUPS.contains(&&*group.name)) {
-        let preferred = group.preferred_version.map(|preferred| preferred.version);
-        let mut listed: Vec<String> = group.versions.into_iter().map(|version| version.version).collect();
-        listed.sort_by_key(|version| Some(version) != preferred.as_ref());
-        versions.extend(listed.into_iter().map(|version| (group.name.clone(), version)));
-    }
+    let groups: APIGroupList = told(client, "/apis", patience).await?;
     let (mut kinds, mut failures, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
-    for (group, version) in versions {
-        let told = match group.is_empty() {
-            true => patiently(patience, client.list_core_api_resources(&version)).await,
-            false => patiently(patience, client.list_api_group_resources(&format!("{group}/{version}"))).await,
-        };
-        match told {
+    for (group, version) in versions(groups, &mut failures) {
+        let what = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+        let base = if group.is_empty() { "/api" } else { "/apis" };
+        match told(client, &format!("{base}/{what}"), patience).await {
             Ok(list) => {
-                let new = of_list(&group, &version, list).into_iter();
+                let new = of_list(&group, &version, list, &mut failures).into_iter();
                 kinds.extend(new.filter(|kind| known.insert((kind.group.clone(), kind.kind.clone()))));
             }
-            Err(refusal) => {
-                let what = if group.is_empty() { version } else { format!("{group}/{version}") };
-                failures.push(refusal.failure(what, None));
-            }
+            Err(refusal) => failures.push(refusal.failure(what, None)),
         }
     }
     kinds.sort();
     Ok((kinds, failures))
 }
 
-fn of_list(group: &str, version: &str, list: APIResourceList) -> Vec<ApiKind> {
-    let wanted = list.resources.into_iter().filter(|resource| {
+async fn told<T: DeserializeOwned>(client: &Client, path: &str, patience: Duration) -> Result<T, Refusal> {
+    let bytes = ask(client, path, MAX_DISCOVERY, patience).await?;
+    serde_json::from_slice(&bytes).map_err(|_| Refusal::because("the answer is no list of kinds"))
+}
+
+/// Groups with their versions, those that the server prefers first.
+fn versions(groups: APIGroupList, failures: &mut Vec<Failure>) -> Vec<(String, String)> {
+    let mut versions = vec![(String::new(), "v1".to_owned())];
+    for group in groups.groups.into_iter().filter(|group| !NO_GROUPS.contains(&&*group.name)) {
+        let preferred = group.preferred_version.map(|preferred| preferred.version);
+        let mut listed: Vec<String> = group.versions.into_iter().map(|version| version.version).collect();
+        listed.sort_by_key(|version| Some(version) != preferred.as_ref());
+        for version in listed {
+            match is_plain(&group.name) && is_plain(&version) {
+                true => versions.push((group.name.clone(), version)),
+                false => failures.push(strange(&format!("{}/{version}", group.name))),
+            }
+        }
+    }
+    versions
+}
+
+fn of_list(group: &str, version: &str, list: APIResourceList, failures: &mut Vec<Failure>) -> Vec<ApiKind> {
+    // What has a slash is a part of another kind.
+    let is_wanted = |resource: &APIResource| {
         let listable = resource.verbs.iter().any(|verb| verb == "list");
         listable && !resource.name.contains('/') && !NO_KINDS.contains(&(group, &resource.kind))
-    });
-    let kind = |resource: k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource| ApiKind {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        plural: resource.name,
-        kind: resource.kind,
-        namespaced: resource.namespaced,
     };
-    // What the server says becomes part of paths, here and on the disk.
-    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-    let kinds = wanted.map(kind);
-    kinds.filter(|kind| [&kind.plural, &kind.kind, &kind.version].iter().all(|text| plain(text))).collect()
+    let mut kinds = Vec::new();
+    for resource in list.resources.into_iter().filter(is_wanted) {
+        let kind = ApiKind {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            plural: resource.name,
+            kind: resource.kind,
+            namespaced: resource.namespaced,
+        };
+        let plain = is_plain(&kind.plural) && is_plain(&kind.kind);
+        match plain && kind.plural.len() + kind.group.len() <= MAX_NAME {
+            true => kinds.push(kind),
+            false => failures.push(strange(&kind.title())),
+        }
+    }
+    kinds
+}
+
+/// Whether a name may become part of a path, here and on the disk.
+fn is_plain(name: &str) -> bool {
+    let ends = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let inside = bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(b));
+    inside && ends(bytes.first()) && ends(bytes.last()) && bytes.len() <= MAX_NAME && !name.contains("..")
+}
+
+fn strange(name: &str) -> Failure {
+    let shown: String = name.chars().take(80).collect();
+    let reason = "its name is none that Kubernetes allows, or is too long for a file";
+    Refusal::because(reason).failure(format!("{shown:?}"), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_not_plain() {
+        for name in ["apps", "networking.k8s.io", "v1beta1", "NetworkPolicy", "k3s.cattle.io", "my-widgets"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in
+            ["", ".", "..", "a/b", "../x", "a..b", ".hidden", "-x", "x?y", "x#", "a b", "ü", "a\nb", &"x".repeat(161)]
+        {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
 }

@@ -1,76 +1,30 @@
-//! Asking for objects: page by page, kind by kind, and what a refusal says.
+//! Asking for objects: page by page, kind by kind.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{AsyncReadExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use kube::Client;
 use kube::api::ListParams;
 use kube::core::Request;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ask::{Refusal, ask};
 use super::{ApiKind, Failure, Object, Wanted};
 
 /// Objects of one page.
 const PAGE: u32 = 500;
 /// Bytes of one page. An object has 1.5 MiB at most, and hardly any has a tenth of it.
-const MAX_PAGE: u64 = 256 << 20;
+const MAX_PAGE: usize = 64 << 20;
+/// Bytes of a list in one piece.
+const MAX_WHOLE: usize = 256 << 20;
+/// Pages of one list; servers may make them smaller than asked for.
+const MAX_PAGES: usize = 10_000;
 /// Objects of one kind.
 const MAX_OBJECTS: usize = 200_000;
 /// Kinds that are asked for at a time.
 const AT_A_TIME: usize = 8;
-
-/// Why the server did not give what was asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Refusal {
-    /// HTTP's status, where there was an answer.
-    pub(super) code: Option<u16>,
-    /// Why, in one line.
-    pub(super) reason: String,
-}
-
-impl Refusal {
-    fn of(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => {
-                let said = if status.message.is_empty() { &status.reason } else { &status.message };
-                let reason = match status.code {
-                    403 => format!("forbidden: {said}"),
-                    code => format!("status {code}: {said}"),
-                };
-                Self { code: Some(status.code), reason: one_line(&reason) }
-            }
-            other => Self { code: None, reason: one_line(&crate::io::with_causes(other)) },
-        }
-    }
-
-    fn because(reason: String) -> Self {
-        Self { code: None, reason }
-    }
-
-    pub(super) fn failure(self, what: String, namespace: Option<&str>) -> Failure {
-        let forbidden = self.code == Some(403);
-        Failure { what, namespace: namespace.map(str::to_owned), reason: self.reason, forbidden }
-    }
-}
-
-fn one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
-    line.trim().to_owned()
-}
-
-/// Waits for an answer, but no longer than `patience`.
-pub(super) async fn patiently<T>(
-    patience: Duration,
-    asked: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Refusal> {
-    match tokio::time::timeout(patience, asked).await {
-        Ok(answer) => answer.map_err(|error| Refusal::of(&error)),
-        Err(_) => Err(Refusal::because(format!("no answer within {} s", patience.as_secs()))),
-    }
-}
 
 /// Every object of `kinds` that is wanted, and what could not be read.
 pub(super) async fn all(
@@ -136,48 +90,70 @@ struct PageMetadata {
 
 /// All objects of a list.
 async fn list(client: &Client, path: &str, patience: Duration) -> Result<Vec<Value>, Refusal> {
+    match pages(client, path, Some(PAGE), MAX_PAGE, patience).await {
+        // The server has forgotten where this list was: once more, in one piece, as kubectl does. A server that forgets
+        // that too would go on for ever.
+        Err(Stop::Forgotten(_)) => pages(client, path, None, MAX_WHOLE, patience).await,
+        answer => answer,
+    }
+    .map_err(|stop| match stop {
+        Stop::Forgotten(refusal) | Stop::Refused(refusal) => refusal,
+    })
+}
+
+/// Why a list has no end.
+enum Stop {
+    /// The server does not know any more where it was.
+    Forgotten(Refusal),
+    Refused(Refusal),
+}
+
+impl Stop {
+    fn because(reason: String) -> Self {
+        Self::Refused(Refusal::because(reason))
+    }
+}
+
+/// A list from its beginning to its end, `limit` objects at a time where there is one.
+async fn pages(
+    client: &Client,
+    path: &str,
+    limit: Option<u32>,
+    max: usize,
+    patience: Duration,
+) -> Result<Vec<Value>, Stop> {
     let (mut items, mut next, mut seen) = (Vec::new(), None::<String>, BTreeSet::new());
-    let mut limit = Some(PAGE);
     loop {
         let params = ListParams { limit, continue_token: next.take(), ..ListParams::default() };
         let goes_on = params.continue_token.is_some();
-        let answer = page(client, path, &params, patience).await;
-        let read = match answer {
-            // The server has forgotten where this list was: once more, in one piece, as kubectl does.
-            Err(Refusal { code: Some(410), .. }) if goes_on => {
-                items.clear();
-                limit = None;
-                continue;
-            }
-            answer => answer?,
-        };
+        let read = page(client, path, &params, max, patience).await.map_err(|refusal| match refusal.code {
+            Some(410) if goes_on => Stop::Forgotten(refusal),
+            _ => Stop::Refused(refusal),
+        })?;
         items.extend(read.items.unwrap_or_default());
         if items.len() > MAX_OBJECTS {
-            return Err(Refusal::because(format!("there are more than {MAX_OBJECTS}")));
+            return Err(Stop::because(format!("there are more than {MAX_OBJECTS}")));
         }
         next = read.metadata.next.filter(|token| !token.is_empty());
         let Some(token) = &next else { return Ok(items) };
         if !seen.insert(token.clone()) {
-            return Err(Refusal::because("the server's list goes round in circles".to_owned()));
+            return Err(Stop::because("the server's list goes round in circles".to_owned()));
+        }
+        if seen.len() > MAX_PAGES {
+            return Err(Stop::because(format!("its list has more than {MAX_PAGES} pages")));
         }
     }
 }
 
-async fn page(client: &Client, path: &str, params: &ListParams, patience: Duration) -> Result<Page, Refusal> {
-    let request = Request::new(path).list(params).map_err(|error| Refusal::because(one_line(&error.to_string())))?;
-    let asked = async {
-        let answer = client.request_stream(request).await.map_err(|error| Refusal::of(&error))?;
-        let mut body = pin!(answer.take(MAX_PAGE + 1));
-        let mut bytes = Vec::new();
-        let read = body.read_to_end(&mut bytes).await;
-        read.map_err(|error| Refusal::because(one_line(&format!("the answer breaks off: {error}"))))?;
-        Ok(bytes)
-    };
-    let waited = tokio::time::timeout(patience, asked).await;
-    let bytes = waited.map_err(|_| Refusal::because(format!("no answer within {} s", patience.as_secs())))??;
-    if bytes.len() as u64 > MAX_PAGE {
-        return Err(Refusal::because(format!("an answer has more than {} MiB", MAX_PAGE >> 20)));
-    }
+async fn page(
+    client: &Client,
+    path: &str,
+    params: &ListParams,
+    max: usize,
+    patience: Duration,
+) -> Result<Page, Refusal> {
+    let request = Request::new(path).list(params).map_err(|error| Refusal::because(error.to_string()))?;
+    let bytes = ask(client, &request.uri().to_string(), max, patience).await?;
     // The error's own text may quote what was read, a secret's value say.
-    serde_json::from_slice(&bytes).map_err(|_| Refusal::because("the answer is no list of objects".to_owned()))
+    serde_json::from_slice(&bytes).map_err(|_| Refusal::because("the answer is no list of objects"))
 }

@@ -3,6 +3,8 @@
 //! Owns which objects are worth exporting and in which form. It must not know bundles or registries, nor how anything is
 //! printed. [`read()`] asks; [`export()`] is a pure function of what was answered.
 
+mod ask;
+mod assemble;
 mod clean;
 mod compose;
 mod connect;

@@ -9,7 +9,7 @@ use crate::bundle::{ChartFile, ChartValues, ConfigFile, FileContent};
 use crate::chart::{self, Chart};
 use crate::oci::{Descriptor, Digest, media_type};
 use crate::problem::read_document;
-use crate::profile::{Distribution, Profile, Template};
+use crate::profile::{Profile, Template};
 use crate::variables::Variable;
 use crate::variables::template::{Around, check, scan};
 
@@ -19,7 +19,6 @@ pub(super) fn read(
     charts: &[Chart],
     sources: &mut HashMap<Digest, Source>,
 ) -> Result<Vec<(ChartFile, FileContent, Vec<u8>)>, FetchError> {
-    check_releases(profile, charts)?;
     charts.iter().map(|chart| read_one(chart, &profile.variables, sources)).collect()
 }
 
@@ -55,23 +54,6 @@ fn read_one(
     Ok((file, content, text.into_bytes()))
 }
 
-/// k3s and RKE2 keep all releases in one place, so a name is taken once whatever the namespace.
-fn check_releases(profile: &Profile, charts: &[Chart]) -> Result<(), FetchError> {
-    let folder = |distribution| matches!(distribution, Some(Distribution::K3s | Distribution::Rke2));
-    let Some(pack) = profile.packs.iter().find(|pack| folder(pack.distribution)) else { return Ok(()) };
-    for (index, chart) in charts.iter().enumerate() {
-        if let Some(first) = charts[..index].iter().find(|first| first.release == chart.release) {
-            return Err(FetchError::Release {
-                release: chart.release.clone(),
-                first: first.pack.clone(),
-                second: chart.pack.clone(),
-                distribution: pack.distribution.map(|one| one.to_string()).unwrap_or_default(),
-            });
-        }
-    }
-    Ok(())
-}
-
 /// What is added to the configuration of the profile's distribution.
 pub(super) fn config(profile: &Profile) -> Result<Option<(ConfigFile, Vec<u8>)>, FetchError> {
     let with_config = profile.packs.iter().find_map(|pack| Some((pack, pack.config.as_ref()?)));
@@ -86,6 +68,19 @@ fn check_template(template: &Template, variables: &[Variable]) -> Result<(), Fet
     let mistakes = check(&template.text, Around::Yaml, variables);
     let problems: Vec<_> = mistakes.into_iter().map(|one| chart::problem_in(template, one.at, one.message)).collect();
     if problems.is_empty() { Ok(()) } else { Err(crate::problem::Problems::Found(problems).into()) }
+}
+
+/// Checks the placeholders of the profile's own host files.
+///
+/// # Errors
+/// Where a file cannot be read, and every placeholder that cannot be filled.
+pub fn check_templates(profile: &Profile) -> Result<(), FetchError> {
+    for file in profile.packs.iter().flat_map(|pack| &pack.files).filter(|file| file.template) {
+        if let Some(path) = file.source.local() {
+            is_template(path, Around::Plain, &profile.variables)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the document at `path` has placeholders.

@@ -35,20 +35,9 @@ pub enum FetchError {
     /// Placeholders or values that cannot be used.
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// Two releases that would be one to the distribution.
-    #[error(
-        "packs {first} and {second} both have a release {release:?}, and {distribution} keeps all in one namespace"
-    )]
-    Release {
-        /// The release.
-        release: String,
-        /// The pack that has it first.
-        first: String,
-        /// The other pack.
-        second: String,
-        /// The distribution.
-        distribution: String,
-    },
+    /// Something would have no place of its own on a host.
+    #[error("{0}")]
+    Places(String),
     /// A registry sent content that is not what a digest names.
     #[error("{reference}: the registry sent wrong content for a blob")]
     WrongContent {

@@ -7,13 +7,16 @@ mod charts;
 mod error;
 mod local;
 mod metadata;
+mod places;
 mod transfer;
 mod web;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
+pub use charts::check_templates;
 pub use error::FetchError;
+pub use places::check_places;
 pub use transfer::{Transfer, Written};
 
 use crate::bundle::{
@@ -105,7 +108,8 @@ pub async fn plan(
     let (files, manifests) = local::read(profile, &web, &mut sources).await?;
     let charts = charts::read(profile, charts, &mut sources)?;
     let images = metadata::fetch(&lock.images, remotes.registry, images, jobs).await?;
-    check_sizes(files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob)), &images)?;
+    let local = files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob));
+    check_sizes(local.chain(charts.iter().map(|(chart, ..)| &chart.blob)), &images)?;
     let names = check_names(&images)?;
     for image in &images {
         add_sources(image, &mut sources);

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Reason;
 use super::collect::{Collector, Found};
+use crate::oci::Reference;
 use crate::problem::Problem;
-use crate::variables::samples::{Assignment, assignments};
+use crate::variables::samples::{Around, Assignment, Free, assignments};
 use crate::variables::template::scan;
 use crate::variables::{Values, Variable};
 
@@ -17,26 +18,45 @@ pub(super) fn used<'v>(variables: &'v [Variable], texts: &[&str]) -> Vec<&'v Var
     variables.iter().filter(|variable| names.contains(&*variable.name)).collect()
 }
 
-/// Calls `read` with values for `used` and a collector, for every combination of the values that variables with a fixed
-/// set have, and takes over what it finds. Every other variable has two samples: where they lead to different images,
-/// it is refused, with `place` of the variable and a message.
+/// What no sample for `texts` may be like: the defaults of their placeholders.
+pub(super) fn inline_defaults(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().flat_map(|text| scan(text).placeholders).filter_map(|placeholder| placeholder.default).collect()
+}
+
+/// How often something is read besides with two samples of every variable, and without those that may be left out.
+const MORE_READINGS: usize = 64;
+
+/// How something that variables change is read.
+pub(super) struct Reading<'r, 'v> {
+    /// The variables that are in it.
+    pub(super) used: &'r [&'v Variable],
+    /// What their values may be compared with.
+    pub(super) around: &'r Around,
+    /// A problem of the variable with this name.
+    pub(super) place: &'r dyn Fn(&str, String) -> Problem,
+}
+
+/// Calls `read` with values for the variables, and a collector, for every combination of the values that variables with a
+/// fixed set have, and takes over what it finds. Every other variable is sampled: all of them together, then each by itself.
+/// Where that leads to different images, it is refused. A sample that `refuses` holds for leads to none.
 ///
 /// # Errors
-/// The first that `read` returns.
+/// The first that `read` returns for samples that stand for any value.
 pub(super) fn under_all<'p, E>(
-    used: &[&Variable],
+    how: &Reading<'_, '_>,
     collector: &mut Collector<'p>,
-    place: impl Fn(&str, String) -> Problem,
+    refuses: impl Fn(&E) -> bool,
     mut read: impl FnMut(&Values, &mut Collector<'p>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let all = match assignments(used) {
+    let all = match assignments(how.used, how.around) {
         Ok(all) => all,
         Err(error) => {
-            let name = used.first().map(|variable| variable.name.clone()).unwrap_or_default();
-            collector.wrong(place(&name, error.to_string()));
+            let name = how.used.first().map(|variable| variable.name.clone()).unwrap_or_default();
+            collector.wrong((how.place)(&name, error.to_string()));
             return Ok(());
         }
     };
+    let most = MORE_READINGS / all.len();
     for assignment in &all {
         let mut found = |values: &Values| {
             let mut fresh = collector.fresh();
@@ -44,15 +64,82 @@ pub(super) fn under_all<'p, E>(
         };
         let mut first = found(&assignment.all_a())?;
         if !assignment.free.is_empty() && first.is_right() {
-            let second = found(&assignment.all_b())?;
-            if differs(first.images(), second.images()) {
-                let (name, message) = culprit(assignment, &first, &second, &mut found)?;
-                first.wrong(place(&name, message));
+            together(how, assignment, &mut first, &mut found)?;
+            if first.is_right() {
+                alone(how, assignment, most, &mut first, |values| match found(values) {
+                    Err(error) if refuses(&error) => Ok(None),
+                    read => read.map(|read| Some(read).filter(Collector::is_right)),
+                })?;
             }
-            uncertain(&mut first, &second, assignment, &place);
-            first.absorb(second);
         }
         collector.absorb(first);
+    }
+    Ok(())
+}
+
+/// The second sample of all variables, and none of those that may be left out.
+fn together<'p, E>(
+    how: &Reading<'_, '_>,
+    assignment: &Assignment,
+    first: &mut Collector<'p>,
+    found: &mut impl FnMut(&Values) -> Result<Collector<'p>, E>,
+) -> Result<(), E> {
+    let optional = assignment.free.iter().any(|free| free.optional);
+    for (left_out, values) in [(false, assignment.all_b()), (true, assignment.all_left_out())] {
+        if left_out && !optional {
+            continue;
+        }
+        let second = found(&values)?;
+        let changed: Vec<&Free> = assignment.free.iter().filter(|free| !left_out || free.optional).collect();
+        if differs(first.images(), second.images()) {
+            let value = |free: &Free| Some(free.b.clone()).filter(|_| !left_out);
+            let (name, message) = culprit(assignment, &changed, value, first, &second, found)?;
+            first.wrong((how.place)(&name, message));
+        }
+        uncertain(first, &second, &changed, how.place);
+        first.absorb(second);
+    }
+    Ok(())
+}
+
+/// Every further sample of each variable, as far as there are not too many. `found` gives nothing for one that is refused.
+fn alone<'p, E>(
+    how: &Reading<'_, '_>,
+    assignment: &Assignment,
+    most: usize,
+    first: &mut Collector<'p>,
+    mut found: impl FnMut(&Values) -> Result<Option<Collector<'p>>, E>,
+) -> Result<(), E> {
+    // Where there is but one, it has been alone.
+    let several = assignment.free.len() > 1;
+    let mut samples: Vec<(&Free, Option<&str>)> = Vec::new();
+    for free in &assignment.free {
+        samples.extend(free.more.iter().map(|value| (free, Some(&**value))));
+    }
+    for free in assignment.free.iter().filter(|_| several) {
+        samples.extend(free.optional.then_some((free, None)));
+        samples.push((free, Some(&free.b)));
+    }
+    for (free, value) in samples.iter().take(most) {
+        let Some(other) = found(&assignment.only(&free.name, *value))? else { continue };
+        if differs(first.images(), other.images()) {
+            let message = message(&[&free.name], first.images(), other.images());
+            first.wrong((how.place)(&free.name, message));
+            return Ok(());
+        }
+        uncertain(first, &other, &[free], how.place);
+        for (reference, text) in only_in(&other, first, &[&free.name]) {
+            first.forget_candidate(&reference);
+            first.warned((how.place)(&free.name, text));
+        }
+    }
+    if let Some((free, _)) = samples.get(most) {
+        let text = format!(
+            "of {} values that variable {} and those after it should be tried with, {most} were; give the variables `options`",
+            samples.len(),
+            free.name
+        );
+        first.warned((how.place)(&free.name, text));
     }
     Ok(())
 }
@@ -64,18 +151,20 @@ fn differs(one: &Found, other: &Found) -> bool {
 /// The variable that makes the difference, and what to say of it.
 fn culprit<'p, E>(
     assignment: &Assignment,
+    changed: &[&Free],
+    value: impl Fn(&Free) -> Option<String>,
     first: &Collector<'p>,
     second: &Collector<'p>,
     found: &mut impl FnMut(&Values) -> Result<Collector<'p>, E>,
 ) -> Result<(String, String), E> {
-    for free in &assignment.free {
-        let other = found(&assignment.only_b(&free.name))?;
+    for free in changed {
+        let other = found(&assignment.only(&free.name, value(free).as_deref()))?;
         if differs(first.images(), other.images()) {
             return Ok((free.name.clone(), message(&[&free.name], first.images(), other.images())));
         }
     }
     // Only together.
-    let names: Vec<&str> = assignment.free.iter().map(|free| &*free.name).collect();
+    let names: Vec<&str> = changed.iter().map(|free| &*free.name).collect();
     Ok((names[0].to_owned(), message(&names, first.images(), second.images())))
 }
 
@@ -102,18 +191,24 @@ fn message(names: &[&str], one: &Found, other: &Found) -> String {
 fn uncertain<'p>(
     first: &mut Collector<'p>,
     second: &Collector<'p>,
-    assignment: &Assignment,
-    place: &impl Fn(&str, String) -> Problem,
+    changed: &[&Free],
+    place: &dyn Fn(&str, String) -> Problem,
 ) {
-    let changes = |reference: &&crate::oci::Reference| !second.candidates().contains_key(*reference);
-    let gone: Vec<_> = first.candidates().keys().filter(changes).cloned().collect();
-    let names: Vec<&str> = assignment.free.iter().map(|free| &*free.name).collect();
-    for reference in gone {
-        let reason = first.candidates()[&reference].first().map(ToString::to_string).unwrap_or_default();
-        let names = names.join(", ");
-        let text =
-            format!("a text that looks like an image, such as {reference}, depends on variable {names}: {reason}");
-        first.warned(place(&assignment.free[0].name, text));
+    let names: Vec<&str> = changed.iter().map(|free| &*free.name).collect();
+    for (reference, text) in only_in(first, second, &names) {
+        first.warned(place(names[0], text));
         first.forget_candidate(&reference);
     }
+}
+
+/// The candidates of `one` that `other` has not, and what to say of each.
+fn only_in(one: &Collector<'_>, other: &Collector<'_>, names: &[&str]) -> Vec<(Reference, String)> {
+    let changes = one.candidates().iter().filter(|(reference, _)| !other.candidates().contains_key(*reference));
+    let said = changes.map(|(reference, reasons)| {
+        let (names, reason) = (names.join(", "), reasons.first().map(ToString::to_string).unwrap_or_default());
+        let text =
+            format!("a text that looks like an image, such as {reference}, depends on variable {names}: {reason}");
+        (reference.clone(), text)
+    });
+    said.collect()
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::api::{self, Cluster};
-use super::assignments::{under_all, used};
+use super::assignments::{Reading, inline_defaults, under_all, used};
 use super::collect::Collector;
 use super::{Options, annotations, unrendered};
-use crate::chart::{self, Chart, ChartError, Helm, Part, Rendered, Rendering, Tree, parts};
+use crate::chart::{self, Chart, ChartError, Conditions, Helm, Part, Rendered, Rendering, Tree, parts};
 use crate::objects;
 use crate::problem::{Problem, Source, read_document};
 use crate::profile::{Distribution, Profile};
-use crate::variables::samples::assignments;
+use crate::variables::samples::{self, assignments, is_fixed};
 use crate::variables::template::{Around, fill, scan};
 use crate::variables::{Values, Variable};
 
@@ -75,8 +75,8 @@ fn warn_of_the_installer(profile: &Profile, opened: &[Open<'_>], collector: &mut
 }
 
 /// A chart may refuse what stands for a variable's value.
-fn with_samples(mut error: ChartError, used: &[&Variable]) -> ChartError {
-    if let (ChartError::Render { said, .. }, Ok(all)) = (&mut error, assignments(used)) {
+fn with_samples(mut error: ChartError, used: &[&Variable], around: &samples::Around) -> ChartError {
+    if let (ChartError::Render { said, .. }, Ok(all)) = (&mut error, assignments(used, around)) {
         let free = all.first().map(|assignment| &assignment.free[..]).unwrap_or_default();
         let names: Vec<&str> = free.iter().map(|free| &*free.name).collect();
         if !names.is_empty() {
@@ -97,6 +97,11 @@ impl<'p> Open<'p> {
         given || self.tree.any(|tree| tree.asks_api_versions)
     }
 
+    fn asks_cluster(&self) -> bool {
+        let given = self.chart.values.iter().any(|layer| layer.text.contains("{{") && layer.text.contains("lookup "));
+        given || self.tree.any(|tree| tree.asks_cluster)
+    }
+
     fn asks_upgrade(&self) -> bool {
         let given =
             self.chart.values.iter().any(|layer| layer.text.contains("IsUpgrade") || layer.text.contains("IsInstall"));
@@ -113,6 +118,12 @@ impl<'p> Open<'p> {
         defined: &mut BTreeSet<String>,
     ) -> Result<(), ChartError> {
         let (pack, title) = (self.chart.pack.clone(), self.chart.title());
+        if self.asks_cluster() {
+            collector.warned(self.problem(format!(
+                "chart {title} of pack {pack} uses `lookup`, which finds nothing before there is a cluster: what it installs \
+                 only where it finds something is not seen; name those images in `images`"
+            )));
+        }
         match options.helm {
             Some(helm) => self.render(helm, variables, cluster, collector, defined),
             None if options.allow_unrendered => {
@@ -177,16 +188,39 @@ impl<'p> Open<'p> {
         let texts: Vec<&str> = chart.values.iter().map(|layer| &*layer.text).collect();
         let used = used(variables, &texts);
         collector.enter_chart(chart, "");
-        under_all(
-            &used,
-            collector,
-            |name, message| self.variable(name, message),
-            |values, collector| {
-                let Some(filled) = self.filled(values, variables, collector) else { return Ok(()) };
-                read(&filled, collector)
-            },
+        let mut around = samples::Around { taken: inline_defaults(&texts), ..samples::Around::default() };
+        for variable in used.iter().filter(|variable| !is_fixed(variable)) {
+            let conditions = self.conditions(&variable.name);
+            if conditions.open {
+                collector.warned(self.variable(&variable.name, self.unforeseen(&variable.name)));
+                around.alike.insert(variable.name.clone());
+            }
+            around.compared.insert(variable.name.clone(), conditions.literals);
+        }
+        let place = |name: &str, message| self.variable(name, message);
+        let how = Reading { used: &used, around: &around, place: &place };
+        let refuses = |error: &ChartError| matches!(error, ChartError::Render { .. });
+        under_all(&how, collector, refuses, |values, collector| {
+            let Some(filled) = self.filled(values, variables, collector) else { return Ok(()) };
+            read(&filled, collector)
+        })
+        .map_err(|error| with_samples(error, &used, &around))
+    }
+
+    /// What the chart makes depend on the variable `name`.
+    fn conditions(&self, name: &str) -> Conditions {
+        let places = chart::places(&self.chart.values, name);
+        let whole = places.iter().all(|(_, whole)| *whole);
+        let paths: Vec<Vec<String>> = places.into_iter().map(|(path, _)| path).collect();
+        chart::conditions(&self.tree, &paths, whole)
+    }
+
+    fn unforeseen(&self, name: &str) -> String {
+        format!(
+            "templates of chart {} compare variable {name}, which has no fixed set of values: one that nobody foresaw could \
+             lead to another image; give it `options`",
+            self.chart.title()
         )
-        .map_err(|error| with_samples(error, &used))
     }
 
     /// The release's values as one text; nothing where they have mistakes, which are kept.

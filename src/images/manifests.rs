@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 
-use super::assignments::{under_all, used};
+use super::assignments::{Reading, inline_defaults, under_all, used};
 use super::collect::Collector;
 use crate::objects;
 use crate::problem::{Position, Source};
+use crate::variables::samples;
 use crate::variables::template::{Around, fill, scan};
 use crate::variables::{Values, Variable};
 
@@ -29,7 +30,9 @@ pub(super) fn read(source: &Source, variables: &[Variable], collector: &mut Coll
         }
         Ok(())
     };
-    match under_all(&used(variables, &[source.text()]), collector, place, read) {
+    let around = samples::Around { taken: inline_defaults(&[source.text()]), ..samples::Around::default() };
+    let how = Reading { used: &used(variables, &[source.text()]), around: &around, place: &place };
+    match under_all(&how, collector, |never| match *never {}, read) {
         Ok(()) => {}
     }
 }

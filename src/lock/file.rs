@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use rustix::fs::FlockOperation;
+
 use super::{Lock, items};
-use crate::io::{AtomicFile, PathError};
+use crate::io::{AtPath, AtomicFile, PathError};
 use crate::problem::{Position, Problems, Report, Source, read_document};
 use crate::profile::API_VERSION;
 use crate::yaml::{self, Fields, Node};
@@ -95,6 +98,10 @@ impl Lock {
     /// # Errors
     /// Where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PathError> {
+        // Two commands at once would write to one temporary file.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let alone = File::open(folder).at("open", folder)?;
+        rustix::fs::flock(&alone, FlockOperation::LockExclusive).at("lock", folder)?;
         AtomicFile::write_all(path, 0o644, self.to_text().as_bytes())
     }
 }
@@ -286,6 +293,18 @@ files:
     #[test]
     fn a_lock_that_is_not_there_locks_nothing() {
         assert_eq!(Lock::load(Path::new("/nonexistent/carrack.lock")).unwrap(), Lock::default());
+    }
+
+    #[test]
+    fn many_save_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("carrack.lock");
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| lock().save(&path).unwrap());
+            }
+        });
+        assert_eq!(Lock::load(&path).unwrap(), lock());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Charts of Palette packs.
 
 use super::descriptor::Descriptor;
-use super::document::Ready;
 use super::error::PaletteError;
 use super::pack::{Build, Input};
+use super::parts::Part;
 use super::source::PackFolder;
-use super::values::{Part, is_label};
+use super::values::is_label;
 use crate::chart;
 use crate::io::with_causes;
 use crate::oci::Reference;
@@ -20,9 +20,9 @@ pub(super) struct Remote {
 }
 
 /// The values of the chart `name`.
-fn take(parts: &mut Vec<Part>, name: &str) -> Ready {
-    let at = parts.iter().position(|part| part.name == name);
-    at.map(|at| parts.remove(at).values).unwrap_or_default()
+fn take(parts: &mut Vec<Part>, name: &str) -> Option<Part> {
+    let at = parts.iter().position(|part| part.name == name)?;
+    Some(parts.remove(at))
 }
 
 impl Build<'_> {
@@ -45,11 +45,11 @@ impl Build<'_> {
             let name = &tree.metadata.name;
             let file = format!("charts/{name}-{}.tgz", tree.metadata.version);
             self.import.folder.add(format!("{}/{file}", self.folder), package)?;
-            let values = take(&mut parts, name);
+            let values = take(&mut parts, name).map(|part| part.values(self.import)).unwrap_or_default();
             self.chart(name, Chart { source: Some(format!("./{file}")), ..Chart::default() }, values)?;
         }
         for part in parts {
-            self.out(&part.place, part.line, &part.field, "the pack has no chart of this name");
+            part.out(self.import, "the pack has no chart of this name");
         }
         Ok(())
     }
@@ -62,13 +62,10 @@ impl Build<'_> {
         input: &Input<'_>,
     ) -> Result<(), PaletteError> {
         let name = input.palette;
-        let values = match &mut parts[..] {
-            [only] if only.name != name => std::mem::take(&mut only.values),
-            _ => take(&mut parts, name),
-        };
-        if parts.len() == 1 && values.is_empty() {
-            parts.clear();
-        }
+        // Values of the only chart are its own, whatever they call it.
+        let only = if parts.len() == 1 { parts.pop() } else { None };
+        let part = only.or_else(|| take(&mut parts, name));
+        let values = part.map(|part| part.values(self.import)).unwrap_or_default();
         let exact = semver::Version::parse(input.version).ok().map(|version| format!("={version}"));
         let address = remote.address.as_deref().map(|address| address.trim_end_matches('/'));
         match address.and_then(|address| source(address, name, input.version)) {
@@ -89,8 +86,8 @@ impl Build<'_> {
                 self.out(&input.place, None, &input.field, reason);
             }
         }
-        for part in parts.into_iter().filter(|part| !part.values.is_empty()) {
-            self.out(&part.place, part.line, &part.field, "the pack has no chart of this name");
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            part.out(self.import, "the pack has no chart of this name");
         }
         Ok(())
     }
@@ -98,11 +95,12 @@ impl Build<'_> {
     /// Values of charts whose pack is not there.
     pub(super) fn absent_charts(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
         for part in parts {
-            let file = self.values_file(&part.name, &part.values)?;
+            let values = part.values(self.import);
+            let file = self.values_file(&part.name, &values)?;
             let with =
                 file.map(|file| format!("; its values are in {}/{}", self.folder, file.trim_start_matches("./")));
             let reason = format!("chart {} is in the pack's folder{}", part.name, with.unwrap_or_default());
-            self.out(&part.place, part.line, &part.field, reason);
+            part.out(self.import, reason);
         }
         Ok(())
     }

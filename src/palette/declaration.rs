@@ -66,7 +66,10 @@ impl Draft<'_> {
             match item {
                 Value::Object(fields) => {
                     self.left.fields(self.place, &path, fields, OPTION);
-                    values.extend(fields.get("value").cloned());
+                    match fields.get("value") {
+                        Some(value) => values.push(value.clone()),
+                        None => self.left.out(self.place, None, &path, "an option without a value"),
+                    }
                 }
                 other => values.push(other.clone()),
             }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::PaletteError;
-use super::left::{Left, Use, below};
+use super::left::{Left, Use, text};
 use super::source::{PACK_JSON, PackFolder};
 use super::values::MAX_PARTS;
 
@@ -62,10 +62,6 @@ pub(super) struct Dependency {
     pub(super) max: Option<String>,
 }
 
-fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
-    object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
-}
-
 impl Descriptor {
     /// Reads that of `folder`.
     ///
@@ -116,20 +112,22 @@ impl Descriptor {
 
     fn resources(&mut self, constraints: &Map<String, Value>, left: &mut Left) {
         for (field, object) in objects(constraints, "resources", &self.place, left) {
-            left.fields(&self.place, &field, object, RESOURCE);
             let slot = match text(object, "type") {
                 Some("cpu") => 0,
                 Some("memory") => 1,
                 Some("diskSize") => 2,
                 _ => {
-                    left.out(&self.place, None, &below(&field, "type"), "an unknown resource");
+                    left.out(&self.place, None, &field, "an unknown resource");
                     continue;
                 }
             };
-            match object.get("minLimit") {
-                None => {}
-                Some(limit) if limit.as_u64().is_some() => self.resources[slot] = limit.as_u64(),
-                Some(_) => left.out(&self.place, None, &below(&field, "minLimit"), "it is no whole number"),
+            left.fields(&self.place, &field, object, RESOURCE);
+            match object.get("minLimit").filter(|limit| !limit.is_null()) {
+                None => left.out(&self.place, None, &field, "it has no `minLimit`"),
+                Some(_) if self.resources[slot].is_some() => {
+                    left.out(&self.place, None, &field, "this resource has a limit already");
+                }
+                Some(limit) => self.resources[slot] = limit.as_u64(),
             }
         }
     }

@@ -118,6 +118,11 @@ impl Left {
     }
 }
 
+/// The text of a field, where it has one.
+pub(super) fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {
+    object.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
 /// The path of a field in an object.
 pub(super) fn below(path: &str, name: &str) -> String {
     match path {

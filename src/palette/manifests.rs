@@ -103,7 +103,7 @@ fn free(import: &Import, base: &str) -> String {
 }
 
 /// Whether Go would find a template in `text` that is no placeholder.
-fn has_templates(text: &str) -> bool {
+pub(super) fn has_templates(text: &str) -> bool {
     let (mut rest, mut from) = (String::new(), 0);
     for one in scan(text).placeholders {
         rest.push_str(&text[from..one.bytes.start]);
@@ -111,6 +111,12 @@ fn has_templates(text: &str) -> bool {
     }
     rest.push_str(&text[from..]);
     rest.contains("{{")
+}
+
+/// Whether a manifest's template only puts out the text that the values hold.
+pub(super) fn is_only_contents(text: &str) -> bool {
+    let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
 }
 
 /// Kubernetes puts objects without a namespace into `default`, and Palette into the pack's.

@@ -1,6 +1,6 @@
 //! One pack of Palette's as a pack's folder of ours, in `packs/` of the profile's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -9,10 +9,12 @@ use super::constraints::Known;
 use super::descriptor::Descriptor;
 use super::document::Ready;
 use super::error::PaletteError;
+use super::macros::{self, Mapped};
 use super::manifests::{self, Became, Manifest, Target};
+use super::parts::{Part, Said};
 use super::source::PackFolder;
-use super::values::{self, PackValues, Part};
-use super::{Import, charts, constraints, macros};
+use super::values::{self, PackValues};
+use super::{Import, charts, constraints};
 use crate::profile::schema::{self, Distribution, Layer, PackDocument, PackMetadata, PackSpec, SourcedPack};
 use crate::profile::{API_VERSION, PACK_FILE_NAME};
 use crate::yaml;
@@ -52,40 +54,22 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
     };
     let version = semver::Version::parse(input.version.trim_start_matches('v'));
     let version = version.map_or("1.0.0".to_owned(), |version| version.to_string());
-    let namespace = values.namespace.take();
     let mut spec = PackSpec { layer: input.layer.clone(), distribution, ..PackSpec::default() };
     let mut build = Build {
         import,
         folder: &folder,
         palette: input.palette,
         version: &version,
-        namespace: namespace.as_deref(),
-        releases: std::mem::take(&mut values.releases),
+        namespace: values.namespace.as_ref().map(|said| &*said.text),
+        releases: &values.releases,
+        released: BTreeSet::new(),
         manifests: Vec::new(),
         charts: Vec::new(),
     };
     build.namespaces(std::mem::take(&mut values.labels))?;
-    let parts = std::mem::take(&mut values.manifests);
-    match &mut input.folder {
-        Some((pack, descriptor)) => {
-            build.folder_charts(pack, descriptor, std::mem::take(&mut values.charts))?;
-            build.folder_manifests(pack, descriptor, parts)?;
-            spec.depends_on = constraints::dependencies(build.import, descriptor, input.packs);
-            spec.requirements = constraints::resources(descriptor);
-            pack.unused(&mut build.import.left);
-        }
-        None => {
-            match &input.remote {
-                Some(remote) => build.remote_chart(remote, std::mem::take(&mut values.charts), &input)?,
-                None => build.absent_charts(std::mem::take(&mut values.charts))?,
-            }
-            build.absent_manifests(parts)?;
-        }
-    }
-    for (name, place, text) in &input.attached {
-        let text = macros::map(text, &mut build.import.variables);
-        build.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
-    }
+    let (charts, manifests) = (std::mem::take(&mut values.charts), std::mem::take(&mut values.manifests));
+    build.parts(&mut input, charts, manifests, &mut spec)?;
+    build.unused(values.namespace.as_ref());
     spec.manifests = Some(build.manifests).filter(|list| !list.is_empty());
     spec.charts = Some(build.charts).filter(|list| !list.is_empty());
     spec.images = Some(values.images).filter(|list| !list.is_empty());
@@ -134,14 +118,48 @@ pub(super) struct Build<'b> {
     pub(super) palette: &'b str,
     version: &'b str,
     namespace: Option<&'b str>,
-    releases: BTreeMap<String, String>,
+    releases: &'b BTreeMap<String, Said>,
+    /// The charts whose release they named.
+    released: BTreeSet<String>,
     manifests: Vec<String>,
     pub(super) charts: Vec<schema::Chart>,
 }
 
-impl Build<'_> {
+impl<'b> Build<'b> {
     pub(super) fn out(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
         self.import.left.out(place, line, field, reason);
+    }
+
+    /// What the pack has in its folder, in a registry of charts, in its values and in the profile.
+    fn parts(
+        &mut self,
+        input: &mut Input<'_>,
+        charts: Vec<Part>,
+        manifests: Vec<Part>,
+        spec: &mut PackSpec,
+    ) -> Result<(), PaletteError> {
+        match (&mut input.folder, &input.remote) {
+            (Some((pack, descriptor)), _) => {
+                self.folder_charts(pack, descriptor, charts)?;
+                self.folder_manifests(pack, descriptor, manifests)?;
+                spec.depends_on = constraints::dependencies(self.import, descriptor, input.packs);
+                spec.requirements = constraints::resources(descriptor);
+                pack.unused(&mut self.import.left);
+            }
+            (None, Some(remote)) => {
+                self.remote_chart(remote, charts, input)?;
+                self.absent_manifests(manifests)?;
+            }
+            (None, None) => {
+                self.absent_charts(charts)?;
+                self.absent_manifests(manifests)?;
+            }
+        }
+        for (name, place, text) in &input.attached {
+            let text = macros::map(text, &mut self.import.variables);
+            self.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
+        }
+        Ok(())
     }
 
     /// Writes the values of a chart beside it and adds the chart, which lacks only where it is.
@@ -149,6 +167,7 @@ impl Build<'_> {
         let files = self.values_file(name, &values)?.map(|file| vec![schema::Values::File(file)]);
         let target = self.target(name);
         let release = manifests::release(&target, name);
+        self.released.insert(name.to_owned());
         let namespace = self.namespace.map(str::to_owned);
         self.charts.push(schema::Chart { release: Some(release), namespace, values: files, ..chart });
         Ok(())
@@ -168,13 +187,13 @@ impl Build<'_> {
         Ok(Some(format!("./{path}")))
     }
 
-    fn target<'t>(&'t self, chart: &str) -> Target<'t> {
+    fn target(&self, chart: &str) -> Target<'b> {
         Target {
             folder: self.folder,
             pack: self.palette,
             version: self.version,
             namespace: self.namespace,
-            release: self.releases.get(chart).map(String::as_str),
+            release: self.releases.get(chart).map(|said| &*said.text),
         }
     }
 
@@ -189,21 +208,28 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self, manifest: Manifest<'_>) -> Result<(), PaletteError> {
-        let release = self.releases.get(manifest.name).cloned();
-        let target = Target {
-            folder: self.folder,
-            pack: self.palette,
-            version: self.version,
-            namespace: self.namespace,
-            release: release.as_deref(),
-        };
+    /// Puts a manifest into the pack, and says whether it is a part of that now.
+    fn manifest(&mut self, manifest: Manifest<'_>) -> Result<bool, PaletteError> {
+        let (target, name) = (self.target(manifest.name), manifest.name.to_owned());
         match manifests::place(self.import, &target, manifest)? {
             Became::Manifest(path) => self.manifests.push(path),
-            Became::Chart(chart) => self.charts.push(*chart),
-            Became::LeftOut => {}
+            Became::Chart(chart) => {
+                self.charts.push(*chart);
+                self.released.insert(name);
+            }
+            Became::LeftOut => return Ok(false),
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Lists what the values say of charts that there are none of.
+    fn unused(&mut self, namespace: Option<&Said>) {
+        if let Some(namespace) = namespace.filter(|_| self.charts.is_empty()) {
+            namespace.out(&mut self.import.left, "no chart is imported that would go there");
+        }
+        for (_, release) in self.releases.iter().filter(|(chart, _)| !self.released.contains(*chart)) {
+            release.out(&mut self.import.left, "no chart of this name is imported");
+        }
     }
 
     /// The manifests that pack.json names, each with its values.
@@ -225,19 +251,39 @@ impl Build<'_> {
             let at = parts.iter().position(|part| part.name == stem);
             let part = at.map(|at| parts.remove(at));
             let text = macros::map(&text, &mut self.import.variables);
-            match part {
-                Some(Part { contents: Some((contents, above)), place, field, .. }) if is_only_contents(&text.text) => {
-                    let (place, field) = (&place, &format!("{field}.contents"));
+            match part
+                .as_ref()
+                .and_then(Part::contents)
+                .filter(|_| manifests::is_only_contents(&text.text))
+                .zip(part.as_ref())
+            {
+                Some(((contents, above), part)) => {
+                    let (place, field) = (&part.place, &format!("{}.contents", part.field));
+                    part.beside_contents(self.import);
                     self.manifest(Manifest { name: &stem, place, field, above, text: contents, values: None })?;
                 }
-                part => {
-                    let (place, values) = (&pack.place(path), part.map(|part| part.values).unwrap_or_default());
-                    self.manifest(Manifest { name: &stem, place, field: "", above: 0, text, values: Some(values) })?;
-                }
+                None => self.rendered(&stem, &pack.place(path), text, part)?,
             }
         }
         for part in parts {
-            self.out(&part.place, part.line, &part.field, "the pack has no manifest of this name");
+            part.out(self.import, "the pack has no manifest of this name");
+        }
+        Ok(())
+    }
+
+    /// A manifest whose templates are rendered with the values of `part`.
+    fn rendered(&mut self, name: &str, place: &str, text: Mapped, part: Option<Part>) -> Result<(), PaletteError> {
+        let part = part.filter(|part| !part.is_empty());
+        let has_templates = manifests::has_templates(&text.text);
+        let used = part.as_ref().filter(|_| has_templates);
+        let values = Some(used.map(|part| part.values(self.import)).unwrap_or_default());
+        let kept = self.manifest(Manifest { name, place, field: "", above: 0, text, values })?;
+        match part {
+            Some(part) if !has_templates => {
+                part.out(self.import, "the manifest has no templates, and so no use for values");
+            }
+            Some(part) if !kept => part.out(self.import, "these are values of a manifest that is left out"),
+            _ => {}
         }
         Ok(())
     }
@@ -245,20 +291,14 @@ impl Build<'_> {
     /// Manifests of a pack whose folder is not there: those that the values hold.
     fn absent_manifests(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
         for part in parts {
-            let Some((text, above)) = part.contents else {
-                let reason = "these are values of a manifest that is in the pack's folder";
-                self.out(&part.place, part.line, &part.field, reason);
+            let Some((text, above)) = part.contents() else {
+                part.out(self.import, "these are values of a manifest that is in the pack's folder");
                 continue;
             };
+            part.beside_contents(self.import);
             let (place, field) = (&part.place, &format!("{}.contents", part.field));
             self.manifest(Manifest { name: &part.name, place, field, above, text, values: None })?;
         }
         Ok(())
     }
-}
-
-/// Whether a manifest's template only puts out the text that the values hold.
-fn is_only_contents(text: &str) -> bool {
-    let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
-    inner.is_some_and(|inner| inner.trim_matches(['-', ' ', '\n']) == ".Values.contents")
 }

@@ -76,7 +76,19 @@ impl PackFolder {
     /// Lists the files that nothing asked for.
     pub(super) fn unused(&self, left: &mut Left) {
         let walk = WalkDir::new(&self.path).min_depth(1).sort_by_file_name().into_iter();
-        for entry in walk.filter_map(Result::ok).take(MAX_ENTRIES).filter(|entry| !entry.file_type().is_dir()) {
+        for (number, entry) in walk.enumerate() {
+            if number >= MAX_ENTRIES {
+                left.out(&self.place(""), None, "", format!("only {MAX_ENTRIES} files of a pack are looked at"));
+                break;
+            }
+            let entry = match entry {
+                Ok(entry) if entry.file_type().is_dir() => continue,
+                Ok(entry) => entry,
+                Err(error) => {
+                    left.out(&self.place(""), None, "", with_causes(&error));
+                    continue;
+                }
+            };
             let relative = entry.path().strip_prefix(&self.path).unwrap_or(entry.path()).display().to_string();
             let used = |used: &String| relative == *used || relative.starts_with(&format!("{used}/"));
             if self.used.iter().any(used) {

@@ -1,26 +1,27 @@
 //! What the values of a Palette pack say: of the pack itself, of each of its charts and of each of its manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::Import;
 use super::document::{Document, Ready};
 use super::left::below;
-use super::macros::Mapped;
+use super::parts::{Part, Said};
 use crate::oci::Reference;
-use crate::yaml::{Kind, Node, Value};
+use crate::yaml::{Entry, Kind, Node, Value};
 
 /// Charts and manifests that a pack may have, of each.
 pub(super) const MAX_PARTS: usize = 1000;
 
 /// The values of one pack.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct PackValues {
     /// Where its charts and manifests go.
-    pub(super) namespace: Option<String>,
+    pub(super) namespace: Option<Said>,
     /// Labels of namespaces.
     pub(super) labels: Vec<(String, BTreeMap<String, String>)>,
     /// Names of releases by chart.
-    pub(super) releases: BTreeMap<String, String>,
+    pub(super) releases: BTreeMap<String, Said>,
     /// Images that the pack lists.
     pub(super) images: Vec<String>,
     /// Values by chart.
@@ -31,18 +32,6 @@ pub(super) struct PackValues {
     pub(super) config: Option<Ready>,
 }
 
-/// The values of a chart or manifest.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) name: String,
-    pub(super) values: Ready,
-    /// The manifest itself, where the values hold it, and the lines above it.
-    pub(super) contents: Option<(Mapped, usize)>,
-    pub(super) place: String,
-    pub(super) line: Option<usize>,
-    pub(super) field: String,
-}
-
 /// Reads the values `text` of a pack. `config` says whether its distribution has a configuration that Carrack writes.
 pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -> PackValues {
     let mut values = PackValues::default();
@@ -51,13 +40,14 @@ pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -
         document.out(import, &document.node, "", "values are a mapping");
         return values;
     }
+    let document = Rc::new(document);
     let reader = Reader { document: &document };
     for entry in document.node.entries() {
         let node = &entry.value;
         match &*entry.key {
             "pack" => reader.pack(import, node, &mut values),
-            "charts" => values.charts = reader.parts(import, node, "charts", false),
-            "manifests" => values.manifests = reader.parts(import, node, "manifests", true),
+            "charts" => values.charts = reader.parts(import, node, "charts"),
+            "manifests" => values.manifests = reader.parts(import, node, "manifests"),
             "cluster" if config => values.config = reader.cluster(import, node),
             _ if is_nothing(node) => {}
             _ => document.out_entry(import, entry, &document.key(entry), "Carrack has nothing that does this"),
@@ -66,7 +56,8 @@ pub(super) fn read(import: &mut Import, place: &str, text: &str, config: bool) -
     values
 }
 
-fn is_nothing(node: &Node) -> bool {
+/// Whether nothing is said.
+pub(super) fn is_nothing(node: &Node) -> bool {
     match &node.value {
         Value::Scalar(scalar) => scalar.kind == Kind::Null || scalar.text.is_empty(),
         _ => node.items().is_empty() && node.entries().is_empty(),
@@ -74,23 +65,33 @@ fn is_nothing(node: &Node) -> bool {
 }
 
 struct Reader<'d> {
-    document: &'d Document,
+    document: &'d Rc<Document>,
 }
 
 impl Reader<'_> {
+    /// What is in a mapping. What is none is listed.
+    fn entries<'n>(&self, import: &mut Import, node: &'n Node, field: &str) -> &'n [Entry] {
+        if !matches!(node.value, Value::Mapping(_)) && !is_nothing(node) {
+            self.document.out(import, node, field, "a mapping is expected");
+        }
+        node.entries()
+    }
+
+    fn said(&self, text: String, entry: &Entry, field: String) -> Said {
+        Said { text, place: self.document.place.clone(), line: self.document.line(entry), field }
+    }
+
     fn pack(&self, import: &mut Import, node: &Node, values: &mut PackValues) {
-        for entry in node.entries() {
+        for entry in self.entries(import, node, "pack") {
             let (node, field) = (&entry.value, below("pack", &self.document.key(entry)));
             match &*entry.key {
                 _ if is_nothing(node) => {}
-                "namespace" => values.namespace = self.namespace(import, node, &field),
-                "namespaceLabels" => self.labels(import, node, &field, values),
-                "releaseNameOverride" => {
-                    for entry in node.entries() {
-                        let name = self.document.fixed(import, &entry.value, &below(&field, &self.document.key(entry)));
-                        values.releases.extend(name.map(|name| (entry.key.to_string(), name)));
-                    }
+                "namespace" => {
+                    let text = self.namespace(import, node, &field);
+                    values.namespace = text.map(|text| self.said(text, entry, field));
                 }
+                "namespaceLabels" => self.labels(import, node, &field, values),
+                "releaseNameOverride" => self.releases(import, node, &field, values),
                 "content" => self.content(import, node, &field, values),
                 "spectrocloud.com/display-name" => {
                     import.left.palettes(&self.document.place, &field, "only Palette uses it");
@@ -100,6 +101,15 @@ impl Reader<'_> {
                 }
                 _ => self.document.out_entry(import, entry, &field, "Carrack has nothing that does this"),
             }
+        }
+    }
+
+    /// `CHART: RELEASE`.
+    fn releases(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
+        for entry in self.entries(import, node, field) {
+            let field = below(field, &self.document.key(entry));
+            let name = self.document.fixed(import, &entry.value, &field);
+            values.releases.extend(name.map(|name| (entry.key.to_string(), self.said(name, entry, field))));
         }
     }
 
@@ -126,7 +136,7 @@ impl Reader<'_> {
 
     /// `NAMESPACE: label=value,label=value`.
     fn labels(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
-        for entry in node.entries() {
+        for entry in self.entries(import, node, field) {
             let field = below(field, &self.document.key(entry));
             let Some(text) = self.document.fixed(import, &entry.value, &field) else { continue };
             let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
@@ -140,7 +150,7 @@ impl Reader<'_> {
     }
 
     fn content(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
-        for entry in node.entries() {
+        for entry in self.entries(import, node, field) {
             let (node, field) = (&entry.value, below(field, &self.document.key(entry)));
             match &*entry.key {
                 _ if is_nothing(node) => {}
@@ -157,6 +167,9 @@ impl Reader<'_> {
 
     fn images(&self, import: &mut Import, node: &Node, field: &str, values: &mut PackValues) {
         let mut seen = BTreeSet::new();
+        if !matches!(node.value, Value::Sequence(_)) {
+            self.document.out(import, node, field, "a list is expected");
+        }
         for (index, item) in node.items().iter().enumerate() {
             let field = format!("{field}[{index}]");
             for entry in item.entries().iter().filter(|entry| &*entry.key != "image") {
@@ -172,41 +185,29 @@ impl Reader<'_> {
     }
 
     /// The values of each chart or manifest.
-    fn parts(&self, import: &mut Import, node: &Node, field: &str, contents: bool) -> Vec<Part> {
-        let mut parts = Vec::new();
-        if let Some(entry) = node.entries().get(MAX_PARTS) {
+    fn parts(&self, import: &mut Import, node: &Node, field: &str) -> Vec<Part> {
+        let entries = self.entries(import, node, field);
+        if let Some(entry) = entries.get(MAX_PARTS) {
             self.document.out_entry(import, entry, field, format!("only {MAX_PARTS} of these are imported"));
         }
-        for entry in node.entries().iter().take(MAX_PARTS) {
-            let (node, field) = (&entry.value, below(field, &self.document.key(entry)));
-            // As a manifest it keeps its placeholders and its macros.
-            let inside = node.get("contents").filter(|_| contents).and_then(|node| self.document.inner(node));
-            let values = if inside.is_some() && node.entries().len() == 1 {
-                Ready::default()
-            } else {
-                self.document.ready(import, node, &field)
-            };
-            parts.push(Part {
-                name: self.document.key(entry),
-                values,
-                contents: inside,
-                place: self.document.place.clone(),
-                line: self.document.line(entry),
-                field,
-            });
-        }
-        parts
+        let part = |entry| Part::new(self.document, entry, below(field, &self.document.key(entry)));
+        entries.iter().take(MAX_PARTS).map(part).collect()
     }
 
     /// `cluster.config` is a text of its own or a mapping.
     fn cluster(&self, import: &mut Import, node: &Node) -> Option<Ready> {
-        for entry in node.entries().iter().filter(|entry| &*entry.key != "config" && !is_nothing(&entry.value)) {
+        let entries = self.entries(import, node, "cluster");
+        for entry in entries.iter().filter(|entry| &*entry.key != "config" && !is_nothing(&entry.value)) {
             let field = below("cluster", &self.document.key(entry));
             self.document.out_entry(import, entry, &field, "Carrack has nothing that does this");
         }
         let node = node.get("config").filter(|node| !is_nothing(node))?;
-        let Some((inner, above)) = self.document.inner(node) else {
+        if let Value::Mapping(_) = node.value {
             return Some(self.document.ready(import, node, "cluster.config"));
+        }
+        let Some((inner, above)) = self.document.inner(node) else {
+            self.document.out(import, node, "cluster.config", "a configuration is a mapping");
+            return None;
         };
         let document = Document::of(import, &self.document.place, above, inner)?;
         if !matches!(document.node.value, Value::Mapping(_)) {

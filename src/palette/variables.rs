@@ -77,10 +77,9 @@ impl Variables {
         self.read.get(name).is_none_or(|variable| variable.accept(value).is_ok())
     }
 
-    /// The default of Palette's variable `palette`, where it has one.
-    pub(super) fn default_of(&self, palette: &str) -> Option<&str> {
-        let name = self.names.get(palette)?;
-        self.declared.iter().find(|variable| variable.name == *name)?.default.as_ref()?.as_str()
+    /// The default of our variable `name`, where it has one.
+    pub(super) fn default_of(&self, name: &str) -> Option<&str> {
+        self.declared.iter().find(|variable| variable.name == name)?.default.as_ref()?.as_str()
     }
 
     /// Takes over the declaration `object`, which stands at `path`.

@@ -35,7 +35,7 @@ const MAX_FILE: u64 = 256 << 10;
 const OTHERS_READ: u32 = 0o004;
 
 /// A site file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Site {
     /// The file.
     pub file: PathBuf,
@@ -115,6 +115,11 @@ impl Site {
                 self.readable.push((name, self.file.clone()));
             }
             return;
+        }
+        // What `Fields` says of a key that it does not know repeats it, and it may be a secret without quotes.
+        if entry.value.entries().iter().any(|inner| !FROM_FILE.contains(&&*inner.key)) {
+            return report
+                .add(entry.value.at, "a value is a text, or `{fromFile: PATH}`; one with { or [ stands in quotes");
         }
         let Some(fields) = Fields::open(&entry.value, "a value", FROM_FILE, &[], report) else { return };
         let Some(path) = fields.required_text("fromFile", report) else { return };
@@ -257,8 +262,7 @@ mod tests {
                     "site.yaml:5:19: gone cannot be read: No such file or directory (os error 2)",
                     "site.yaml:6:19: . is not a file",
                     "site.yaml:7:19: binary is not text in UTF-8",
-                    "site.yaml:8:8: `fromFile` is missing",
-                    "site.yaml:8:9: unknown field `fromfile`; did you mean `fromFile`?",
+                    "site.yaml:8:8: a value is a text, or `{fromFile: PATH}`; one with { or [ stands in quotes",
                     "site.yaml:9:19: large is larger than 256 KiB, which no value is",
                 ],
             ),

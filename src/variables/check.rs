@@ -1,11 +1,15 @@
 //! Whether a declaration makes sense, and whether a value fits it.
 
+use std::collections::BTreeSet;
+
 use regex::{Regex, RegexBuilder};
 
 use super::{Format, Variable, is_name};
 
 /// Memory that a pattern may take once compiled, in bytes. Bundles bring patterns too.
 const MAX_PATTERN: usize = 1 << 20;
+/// The most variables that a bundle may declare, and options that one may have.
+const MAX_DECLARED: usize = 1000;
 /// Longest value in bytes.
 const MAX_VALUE: usize = 256 << 10;
 
@@ -113,16 +117,23 @@ impl Variable {
             wrong.push(("options", "a boolean has no `options`: it is true or false".to_owned()));
             self.options.clear();
         }
-        let mut settled: Vec<String> = Vec::new();
-        for option in std::mem::take(&mut self.options) {
-            match self.fit(&option) {
+        if self.options.len() > MAX_DECLARED {
+            wrong.push(("options", format!("{} options are too many, at most {MAX_DECLARED}", self.options.len())));
+            return self.options.clear();
+        }
+        let (mut settled, mut seen) = (Vec::new(), BTreeSet::new());
+        let options = std::mem::take(&mut self.options);
+        let fit = self.fitting();
+        for option in options {
+            match fit(&option) {
                 Err(expected) => wrong.push(("options", format!("option {option:?}: expected {expected}"))),
-                Ok(value) if settled.contains(&value) => {
+                Ok(value) if !seen.insert(value.clone()) => {
                     wrong.push(("options", format!("option {option:?} is listed twice")));
                 }
                 Ok(value) => settled.push(value),
             }
         }
+        drop(fit);
         self.options = settled;
     }
 }
@@ -132,6 +143,9 @@ impl Variable {
 /// # Errors
 /// The first that could not, in a line.
 pub fn check_declared(variables: &[Variable]) -> Result<(), String> {
+    if variables.len() > MAX_DECLARED {
+        return Err(format!("{} variables are too many, at most {MAX_DECLARED}", variables.len()));
+    }
     for (index, variable) in variables.iter().enumerate() {
         let name = &variable.name;
         if !is_name(name) {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use check::check_declared;
 pub use decode::{FIELDS, decode, value_text};
 pub use format::Format;
-pub use resolve::{Ask, Given, Known, Written, resolve};
+pub use resolve::{Ask, Given, Installed, InstalledValue, Known, Written, resolve};
 
 /// What stands for a sensitive value wherever something is printed.
 pub const MASK: &str = "••••";

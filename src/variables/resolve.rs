@@ -1,5 +1,6 @@
 //! Which value each variable has in one place: given there, kept from before, or the default.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Values, Variable, value_text};
@@ -7,7 +8,7 @@ use crate::problem::{Position, Problem, ProblemList, Problems};
 use crate::yaml::{Node, nearest};
 
 /// A value that somebody has given.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Given {
     /// The variable.
     pub name: String,
@@ -20,7 +21,7 @@ pub struct Given {
 }
 
 /// How a value was written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Written {
     /// As text of any format.
     Text(String),
@@ -29,7 +30,7 @@ pub enum Written {
 }
 
 /// What is known about the values of variables.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Known<'k> {
     /// What the bundle declares.
     pub declared: &'k [Variable],
@@ -37,10 +38,29 @@ pub struct Known<'k> {
     pub set: &'k [Given],
     /// Given in the site file.
     pub site: &'k [Given],
-    /// What the host has been installed with before, as far as it can be told.
-    pub installed: &'k Values,
+    /// What the host has been installed with before.
+    pub installed: &'k Installed,
     /// What to show as the place of a value that is missing: the bundle.
     pub bundle: &'k Path,
+}
+
+/// What the variables were when the host was installed before, by name.
+pub type Installed = BTreeMap<String, InstalledValue>;
+
+/// What one variable was.
+#[derive(Clone, PartialEq, Eq)]
+pub enum InstalledValue {
+    /// This value.
+    Value {
+        /// The value.
+        value: String,
+        /// Whether it was the default at that time.
+        default: bool,
+        /// Whether it stands in a receipt, since it was not sensitive.
+        plain: bool,
+    },
+    /// A value that cannot be read any more, and why.
+    Lost(String),
 }
 
 /// Asks a person for the value of a variable; no answer where there is none.
@@ -143,7 +163,18 @@ impl Resolver<'_> {
         if wrong {
             return Found::Nothing;
         }
-        let installed = self.known.installed.get(&variable.name);
+        let (installed, was_default) = match self.known.installed.get(&variable.name) {
+            Some(InstalledValue::Lost(why)) if chosen.is_none() && !variable.read_only => {
+                let message = format!("variable {}: {why}; give it again {}", variable.name, how(variable));
+                self.problems.add(|| Problem::with_file(self.known.bundle, message));
+                return Found::Nothing;
+            }
+            Some(InstalledValue::Value { value, default, .. }) => (Some(value), *default),
+            Some(InstalledValue::Lost(_)) | None => (None, false),
+        };
+        // What nobody has chosen gives way where it does not fit any more.
+        let gives_way = |value: &&String| was_default && !variable.immutable && variable.accept(value).is_err();
+        let installed = installed.filter(|value| !gives_way(value));
         if let (Some(installed), Some(other)) = (installed, other(variable, chosen.as_ref(), installed)) {
             let message = format!(
                 "variable {} is immutable: this host has {} and would get {}",
@@ -186,14 +217,17 @@ fn other(variable: &Variable, chosen: Option<&(&Given, String)>, installed: Opti
 }
 
 fn missing_value(variable: &Variable) -> String {
-    let Variable { name, description, sensitive, .. } = variable;
+    let Variable { name, description, .. } = variable;
     let what = if description.is_empty() { String::new() } else { format!(" ({description})") };
-    let how = if *sensitive {
+    format!("variable {name}{what} has no value; give {} {}", variable.expected(), how(variable))
+}
+
+fn how(variable: &Variable) -> String {
+    if variable.sensitive {
         "in a site file: --site FILE".to_owned()
     } else {
-        format!("with --set {name}=VALUE or --site FILE")
-    };
-    format!("variable {name}{what} has no value; give {} {how}", variable.expected())
+        format!("with --set {}=VALUE or --site FILE", variable.name)
+    }
 }
 
 #[cfg(test)]

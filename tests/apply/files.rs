@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
-use carrack::apply::{ApplyError, ImageFolder, Inputs, Target, TargetRuntime, survey};
+use carrack::apply::{ApplyError, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
 use carrack::variables::{Values, Variable};
@@ -162,7 +162,13 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     let source = bundle.source();
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
-        survey(Inputs { contents: &bundle.contents, source: &source, values: &values }, &target).await.map(drop)
+        survey(
+            Inputs { contents: &bundle.contents, source: &source, values: &values },
+            &target,
+            RootLock::take(&target.root)?,
+        )
+        .await
+        .map(drop)
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

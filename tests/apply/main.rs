@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, Source, Survey, Target, TargetRuntime, apply, survey,
+    ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, Source, Survey, Target, TargetRuntime,
+    apply, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -41,7 +42,8 @@ async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Res
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
-    let survey = survey(without_values(&bundle.contents, &bundle.source()), &target).await?;
+    let survey =
+        survey(without_values(&bundle.contents, &bundle.source()), &target, RootLock::take(&target.root)?).await?;
     let (_interrupter, interrupt) = Interrupter::new();
     apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await
 }
@@ -52,11 +54,9 @@ fn options(interrupt: Interrupt) -> Options {
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
-    survey(
-        without_values(&bundle.contents, &bundle.source()),
-        &Target { root, runtime, platform: Platform::of_this_machine() },
-    )
-    .await
+    let target = Target { root, runtime, platform: Platform::of_this_machine() };
+    let lock = RootLock::take(&target.root)?;
+    survey(without_values(&bundle.contents, &bundle.source()), &target, lock).await
 }
 
 fn runtime(socket: Option<&Path>) -> TargetRuntime {

@@ -14,6 +14,7 @@ mod gate;
 mod helm;
 mod hostile;
 mod lists;
+mod samples;
 mod shop;
 mod values;
 mod without;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 
 use super::helm::helms;
 use super::shop::{Shop, pod, printed, refused, says, script};
@@ -135,11 +137,18 @@ fn helm_is_started_in_an_empty_place_without_a_network() {
 #[test]
 fn a_schema_elsewhere_is_not_fetched() {
     for helm in helms("a_schema_elsewhere_is_not_fetched") {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        // This address is this machine's too, and unlike 127.0.0.1 none that a program asks past its proxy.
+        let host = format!("0.0.0.0:{}", server.local_addr().unwrap().port());
         let schema =
-            r#"{"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "https://schemas.example.org/x.json"}"#;
-        let shop = Shop::chart("[]", &[("values.schema.json", schema)]);
+            format!(r#"{{"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "http://{host}/x.json"}}"#);
+        let shop = Shop::chart("[]", &[("values.schema.json", &*schema)]);
         let said = refused(shop.carrack(&helm, &["images", "."]));
-        says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered", "schemas.example.org"]);
+        says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered", &host]);
+        // Who had asked would stand in the queue.
+        let asked = server.accept().map(drop).map_err(|error| error.kind());
+        assert_eq!(asked, Err(ErrorKind::WouldBlock), "{} has asked", helm.display());
     }
 }
 
@@ -156,5 +165,32 @@ fn other_helms_are_refused() {
         let ran = shop.carrack(&helm, &["images", "."]);
         assert_eq!((ran.code, &*ran.stdout), (code, ""), "{}", ran.stderr);
         says(&ran.stderr, &[says_so]);
+    }
+}
+
+#[test]
+fn a_helm_is_found_from_the_folder_that_one_is_in() {
+    let shop = chart();
+    script(&shop.sandbox, "[ \"$1\" = version ] && echo v3.22.0; true");
+    for (named, path) in
+        [("./bin/helm", "/nowhere"), ("bin/helm", "/nowhere"), ("helm", "bin"), ("", "bin"), ("", "./bin")]
+    {
+        let environment = [("CARRACK_HELM", OsStr::new(named)), ("PATH", OsStr::new(path))];
+        let images = printed(shop.with(&["images", "."], &environment));
+        assert_eq!(images, "registry.example.org/annotated:1\n", "{named}, {path}");
+    }
+    let ran = shop.with(&["images", "."], &[("CARRACK_HELM", OsStr::new("helm9")), ("PATH", OsStr::new("bin"))]);
+    assert_eq!(ran.code, 25, "{}", ran.stderr);
+    says(&ran.stderr, &["helm9 does not run as helm: it is not on the path"]);
+}
+
+#[test]
+fn a_comma_in_the_temporary_folder_is_no_matter() {
+    for helm in helms("a_comma_in_the_temporary_folder_is_no_matter") {
+        let shop = chart();
+        let folder = shop.sandbox.work().join("a,b");
+        fs::create_dir(&folder).unwrap();
+        let environment = [("CARRACK_HELM", helm.as_os_str()), ("TMPDIR", folder.as_os_str())];
+        says(&printed(shop.with(&["images", "."], &environment)), &["registry.example.org/hidden:1"]);
     }
 }

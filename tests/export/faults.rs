@@ -17,7 +17,7 @@ fn a_thousand_objects_come_in_pages_even_where_the_server_forgets() {
         cluster.add(object("v1", "ConfigMap", "shop", &format!("map-{number}"), data.clone()));
         cluster.add(object("example.org/v1", "Widget", "shop", &format!("widget-{number}"), data));
     }
-    cluster.server.fault("widgets", Fault::Gone);
+    cluster.server.fault("widgets", Fault::Gone(1));
     let place = Place::of(&cluster);
     let ran = succeed(place.export(&[]));
     assert!(ran.stderr.contains("2202 objects") && !ran.stderr.contains("warning"), "{}", ran.stderr);
@@ -67,6 +67,73 @@ fn what_cannot_be_read_is_told_by_kind_and_the_rest_is_exported() {
     assert_eq!(not_read.len(), 4, "{report}");
     let forbidden: Vec<&serde_json::Value> = not_read.iter().filter(|one| one["forbidden"] == true).collect();
     assert_eq!(forbidden[0]["kind"], "Ingress.networking.k8s.io");
+}
+
+#[test]
+fn answers_without_an_end_are_given_up() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    cluster.server.kind("big.example.org/v1", "bigs", "Big", true);
+    cluster.server.kind("large.example.org/v7", "larges", "Large", true);
+    cluster.server.fault("bigs", Fault::Endless);
+    cluster.server.fault("widgets", Fault::EndlessError);
+    cluster.server.fault("v7", Fault::Endless);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["--request-timeout", "60"]));
+    for told in [
+        "Big.big.example.org: an answer has more than 64 MiB",
+        "Widget.example.org: status 500: Internal Server Error",
+        "large.example.org/v7: an answer has more than 16 MiB",
+    ] {
+        assert!(ran.stderr.contains(&format!("warning: not read: {told}\n")), "{told}: {}", ran.stderr);
+    }
+    for (fault, told) in [
+        (Fault::Endless, "gives no answer: an answer has more than 16 MiB"),
+        (Fault::EndlessError, "gives no answer: status 500: Internal Server Error"),
+    ] {
+        cluster.server.fault("apis", fault);
+        let ran = place.sandbox.carrack(&["export", "--from-cluster", "-o", "other", "--request-timeout", "60"]);
+        assert_eq!(ran.code, 20, "{ran:?}");
+        assert!(ran.stderr.contains(told), "{told}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_list_that_the_server_forgets_twice_is_given_up() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    for number in 0..600 {
+        cluster.add(object("example.org/v1", "Widget", "shop", &format!("widget-{number}"), json!({})));
+    }
+    cluster.server.fault("widgets", Fault::Gone(2));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    let told = "not read: Widget.example.org: status 410: The provided continue parameter is too old";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_eq!(cluster.server.requests().iter().filter(|request| request.contains("/widgets")).count(), 4);
+}
+
+#[test]
+fn kinds_whose_names_lead_elsewhere_are_left_alone() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    cluster.server.kind("up..example.org/v1", "things", "Thing", true);
+    cluster.server.kind("example.org/v1", "..", "Parent", true);
+    cluster.server.kind("example.org/v1", "wide?watch=1&x", "Wide", true);
+    cluster.server.kind("example.org/v1", &"x".repeat(150), "Long", true);
+    cluster.server.kind("hash#.example.org/v1", "hashes", "Hash", true);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    for told in
+        ["up..example.org/v1", "Parent.example.org", "Wide.example.org", "Long.example.org", "hash#.example.org/v1"]
+    {
+        let told = format!("warning: not read: \"{told}\": its name is none that Kubernetes allows");
+        assert!(ran.stderr.contains(&told), "{told}: {}", ran.stderr);
+    }
+    let requests = cluster.server.requests();
+    let strange = |request: &&String| ["..", "watch=1", "xxx", "hash"].iter().any(|part| request.contains(part));
+    assert_eq!(requests.iter().find(strange), None);
+    succeed(place.sandbox.carrack(&["check", "out"]));
 }
 
 #[test]
@@ -162,4 +229,28 @@ fn a_proxy_is_used_where_it_is_meant() {
     assert!(used > 0 && cluster.server.requests().contains(&format!("CONNECT {server} HTTP/1.1")));
     succeed(run("around", &[("HTTPS_PROXY", &proxy), ("NO_PROXY", "0.0.0.0/8")]));
     assert_eq!(tunnels(), used);
+}
+
+/// What a credential plugin was given and what it printed is not in any message, nor is a password in an address.
+#[test]
+fn credentials_are_in_no_message() {
+    let place = Place::of(&Cluster::new(ApiServer::plain()));
+    for user in [
+        r#"{"exec": {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "sh",
+            "args": ["-c", "echo canary-out; echo canary-err >&2; exit 3", "canary-argument"],
+            "env": [{"name": "KEY", "value": "canary-environment"}]}}"#,
+        r#"{"token": "canary-token"}"#,
+    ] {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: a, contexts: [{{name: a, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"https://me:canary-password@127.0.0.1:1\"}}}}], users: [{{name: u, \
+             user: {user}}}]}}"
+        );
+        std::fs::write(place.sandbox.work().join("../home/.kube/config"), text).unwrap();
+        for json in [&["--json"][..], &[]] {
+            let ran = place.export(json);
+            assert_ne!(ran.code, 0, "{ran:?}");
+            assert!(format!("{ran:?}").contains("127.0.0.1:1") && !format!("{ran:?}").contains("canary"), "{ran:?}");
+        }
+    }
 }

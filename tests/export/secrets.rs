@@ -79,6 +79,103 @@ fn no_value_of_a_secret_is_anywhere() {
     succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
 }
 
+const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+const WEBHOOK: &str = "https://hooks.slack.com/services/T0CANARY1/B0CANARY2/XXcanaryXXXXXXXXXXXXXXXXX";
+const LOGIN: &str = "admin:S3cretCanary42";
+/// Its forms of base64 all differ.
+const SIGNS: &str = "canary>>>???~~~1";
+const NUMBER: u64 = 7_391_845_026;
+const KEYSTORE: &[u8] = &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0xff, 0x3f, 0xfe];
+
+/// `value` and what else it may be found as.
+fn forms(value: &[u8]) -> Vec<String> {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let raw = String::from_utf8(value.to_vec()).ok();
+    [STANDARD_NO_PAD.encode(value), URL_SAFE_NO_PAD.encode(value)].into_iter().chain(raw).collect()
+}
+
+#[test]
+fn no_copy_of_a_value_is_anywhere_in_any_shape() {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
+    let number = NUMBER.to_string();
+    let held: [(&str, &[u8]); 8] = [
+        ("jwt", JWT.as_bytes()),
+        ("webhook", WEBHOOK.as_bytes()),
+        ("login", LOGIN.as_bytes()),
+        ("signs", SIGNS.as_bytes()),
+        ("number", number.as_bytes()),
+        ("keystore", KEYSTORE),
+        ("line", b"canary-of-a-line\n"),
+        ("quoted", b"canary \"line\"\nand more"),
+    ];
+    let cluster = Cluster::new(ApiServer::plain());
+    let mut db = secret("shop", "db", "Opaque", &held);
+    let earlier = STANDARD.encode("canary-of-an-earlier-day");
+    let annotations = &mut db["metadata"]["annotations"];
+    annotations["kapp.k14s.io/original"] = json!({"data": {"login": earlier}}).to_string().into();
+    annotations["example.org/note"] = format!("see {LOGIN}").into();
+    annotations["example.org/hash"] = STANDARD.encode(SIGNS).into();
+    annotations["example.org/owner"] = "blue".into();
+    cluster.add(db);
+    let copies = |value: &[u8]| {
+        let raw = String::from_utf8(value.to_vec()).unwrap_or_default();
+        let encoded = [STANDARD.encode(value), STANDARD_NO_PAD.encode(value), URL_SAFE.encode(value)];
+        format!("raw={} in=({raw}) {}", raw.trim(), encoded.join(" "))
+    };
+    let all: serde_json::Map<String, serde_json::Value> =
+        held.iter().map(|(key, value)| ((*key).to_owned(), copies(value).into())).collect();
+    cluster.add(object("v1", "ConfigMap", "shop", "copies", json!({"data": all})));
+    cluster.add(object("v1", "ConfigMap", "shop", "binary", json!({"binaryData": {"x": STANDARD.encode(KEYSTORE)}})));
+    cluster.add(object("example.org/v1", "Widget", "shop", "copies", json!({"spec": {"deep": [all, NUMBER]}})));
+    let mut spec = json!({"template": template("quay.io/shop/web:1")});
+    spec["template"]["spec"]["containers"][0]["env"] = json!([
+        {"name": "KEY", "value": URL_SAFE.encode(SIGNS)},
+        {"name": "URL", "value": "amqp://u:canary%3E%3E%3E%3F%3F%3F~~~1@mq"},
+        {"name": "JSON", "value": json!({"a": "canary \"line\"\nand more"}).to_string()},
+    ]);
+    cluster.add(object("apps/v1", "Deployment", "shop", "web", json!({"spec": spec})));
+    let chart = |template: &str| {
+        json!({
+            "metadata": {"apiVersion": "v2", "name": "blog", "version": "1.0.0"}, "values": {}, "files": {},
+            "templates": {"templates/c.yaml": format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: b}}\n{template}")},
+        })
+    };
+    let values = json!({
+        "copies": all, "password": 5_550_123_999_u64, "db": {"pass": "canary-pass", "DB_PWD": "canary-pwd"},
+        "env": [{"name": "DB_PWD", "value": 5_550_124_000_u64}], "token": {"value": 5_550_125_111_u64, "ttl": 86_399},
+        "passthrough": "tls-passthrough", "bypass": "10.0.0.0/8", "passwordLength": 12, "secrets": {"create": true},
+    });
+    cluster.add(release("shop", "blog", 1, "deployed", &chart(""), &values));
+    cluster.add(release("pay", "leaky", 1, "deployed", &chart(&format!("data: {{a: {LOGIN:?}}}\n")), &json!({})));
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&["-v"]));
+    let mut shown = format!("{}{}", ran.stdout, ran.stderr);
+    for file in place.files() {
+        shown += &std::fs::read_to_string(file).unwrap();
+    }
+    let more: [&[u8]; 6] =
+        [b"canary-of-an-earlier-day", b"canary-pass", b"canary-pwd", b"5550123999", b"5550124000", b"5550125111"];
+    for canary in held.iter().map(|(_, value)| *value).chain(more).chain([&b"canary-of-a-line"[..]]).flat_map(forms) {
+        assert!(!shown.contains(&canary), "{canary}: {shown}");
+    }
+    assert!(!shown.to_lowercase().contains("canary"), "{shown}");
+    let secrets = place.file("shop/secrets.yaml");
+    assert!(secrets.contains("example.org/owner: blue") && secrets.contains("team: blue"), "{secrets}");
+    let told = "Secret shop/db: its annotation kapp.k14s.io/original is left out";
+    assert!(ran.stderr.contains(told) && place.file("NOT-EXPORTED.md").contains(told), "{}", ran.stderr);
+    assert!(ran.stderr.contains("its file templates/c.yaml has the value of a secret"), "{}", ran.stderr);
+    let values = place.file("blog/values.yaml");
+    for kept in
+        ["passthrough: tls-passthrough", "bypass: 10.0.0.0/8", "passwordLength: 12", "ttl: 86399", "create: true"]
+    {
+        assert!(values.contains(kept), "{kept}: {values}");
+    }
+    assert!(place.file("carrack.yaml").contains("The value signs of the Secret shop/db, in base64 for URLs\n"));
+    succeed(place.sandbox.carrack(&["check", "out", "--allow-unrendered"]));
+}
+
 #[test]
 fn values_that_are_asked_for_are_there_and_for_the_user_alone() {
     let cluster = cluster();
@@ -155,9 +252,9 @@ fn the_installer_asks_for_what_was_left_out() {
     succeed(apply(&["--site", "site.yaml"]));
     let manifests = root.join("var/lib/rancher/k3s/server/manifests");
     let file = |name: &str| std::fs::read_to_string(manifests.join(name)).unwrap();
-    let secrets = file("carrack-shop.secrets.yaml");
+    let secrets = file("carrack-shop-secrets.yaml");
     let read = &carrack::yaml::parse(&secrets).documents[0];
     assert_eq!(read.get("stringData").unwrap().get("password").unwrap().text(), Some("line 1\nline 2\n"));
-    let chart = file("carrack-blog.chart-blog.yaml");
+    let chart = file("carrack-blog-chart-blog.yaml");
     assert!(chart.contains("\"password\": \"yes\"") && chart.contains("targetNamespace: \"pay\""), "{chart}");
 }

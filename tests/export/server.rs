@@ -24,13 +24,20 @@ pub(crate) enum Fault {
     ForbiddenOutside(&'static str),
     /// No answer ever comes.
     Silent,
-    /// The first `continue` token is forgotten.
-    Gone,
+    /// So many `continue` tokens are forgotten; where it is more than one, the server makes pages even unasked.
+    Gone(usize),
     /// The body ends too early.
     Broken,
     /// No JSON, but a secret of somebody's.
     Garbage,
+    /// The body goes on and on.
+    Endless,
+    /// The same with the status of an error.
+    EndlessError,
 }
+
+/// So much of an endless body is sent at last, lest a client that reads it all takes the machine with it.
+const ENDLESS: usize = 512 << 20;
 
 #[derive(Debug, Clone)]
 struct Kind {
@@ -46,7 +53,7 @@ struct State {
     kinds: Vec<Kind>,
     objects: HashMap<(String, String), Vec<Value>>,
     faults: HashMap<String, Fault>,
-    gone: bool,
+    gone: usize,
     requests: Vec<String>,
     token: Option<String>,
     groups_down: Vec<String>,
@@ -247,6 +254,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
     if fault == Some(Fault::Silent) {
         std::future::pending::<()>().await;
     }
+    if let Some(Fault::Endless | Fault::EndlessError) = fault {
+        return endless(stream, if fault == Some(Fault::Endless) { 200 } else { 500 }).await;
+    }
     let (code, body) = match allowed {
         false => status(401, "Unauthorized", "Unauthorized"),
         true => respond(&mut state.lock().unwrap(), path, query),
@@ -258,6 +268,16 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(sent).await?;
+    stream.shutdown().await
+}
+
+async fn endless<S: AsyncWrite + Unpin>(mut stream: S, code: u16) -> std::io::Result<()> {
+    let head = format!("HTTP/1.1 {code} X\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let part = vec![b' '; 1 << 20];
+    for _ in 0..ENDLESS / part.len() {
+        stream.write_all(&part).await?;
+    }
     stream.shutdown().await
 }
 
@@ -343,20 +363,25 @@ fn list(state: &mut State, group: &str, version: &str, rest: &[&str], query: &st
     };
     let kind = kind.kind.clone();
     let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-    let from: usize = parameter("continue").map_or(0, |token| token.trim_start_matches("after-").parse().unwrap());
-    if from > 0 && state.faults.get(plural) == Some(&Fault::Gone) && !state.gone {
-        state.gone = true;
+    let from = parameter("continue").map_or(0, |token| token.split('-').nth(1).unwrap().parse().unwrap());
+    let gone = match state.faults.get(plural) {
+        Some(Fault::Gone(times)) => *times,
+        _ => 0,
+    };
+    if from > 0 && state.gone < gone {
+        state.gone += 1;
         return status(410, "Expired", "The provided continue parameter is too old");
     }
     let all = state.objects.get(&(group.to_owned(), plural.to_owned())).cloned().unwrap_or_default();
     let inside = |object: &Value| namespace.is_none_or(|namespace| object["metadata"]["namespace"] == namespace);
     let all: Vec<Value> = all.into_iter().filter(inside).collect();
     let limit = parameter("limit").map_or(usize::MAX, |limit| limit.parse().unwrap());
+    let limit = if gone > 1 { limit.min(500) } else { limit };
     let page: Vec<Value> = all.iter().skip(from).take(limit).cloned().collect();
     let end = from + page.len();
     let mut metadata = json!({"resourceVersion": "4711"});
     if end < all.len() {
-        metadata["continue"] = format!("after-{end}").into();
+        metadata["continue"] = format!("after-{end}-{}", state.requests.len()).into();
         metadata["remainingItemCount"] = (all.len() - end).into();
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };

@@ -42,7 +42,10 @@ fn apply_kind(error: &ApplyError) -> Kind {
     match error {
         ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
         ApplyError::Values(_) => Kind::Input,
-        ApplyError::File(FileError::Path(_)) | ApplyError::Path(_) | ApplyError::Receipt { .. } => Kind::Local,
+        ApplyError::File(FileError::Path(_))
+        | ApplyError::Path(_)
+        | ApplyError::Receipt { .. }
+        | ApplyError::LaterReceipt { .. } => Kind::Local,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,
         ApplyError::File(FileError::Name(_)) => Kind::Integrity,
@@ -84,6 +87,10 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         }
         ApplyError::Receipt { path, .. } => {
             Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
+        }
+        ApplyError::LaterReceipt { .. } => Some("use the carrack-install that came with the newest bundle".into()),
+        ApplyError::Path(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Some("run carrack-install as root".into())
         }
         ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
             Some("everything was put back; when the cause is gone, run the same command again".into())

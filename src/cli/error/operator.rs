@@ -36,9 +36,7 @@ impl From<FetchError> for CliError {
             }
             FetchError::Local(error) => Self::from(error),
             FetchError::Problems(problems) => Self::from(problems),
-            FetchError::Release { .. } => {
-                Self::from_error(Kind::Input, &error).hint("give one of them another `release`")
-            }
+            FetchError::Places(_) => Self::from_error(Kind::Input, &error),
             FetchError::WrongContent { .. } => Self::from_error(Kind::Registry, &error)
                 .hint("something between here and the registry, or the registry itself, alters content"),
             FetchError::Manifest { .. }

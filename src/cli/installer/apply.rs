@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{plan, preflight, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Interrupt, Interrupter, Options, Outcome, apply, survey};
+use crate::apply::{Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, apply, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -70,12 +70,13 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
     let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
+    let lock = RootLock::take(&target.root)?;
     let values = args.variables.values(contents, &args.bundle, &target.root, !args.yes, ui)?;
     let inputs = Inputs { contents, source: &source, values: &values };
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
-        let mut survey = survey(inputs, &target).await.map_err(CliError::before_changes)?;
+        let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;
         survey.preflight = checks;
         Ok::<_, CliError>(survey)
     })?;

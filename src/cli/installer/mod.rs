@@ -1,6 +1,7 @@
 //! The commands of `carrack-install`, the offline side.
 
 mod apply;
+mod ask;
 mod plan;
 mod preflight;
 mod status;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{preflight, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
-use crate::apply::{Inputs, survey};
+use crate::apply::{Inputs, RootLock, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
@@ -56,7 +56,9 @@ struct FileReport {
     path: String,
     kind: &'static str,
     action: &'static str,
-    digest: String,
+    /// None where a sensitive value is in it, which could be guessed with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     size: u64,
     mode: String,
     pack: String,
@@ -75,11 +77,12 @@ struct ImageReport {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let target = args.target.target(Some(bundle.contents()))?;
+    let lock = RootLock::take(&target.root)?;
     let values = args.variables.values(bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
-        let survey = survey(inputs, &target).await;
+        let survey = survey(inputs, &target, lock).await;
         Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;
     show(&plan, bundle.contents(), &values, ui)
@@ -164,7 +167,7 @@ impl FileReport {
             path: planned.file.path.clone(),
             kind: planned.file.kind.word(),
             action: file_word(planned.action),
-            digest: planned.file.digest.to_string(),
+            digest: (!planned.file.has_secrets()).then(|| planned.file.digest.to_string()),
             size: planned.file.size,
             mode: format!("{:04o}", planned.file.mode),
             pack: planned.file.pack.clone(),

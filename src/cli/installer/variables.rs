@@ -1,21 +1,18 @@
 //! The flags that give values to variables, and asking for what is missing.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde::Serialize;
 
 use crate::apply::installed::installed;
+use crate::apply::receipt::RECEIPTS;
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::problem::Problems;
 use crate::site::Site;
-use crate::variables::{Given, Known, MASK, Values, Variable, Written, is_name, resolve};
-
-/// How often somebody is asked for one value.
-const ATTEMPTS: usize = 3;
+use crate::variables::{Given, InstalledValue, Known, MASK, Values, Variable, Written, is_name, resolve};
 
 /// What differs from place to place.
 #[derive(Debug, clap::Args)]
@@ -65,11 +62,17 @@ impl VariableArgs {
         site.iter().flat_map(|site| site.warnings(declared)).for_each(|warning| ui.warn(&warning));
         let site = site.map(|site| site.values).unwrap_or_default();
         let installed = installed(root, &contents.profile.name)?;
-        let given = |name: &str| set.iter().chain(&site).any(|given| given.name == name);
-        let lost = installed.lost.iter().filter(|lost| !given(&lost.variable));
-        lost.for_each(|lost| ui.warn(&lost.to_string()));
-        let known = Known { declared, set: &set, site: &site, installed: &installed.values, bundle };
-        let mut ask = |variable: &Variable| ask(variable, ui);
+        for variable in declared.iter().filter(|variable| variable.sensitive) {
+            if let Some(InstalledValue::Value { plain: true, .. }) = installed.get(&variable.name) {
+                ui.warn(&format!(
+                    "variable {} was not sensitive before, so its value is in a receipt below {RECEIPTS} that everybody can \
+                     read: give another value, or remove that receipt",
+                    variable.name
+                ));
+            }
+        }
+        let known = Known { declared, set: &set, site: &site, installed: &installed, bundle };
+        let mut ask = |variable: &Variable| super::ask::ask(variable, ui);
         let somebody = may_ask && std::io::stdin().is_terminal();
         resolve(known, if somebody { Some(&mut ask) } else { None }).map_err(problems)
     }
@@ -116,81 +119,6 @@ fn problems(problems: Problems) -> CliError {
     }
 }
 
-/// Asks for a value until it fits. What does not fit in the end is returned even so, for its message.
-fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
-    // Before the question, since some type faster than a program.
-    let unseen = match variable.sensitive.then(Unseen::begin).transpose() {
-        Ok(unseen) => unseen,
-        Err(error) => {
-            ui.warn(&format!(
-                "cannot keep what is typed off the screen, so {} is not asked for: {error}",
-                variable.name
-            ));
-            return None;
-        }
-    };
-    let mut answer = None;
-    for _ in 0..ATTEMPTS {
-        ui.prompt(&question(variable));
-        let read = line();
-        if unseen.is_some() {
-            ui.prompt("\n");
-        }
-        match read {
-            Ok(Some(text)) if text.is_empty() => continue,
-            Ok(Some(text)) => match variable.accept(&text) {
-                Ok(value) => return Some(value),
-                Err(message) => {
-                    ui.prompt(&format!("{message}\n"));
-                    answer = Some(text);
-                }
-            },
-            Ok(None) => return answer,
-            Err(error) => {
-                ui.warn(&format!("cannot read an answer: {error}"));
-                return answer;
-            }
-        }
-    }
-    answer
-}
-
-/// Keeps what is typed off the screen until it is dropped.
-struct Unseen(Termios);
-
-impl Unseen {
-    fn begin() -> std::io::Result<Self> {
-        let before = tcgetattr(std::io::stdin())?;
-        let mut unseen = before.clone();
-        unseen.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &unseen)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        // A terminal that is gone has nothing to show.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
-    }
-}
-
-fn question(variable: &Variable) -> String {
-    let Variable { name, description, .. } = variable;
-    let what = if description.is_empty() { name.clone() } else { format!("{description} ({name})") };
-    format!("{what}, {}: ", variable.expected())
-}
-
-/// A line of standard input; nothing at its end.
-fn line() -> std::io::Result<Option<String>> {
-    let mut text = String::new();
-    if std::io::stdin().lock().read_line(&mut text)? == 0 {
-        return Ok(None);
-    }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Some(line.strip_suffix('\r').unwrap_or(line).to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,17 +128,9 @@ mod tests {
         let given = assignment("x=a=b, c").unwrap();
         assert!(matches!(given.written, Written::Text(text) if text == "a=b, c"));
         for text in ["canary", "1x=canary", "=canary", "a-b=canary"] {
-            let error = assignment(text).unwrap_err();
+            let error = assignment(text).err().unwrap();
             assert_eq!(error.kind.code(), 2);
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }
-    }
-
-    #[test]
-    fn a_question_says_what_is_wanted() {
-        let mut variable = Variable { name: "storeId".to_owned(), ..Variable::default() };
-        assert_eq!(question(&variable), "storeId, any text: ");
-        (variable.description, variable.options) = ("Store".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
-        assert_eq!(question(&variable), "Store (storeId), one of \"a\", \"b\": ");
     }
 }

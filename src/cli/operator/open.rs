@@ -9,6 +9,7 @@ use super::RegistryArgs;
 use crate::chart::Chart;
 use crate::cli::{CliError, Kind, Ui};
 use crate::download::Downloader;
+use crate::fetch;
 use crate::gather::{self, GatherError, Gatherer};
 use crate::lock::{self, Change, Differences, Lock, Moved, Needed, Update};
 use crate::profile::{self, Loaded, Packs, Profile};
@@ -107,6 +108,8 @@ impl Opening<'_> {
             elsewhere.files = stream::iter(files).map(facts).buffered(self.jobs).try_collect().await?;
         }
         drop(gatherer);
+        fetch::check_places(&profile, &charts)?;
+        fetch::check_templates(&profile)?;
         Ok(Opened { profile, charts, needed, lock_file, existing, elsewhere })
     }
 

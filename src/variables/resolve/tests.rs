@@ -24,7 +24,11 @@ struct Row<'r>(Vec<Variable>, &'r [(&'r str, &'r str)], &'r [(&'r str, &'r str)]
 
 /// The values in a line, or the problems line by line.
 fn outcome(Row(declared, set, site, installed): &Row<'_>, ask: Option<Ask<'_>>) -> String {
-    let installed = installed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let installed = installed.iter().map(|(name, value)| {
+        let value = InstalledValue::Value { value: (*value).to_owned(), default: false, plain: true };
+        ((*name).to_owned(), value)
+    });
+    let installed = installed.collect();
     let (set, site) = (given(set, "--set"), given(site, "site.yaml"));
     let known = Known { declared, set: &set, site: &site, installed: &installed, bundle: Path::new("b") };
     match resolve(known, ask) {
@@ -143,7 +147,7 @@ fn what_yaml_reads_as_something_else_is_told() {
         let site =
             [Given { name: "x".into(), written: Written::Yaml(nodes[index].clone()), file: "s".into(), at: None }];
         let known =
-            Known { declared: &declared, set: &[], site: &site, installed: &Values::new(), bundle: Path::new("b") };
+            Known { declared: &declared, set: &[], site: &site, installed: &Installed::new(), bundle: Path::new("b") };
         resolve(known, None).map_or_else(|problems| problems.to_string(), |values| values["x"].clone())
     };
     assert_eq!(outcome(0, Format::Number), "1.10");

@@ -1,11 +1,16 @@
 //! Values of secrets: left out, and a variable in the place of each, so that the installer asks for it.
 
+mod known;
+mod names;
+mod public;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use self::known::Known;
 use super::Object;
 use crate::oci::Digest;
 use crate::profile::schema::Variable;
@@ -14,47 +19,17 @@ use crate::profile::schema::Variable;
 const MIN_KNOWN: usize = 8;
 const MAX_NAME: usize = 64;
 
-/// Words in the names of fields whose values are secrets.
-const SECRET_WORDS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "token",
-    "apikey",
-    "accesskey",
-    "secretkey",
-    "privatekey",
-    "clientsecret",
-    "credential",
-    "encryptionkey",
-    "htpasswd",
-    "connectionstring",
-    "webhookurl",
-];
 /// Fields by which objects and images are found.
 const NAMES: &[&str] =
     &["apiVersion", "kind", "name", "namespace", "labels", "matchLabels", "selector", "serviceName", "image", "uid"];
-/// Ends of names of fields that say where a secret is, or how long it lives.
-const HARMLESS_ENDS: &[&str] =
-    &["name", "ref", "path", "file", "ttl", "expiry", "expiration", "enabled", "key", "namespace"];
-
 /// The variables, and which text each stands for.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
     /// In the order in which they were made.
     pub(super) variables: Vec<Variable>,
     names: BTreeSet<String>,
-    /// Texts that secrets hold, each with the words for a variable's name and description; the longest are looked for
-    /// first.
     known: Vec<Known>,
     by_text: BTreeMap<String, String>,
-}
-
-#[derive(Debug)]
-struct Known {
-    text: String,
-    words: String,
-    description: String,
 }
 
 impl Secrets {
@@ -65,25 +40,27 @@ impl Secrets {
 
     /// What the secrets among `objects` hold is left out.
     pub(super) fn of(objects: &[Object]) -> Self {
-        let mut known = Vec::new();
-        for secret in objects.iter().filter(|object| object.is("", "Secret") && !super::decide::is_helm_record(object))
-        {
-            for (key, value) in data(&secret.value) {
-                let Some(text) = decoded(value).and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
-                if text.trim().len() >= MIN_KNOWN && !looks_public(&text) {
-                    known.push(Known { words: words(secret, key), description: description(secret, key), text });
-                }
-            }
-        }
-        known.sort_by(|one, other| other.text.len().cmp(&one.text.len()).then(one.words.cmp(&other.words)));
-        known.dedup_by(|one, other| one.text == other.text);
-        Self { known, ..Self::default() }
+        Self { known: known::of(objects), ..Self::default() }
     }
 
-    /// Puts a variable in the place of every value of the secret `object`, whose description is `value`.
-    pub(super) fn of_secret(&mut self, object: &Object, value: &mut Value) {
-        let Some(fields) = value.as_object_mut() else { return };
-        let Some(Value::Object(data)) = fields.remove("data") else { return };
+    /// Whether a file that is exported as it is has a text that secrets hold.
+    pub(super) fn are_in(&self, content: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(content);
+        self.known.iter().any(|known| text.contains(&known.text))
+    }
+
+    /// Puts a variable in the place of every value of the secret `object`, whose description is `value`. Returns the
+    /// annotations that are left out, as they repeat what it holds.
+    pub(super) fn of_secret(&mut self, object: &Object, value: &mut Value) -> Vec<String> {
+        let Some(fields) = value.as_object_mut() else { return Vec::new() };
+        let held = fields.remove("data");
+        let dropped = drop_copies(object, fields);
+        let mut rest = Value::Object(std::mem::take(fields));
+        self.hide_known(&mut rest);
+        if let Value::Object(hidden) = rest {
+            *fields = hidden;
+        }
+        let Some(Value::Object(data)) = held else { return dropped };
         let (mut texts, mut bytes) = (Map::new(), Map::new());
         for (key, value) in data {
             let decoded = value.as_str().and_then(decoded).unwrap_or_default();
@@ -95,9 +72,11 @@ impl Secrets {
                     texts.insert(key, placeholder.into());
                 }
                 // What is no text cannot stand in `stringData`.
-                Err(_) => {
-                    let name = self.variable(&words(object, &key), &format!("{description}, in base64"));
-                    bytes.insert(key, format!("{{{{.carrack.var.{name}}}}}").into());
+                Err(error) => {
+                    let encoded = STANDARD.encode(error.as_bytes());
+                    let description = format!("{description}, in base64");
+                    let placeholder = self.placeholder(&encoded, &words(object, &key), &description);
+                    bytes.insert(key, placeholder.into());
                 }
             }
         }
@@ -106,6 +85,7 @@ impl Secrets {
                 fields.insert(field.to_owned(), map.into());
             }
         }
+        dropped
     }
 
     /// Puts variables in the place of what `value` has of texts that secrets hold. Names and images are left alone, as
@@ -113,6 +93,13 @@ impl Secrets {
     pub(super) fn hide_known(&mut self, value: &mut Value) {
         match value {
             Value::String(text) => self.hide_in(text),
+            Value::Number(number) => {
+                let mut text = number.to_string();
+                if self.known.iter().any(|known| known.text == text) {
+                    self.hide_in(&mut text);
+                    *value = text.into();
+                }
+            }
             Value::Array(items) => items.iter_mut().for_each(|item| self.hide_known(item)),
             Value::Object(fields) => {
                 let fields = fields.iter_mut().filter(|(key, _)| !NAMES.contains(&&***key));
@@ -150,12 +137,14 @@ impl Secrets {
         match value {
             Value::Object(fields) => {
                 // An item of an environment has its name in a field of its own.
-                let named = fields.get("name").and_then(Value::as_str).is_some_and(is_secret_name);
+                let named = fields.get("name").and_then(Value::as_str).is_some_and(names::is_secret);
                 for (key, value) in fields {
                     path.push(key.clone());
-                    let all = ["secrets", "secretdata", "stringdata"].contains(&&*plain(key));
-                    let this = is_secret_name(key) || named && key == "value";
-                    self.hide_named(release, value, path, secret && value_is_map(value) || all || this);
+                    let all = ["secrets", "secretdata", "stringdata"].contains(&&*names::plain(key));
+                    let this = names::is_secret(key) || named && key == "value";
+                    // Below a secret's name, a number may be how long it lives.
+                    let inside = secret && !(value.is_number() && names::is_harmless(key));
+                    self.hide_named(release, value, path, inside || all || this);
                     path.pop();
                 }
             }
@@ -167,12 +156,18 @@ impl Secrets {
                 }
             }
             Value::String(text) if secret && !text.is_empty() && !text.contains("{{.carrack.var.") => {
-                let shown = path.join(".");
-                let description = format!("The value {shown} of the Helm release {release}");
-                *text = self.placeholder(&text.clone(), &format!("{release}_{shown}"), &description);
+                *value = self.of_value(release, path, text.clone()).into();
             }
+            Value::Number(number) if secret => *value = self.of_value(release, path, number.to_string()).into(),
+            // True, false and nothing are switches: as texts, each would be true to a chart.
             _ => {}
         }
+    }
+
+    fn of_value(&mut self, release: &str, path: &[String], text: String) -> String {
+        let shown = path.join(".");
+        let description = format!("The value {shown} of the Helm release {release}");
+        self.placeholder(&text, &format!("{release}_{shown}"), &description)
     }
 
     fn placeholder(&mut self, text: &str, words: &str, description: &str) -> String {
@@ -221,8 +216,34 @@ impl Secrets {
     }
 }
 
-fn value_is_map(value: &Value) -> bool {
-    value.is_object() || value.is_array() || value.is_string()
+/// Removes the annotations of a secret that repeat it, and returns their names: tools keep in them what was applied, with
+/// values of today or of an earlier day.
+fn drop_copies(object: &Object, fields: &mut Map<String, Value>) -> Vec<String> {
+    let metadata = fields.get_mut("metadata").and_then(Value::as_object_mut);
+    let Some(metadata) = metadata else { return Vec::new() };
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return Vec::new() };
+    let held: Vec<(&str, Vec<u8>)> =
+        data(&object.value).filter_map(|(_, value)| Some((value, decoded(value)?))).collect();
+    let repeats = |text: &str| {
+        // A letter is in every text, and a plain word in many.
+        let shown = |bytes: &[u8]| {
+            let telling = bytes.len() >= 4 && !std::str::from_utf8(bytes).is_ok_and(public::looks_public);
+            telling && text.as_bytes().windows(bytes.len()).any(|part| part == bytes)
+        };
+        let has = |(encoded, bytes): &(&str, Vec<u8>)| !bytes.is_empty() && text.contains(encoded) || shown(bytes);
+        text.trim_start().starts_with('{') || held.iter().any(has)
+    };
+    let is_copy = |key: &str, value: &Value| {
+        let applied = ["applied", "last-applied-configuration", "original"].iter().any(|end| key.ends_with(end));
+        applied || value.as_str().is_some_and(repeats)
+    };
+    let dropped: Vec<String> =
+        annotations.iter().filter(|(key, value)| is_copy(key, value)).map(|(key, _)| key.clone()).collect();
+    annotations.retain(|key, _| !dropped.contains(key));
+    if annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+    dropped
 }
 
 fn data(secret: &Value) -> impl Iterator<Item = (&str, &str)> {
@@ -240,80 +261,4 @@ fn words(secret: &Object, key: &str) -> String {
 
 fn description(secret: &Object, key: &str) -> String {
     format!("The value {key} of the Secret {}/{}", secret.namespace().unwrap_or_default(), secret.name())
-}
-
-fn plain(key: &str) -> String {
-    key.chars().filter(|c| !matches!(c, '-' | '_' | '.')).flat_map(char::to_lowercase).collect()
-}
-
-/// Whether the name of a field says that its value is a secret.
-fn is_secret_name(key: &str) -> bool {
-    let plain = plain(key);
-    let exact = ["secret", "secretkey", "accesskey", "apikey", "privatekey", "tlskey", "encryptionkey"];
-    let harmless = plain.starts_with("existing")
-        || plain.starts_with("automount")
-        || HARMLESS_ENDS.iter().any(|end| plain.ends_with(end));
-    exact.contains(&&*plain)
-        || exact[1..].iter().any(|end| plain.ends_with(end))
-        || !harmless && SECRET_WORDS.iter().any(|word| plain.contains(word))
-}
-
-/// Whether a text is an address, a path or a plain word, which secrets hold too and which stand elsewhere with good reason.
-fn looks_public(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_lowercase() || matches!(c, '-' | '_');
-    let address = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '-' | '_');
-    text.chars().all(word) || text.contains(['.', '/', ':']) && text.chars().all(address)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_tell_of_secrets() {
-        for name in [
-            "password",
-            "adminPassword",
-            "DB_PASSWORD",
-            "postgres-password",
-            "token",
-            "apiToken",
-            "clientSecret",
-            "secretKey",
-            "AWS_SECRET_ACCESS_KEY",
-            "apiKey",
-            "privateKey",
-            "secret",
-            "htpasswd",
-        ] {
-            assert!(is_secret_name(name), "{name}");
-        }
-        for name in [
-            "existingSecret",
-            "existingSecretPasswordKey",
-            "secretName",
-            "imagePullSecrets",
-            "passwordSecretRef",
-            "tokenTTL",
-            "key",
-            "tokenPath",
-            "automountServiceAccountToken",
-            "user",
-            "secretRef",
-        ] {
-            assert!(!is_secret_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn addresses_and_words_are_looked_for_nowhere() {
-        for text in
-            ["postgres", "db.shop.svc:5432", "https://example.org/a", "/var/run/x", "read-only", "registry.example.org"]
-        {
-            assert!(looks_public(text), "{text}");
-        }
-        for text in ["hunter2-of-shop", "Tr0ub4dor&3", "correct horse battery", "aGVsbG8gd29ybGQ="] {
-            assert!(!looks_public(text), "{text}");
-        }
-    }
 }
