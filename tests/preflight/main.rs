@@ -2,9 +2,10 @@
 //!
 //! `fixtures/hosts/NAME` is the root of a machine; its file `space` has a line for each file system: the folder, bytes in
 //! all, bytes that are free.
+#![cfg(all(feature = "operator", feature = "installer"))]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::collections::BTreeMap;
