@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use carrack::oci::Digest;
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
-use common::{Ran, Sandbox};
+use common::{Ran, Sandbox, copy};
 use serde_json::Value;
 use web::Web;
 
@@ -143,19 +143,6 @@ impl Setup {
 fn documents(text: &str) -> Vec<Value> {
     use serde::Deserialize;
     serde_yaml_ng::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap()).collect()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 /// The package's name without the digest that it ends with.

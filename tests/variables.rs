@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use common::{Ran, Sandbox};
 use serde_json::Value;
@@ -262,6 +263,9 @@ fn sensitive_values_are_where_they_are_needed_and_nowhere_else() {
         said.push(install(&sandbox, &[&["status", "--root", "host"], json].concat()));
     }
     assert!(said.iter().all(|ran| ran.code == 0), "{said:?}");
+    let status = &said.last().unwrap().stdout;
+    let shown = "manifest •••• /var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml";
+    assert!(status.contains(shown) && status.contains("variable secret = ••••"), "{status}");
     // What is wrong with a value, and with the file that it is in, does not show it either.
     for wrong in ["canary\n\n", "canary canary canary canary canary canary canary"] {
         sandbox.write("secret", wrong);
@@ -349,6 +353,19 @@ fn an_upgrade_keeps_what_the_host_has() {
     assert_eq!(installed(&sandbox).0[1]["stringData"]["password"], "another");
 }
 
+/// Runs a command at a terminal that shows what is typed, with what types there and what is seen.
+fn at_a_terminal(sandbox: &Sandbox, command: &str) -> (Child, ChildStdin, ChildStdout) {
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--echo", "always", "--command", command, "/dev/null"])
+        .current_dir(sandbox.work())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (keyboard, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    (child, keyboard, screen)
+}
+
 /// Somebody at a terminal is asked for what is missing, again where it does not fit, and sees no secret of theirs.
 #[test]
 fn what_is_missing_is_asked_for_at_a_terminal() {
@@ -359,14 +376,7 @@ fn what_is_missing_is_asked_for_at_a_terminal() {
     build(&sandbox, "2.0.0", &VARIABLES.replace("{name: text}", "{name: text, required: true, description: Words}"));
     let installer = env!("CARGO_BIN_EXE_carrack-install");
     let command = format!("{installer} apply shop-2.0.0.tar.zst --root host --set edition=full");
-    let mut child = std::process::Command::new("script")
-        .args(["--quiet", "--return", "--echo", "always", "--command", &command, "/dev/null"])
-        .current_dir(sandbox.work())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut child, mut keyboard, mut screen) = at_a_terminal(&sandbox, &command);
     let mut seen = String::new();
     let mut answer = |question: &str, words: &str| {
         let (mut byte, from) = ([0], seen.len());
@@ -442,14 +452,7 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
     let sandbox = sandbox();
     let installer = env!("CARGO_BIN_EXE_carrack-install");
     let command = format!("{installer} apply shop-1.0.0.tar.zst --root host; echo ended with $?; stty -a");
-    let mut child = std::process::Command::new("script")
-        .args(["--quiet", "--return", "--echo", "always", "--command", &command, "/dev/null"])
-        .current_dir(sandbox.work())
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut child, mut keyboard, mut screen) = at_a_terminal(&sandbox, &command);
     let (mut seen, mut byte) = (String::new(), [0]);
     while !seen.ends_with("{4,40}: ") {
         assert_eq!(screen.read(&mut byte).unwrap(), 1, "{seen:?}");

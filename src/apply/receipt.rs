@@ -147,6 +147,11 @@ pub struct ReceiptArchive {
 }
 
 impl Receipt {
+    /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
+    pub fn has_secret(&self, path: &str) -> bool {
+        self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
+    }
+
     /// The archive of images, where one was written.
     pub fn archive(&self) -> Option<&ReceiptArchive> {
         match &self.runtime {

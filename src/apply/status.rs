@@ -28,7 +28,11 @@ pub struct Difference {
 pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Difference>, ApplyError> {
     let mut differences = Vec::new();
     for file in &receipt.files {
-        differences.extend(file_difference(file, root)?);
+        let difference = file_difference(file, root)?;
+        differences.extend(difference.map(|difference| match receipt.has_secret(&file.path) {
+            true => Difference { expected: "as installed".to_owned(), ..difference },
+            false => difference,
+        }));
     }
     if let Some(archive) = receipt.archive() {
         differences.extend(archive_difference(archive, root)?);

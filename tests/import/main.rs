@@ -22,26 +22,13 @@ use std::fs;
 use std::path::Path;
 
 use carrack::profile::{self, Loaded, Packs, Profile};
-use common::{Ran, Sandbox};
+use common::{Ran, Sandbox, copy};
 
 /// The fixtures in a sandbox.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/palette"), &sandbox.work());
     sandbox
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 fn succeed(ran: Ran) -> Ran {

@@ -9,6 +9,7 @@ use crate::apply::receipt::{Receipt, newest};
 use crate::apply::status::{Difference, differences};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
+use crate::variables::MASK;
 
 /// Show what is installed, by digest, and whether it still is what was installed
 ///
@@ -26,7 +27,7 @@ struct Report<'a> {
     version: u32,
     intact: bool,
     receipt: &'a Path,
-    installed: &'a Receipt,
+    installed: serde_json::Value,
     differences: &'a [Difference],
 }
 
@@ -38,7 +39,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     };
     let differences = target::runtime()?.block_on(differences(&receipt, &root)).map_err(CliError::before_changes)?;
     let intact = differences.is_empty();
-    let report = Report { version: 1, intact, receipt: &path, installed: &receipt, differences: &differences };
+    let report =
+        Report { version: 1, intact, receipt: &path, installed: without_digests(&receipt)?, differences: &differences };
     if !ui.wants_json() {
         ui.data(&text(&receipt));
     } else if intact {
@@ -56,13 +58,34 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     Err(error.report(details))
 }
 
+/// The receipt without the digests of files in which sensitive values stand.
+fn without_digests(receipt: &Receipt) -> Result<serde_json::Value, CliError> {
+    let mut value = serde_json::to_value(receipt).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
+    let files = value.get_mut("files").and_then(serde_json::Value::as_array_mut);
+    for (file, shown) in receipt.files.iter().zip(files.into_iter().flatten()) {
+        if receipt.has_secret(&file.path)
+            && let Some(fields) = shown.as_object_mut()
+        {
+            fields.remove("digest");
+        }
+    }
+    Ok(value)
+}
+
 fn text(receipt: &Receipt) -> String {
     let mut lines = vec![
         format!("{} {}", receipt.name, receipt.version),
         format!("bundle   {}", receipt.bundle),
         format!("applied  {} by carrack-install {}", receipt.applied, receipt.installer),
     ];
-    lines.extend(receipt.files.iter().map(|file| format!("{:8} {} {}", file.kind, file.digest, file.path)));
+    lines.extend(receipt.variables.iter().map(|variable| {
+        let value = variable.value.as_ref().map_or(MASK.to_owned(), |value| format!("{value:?}"));
+        format!("variable {} = {value}", variable.name)
+    }));
+    lines.extend(receipt.files.iter().map(|file| {
+        let digest = if receipt.has_secret(&file.path) { MASK.to_owned() } else { file.digest.to_string() };
+        format!("{:8} {digest} {}", file.kind, file.path)
+    }));
     lines.extend(receipt.images.iter().map(|image| format!("image    {} {}", image.target, image.reference)));
     lines.extend(receipt.archive().map(|archive| format!("archive  {} {}", archive.digest, archive.path)));
     lines.join("\n")
