@@ -10,6 +10,7 @@ use super::files::FileError;
 use super::receipt::{self, Receipt, ReceiptFile, ReceiptVariable};
 use super::staging;
 use crate::host::Root;
+use crate::io::{AtPath, PathError};
 use crate::oci::Digest;
 use crate::variables::template::Spelling;
 use crate::variables::{Installed, InstalledValue};
@@ -63,13 +64,19 @@ fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<Strin
     let Some(file) = receipt.files.iter().find(|file| file.path == kept.path) else { return Ok(None) };
     let place = |source| FileError::Place { pack: file.pack.clone(), source };
     let path = root.resolve(&file.path).map_err(place)?;
-    let content = content(&path, file).or_else(|| content(&staging::backup_of(&path), file));
+    let content = match content(&path, file)? {
+        None => content(&staging::backup_of(&path), file)?,
+        there => there,
+    };
     let bytes = content.as_ref().and_then(|content| content.get(kept.offset..kept.offset.checked_add(kept.length)?));
     Ok(bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| kept.spelling.read(text)))
 }
 
-fn content(path: &Path, file: &ReceiptFile) -> Option<Vec<u8>> {
-    let regular = fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size);
-    let content = regular.then(|| fs::read(path).ok()).flatten()?;
-    (Digest::of(&content) == file.digest).then_some(content)
+/// What is at `path`, where that is the file as it was installed.
+fn content(path: &Path, file: &ReceiptFile) -> Result<Option<Vec<u8>>, PathError> {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size) {
+        return Ok(None);
+    }
+    let content = fs::read(path).at("read", path)?;
+    Ok((Digest::of(&content) == file.digest).then_some(content))
 }

@@ -35,7 +35,8 @@ impl Ran {
 
 /// Why a run has no end.
 pub(super) enum Cut {
-    Start(std::io::Error),
+    /// It could not be started, or not be read from.
+    System(std::io::Error),
     Time,
     Size,
 }
@@ -43,7 +44,7 @@ pub(super) enum Cut {
 impl Cut {
     pub(super) fn reason(&self, limits: Limits) -> String {
         match self {
-            Self::Start(error) => error.to_string(),
+            Self::System(error) => error.to_string(),
             Self::Time => format!("no answer within {} s", limits.time.as_secs()),
             Self::Size => format!("more than {} MiB of output", limits.output >> 20),
         }
@@ -52,7 +53,7 @@ impl Cut {
 
 /// Runs a command to its end or to the limits. Whatever it has started ends with it.
 pub(super) fn to_the_end(mut command: Command, limits: Limits) -> Result<Ran, Cut> {
-    let mut child = command.spawn().map_err(Cut::Start)?;
+    let mut child = command.spawn().map_err(Cut::System)?;
     let group = Pid::from_child(&child);
     let memory = Rlimit { current: Some(limits.memory), maximum: Some(limits.memory) };
     // One that has ended already needs none.
@@ -71,16 +72,17 @@ pub(super) fn to_the_end(mut command: Command, limits: Limits) -> Result<Ran, Cu
         let _ = kill_process_group(group, Signal::KILL);
         return Err(Cut::Time);
     };
-    let too_much = || Cut::Size;
-    let stdout = stdout.ok().flatten().ok_or_else(too_much)?;
-    let stderr = stderr.ok().flatten().ok_or_else(too_much)?;
-    Ok(Ran { status: status.map_err(Cut::Start)?, stdout, stderr })
+    let whole =
+        |read: thread::Result<Result<Vec<u8>, Cut>>| read.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let (stdout, stderr) = (whole(stdout)?, whole(stderr)?);
+    Ok(Ran { status: status.map_err(Cut::System)?, stdout, stderr })
 }
 
-/// All that a pipe gives; nothing where it is more than `limit`.
-fn read_limited(pipe: Option<impl Read>, limit: u64) -> Option<Vec<u8>> {
+/// All that a pipe gives. A part of it would be less than the program said, and is nothing.
+fn read_limited(pipe: Option<impl Read>, limit: u64) -> Result<Vec<u8>, Cut> {
     let mut bytes = Vec::new();
-    // A pipe that breaks has ended.
-    let _ = pipe?.take(limit + 1).read_to_end(&mut bytes);
-    (bytes.len() as u64 <= limit).then_some(bytes)
+    if let Some(pipe) = pipe {
+        pipe.take(limit + 1).read_to_end(&mut bytes).map_err(Cut::System)?;
+    }
+    if bytes.len() as u64 <= limit { Ok(bytes) } else { Err(Cut::Size) }
 }
