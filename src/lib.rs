@@ -28,6 +28,7 @@
 //! | the bytes of a bundle | [`bundle`] |
 //! | whether to believe it | [`trust`] |
 //! | where the parts of a cluster go | [`places`] |
+//! | what a distribution wants of a host | [`distro`] |
 //! | what differs from place to place | [`site`] |
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
@@ -42,6 +43,7 @@ pub mod chart;
 pub mod cli;
 #[cfg(feature = "operator")]
 pub mod cluster;
+pub mod distro;
 #[cfg(feature = "operator")]
 pub mod download;
 #[cfg(feature = "operator")]

@@ -3,10 +3,14 @@
 //! Owns the document and the files that it takes values from. It must not know what the values are for. A site may hold
 //! secrets, so no line of it and no value is ever in a message.
 
+pub mod node;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+pub use node::{Certificate, Endpoint, Membership, Node, Proxy, Registries, RegistryConfig, Role, Secret, Taint};
 
 use crate::io::with_causes;
 use crate::problem::{Problem, Problems, Report, read_document};

@@ -1,0 +1,67 @@
+//! What is done on a host besides putting files: units, programs, waiting. Data, so that journals and receipts have it.
+
+use serde::{Deserialize, Serialize};
+
+/// In a step that saves or restores a cluster's state: the folder of the copy.
+pub const SAVED: &str = "@SAVED@";
+
+/// Something that is done on the running host. Each can be done again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Step {
+    /// A systemd unit is enabled and started, and waited for until systemd calls it active. Started again where it runs
+    /// already and what it reads has changed, which the plan knows.
+    Start {
+        /// Its name, with its ending.
+        unit: String,
+        /// Whether it is started again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restart: bool,
+    },
+    /// A systemd unit is stopped, where it runs.
+    Stop {
+        /// Its name, with its ending.
+        unit: String,
+    },
+    /// A systemd unit is stopped and no longer started with the host.
+    Disable {
+        /// Its name, with its ending.
+        unit: String,
+    },
+    /// A program is run to its end, which must be a good one.
+    Run {
+        /// What that is for, for people: `join the cluster`.
+        what: String,
+        /// The program, as an absolute path, and its arguments.
+        command: Vec<String>,
+        /// A path within the root that says that it has been done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unless: Option<String>,
+        /// What takes it back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<Vec<String>>,
+        /// Seconds until it is given up.
+        seconds: u32,
+    },
+    /// A program is run again and again until it ends well.
+    Wait {
+        /// What is waited for: `the API server answers`.
+        what: String,
+        /// The program, as an absolute path, and its arguments.
+        command: Vec<String>,
+        /// Seconds until it is given up.
+        seconds: u32,
+    },
+    /// A folder or file is copied with everything below it, replacing what is there. Nothing where there is none.
+    Copy {
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+    },
+    /// A folder or file is removed, with everything below it.
+    Remove {
+        /// Its path.
+        path: String,
+    },
+}

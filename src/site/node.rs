@@ -1,0 +1,151 @@
+//! What a site says of the machine that is installed: its part in the cluster, and how it reaches the others.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// One machine of a cluster. The default is the only server of a cluster of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Node {
+    /// What it does.
+    pub role: Role,
+    /// What it is called; what the machine is called already where absent. A DNS-1123 subdomain.
+    pub hostname: Option<String>,
+    /// How it comes to its cluster.
+    pub cluster: Membership,
+    /// Where the cluster's API is reached, whichever server answers; this machine's own address where absent.
+    pub endpoint: Option<Endpoint>,
+    /// How the outside is reached.
+    pub proxy: Option<Proxy>,
+    /// Authorities that the system and its runtime trust besides their own.
+    pub certificates: Vec<Certificate>,
+    /// Where images are pulled from instead of where their names say.
+    pub registries: Registries,
+    /// The folder that the distribution keeps its data in, instead of its usual one. Absolute, without `.` and `..`.
+    pub install_root: Option<String>,
+    /// Labels of the node in the cluster.
+    pub labels: BTreeMap<String, String>,
+    /// Taints of the node in the cluster.
+    pub taints: Vec<Taint>,
+}
+
+/// What a machine does in its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// The control plane, and work too.
+    #[default]
+    Server,
+    /// Work.
+    Agent,
+}
+
+/// How a machine comes to its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Membership {
+    /// It is the first.
+    Init {
+        /// What others join with; the distribution makes one up where absent.
+        token: Option<Secret>,
+    },
+    /// It joins.
+    Join {
+        /// Where the cluster is, `https://HOST:PORT`.
+        server: String,
+        /// What it joins with.
+        token: Secret,
+        /// `sha256:HEX` of the public key of the cluster's authority; kubeadm alone asks for it.
+        ca_hash: Option<String>,
+        /// The key to the certificates of the control plane, for a further server; kubeadm alone asks for it.
+        certificate_key: Option<Secret>,
+    },
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self::Init { token: None }
+    }
+}
+
+/// A text that no message and no output repeats.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where the cluster's API is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An address that the servers hand on among themselves.
+    Vip {
+        /// The address.
+        address: IpAddr,
+        /// The network interface that bears it.
+        interface: String,
+    },
+    /// A name.
+    Dns(String),
+}
+
+/// How the outside is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Proxy {
+    /// For `http://`.
+    pub http: Option<String>,
+    /// For `https://`.
+    pub https: Option<String>,
+    /// What is reached without it: names, domains that begin with a dot, addresses, networks.
+    pub no_proxy: Vec<String>,
+}
+
+/// An authority.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The name of its file without folder and ending, fit for a file name.
+    pub name: String,
+    /// One or more certificates, PEM.
+    pub pem: String,
+}
+
+/// Where images are pulled from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Registries {
+    /// Where to ask first, by the registry in an image's name; `*` is for all others. In order.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// How to talk to a registry, by its host and port.
+    pub configs: BTreeMap<String, RegistryConfig>,
+}
+
+impl Registries {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.mirrors.is_empty() && self.configs.is_empty()
+    }
+}
+
+/// How to talk to a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RegistryConfig {
+    /// The user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The file on the host with the authority that its certificate is from.
+    pub ca_file: Option<String>,
+    /// Whether its certificate is taken as it is.
+    pub insecure_skip_verify: bool,
+}
+
+/// What keeps pods from a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taint {
+    /// Its key.
+    pub key: String,
+    /// Its value, possibly empty.
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
