@@ -10,8 +10,6 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-pub use node::{Certificate, Endpoint, Membership, Node, Proxy, Registries, RegistryConfig, Role, Secret, Taint};
-
 use crate::io::with_causes;
 use crate::problem::{Problem, Problems, Report, read_document};
 use crate::variables::{Given, Variable, Written};
