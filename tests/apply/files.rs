@@ -158,6 +158,7 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
         root: Root::new(folder.path()).unwrap(),
         runtime: TargetRuntime::None,
         platform: Platform::of_this_machine(),
+        keep: 1,
     };
     let source = bundle.source();
     let look = async |name: &str| {

@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, Source, Survey, Target, TargetRuntime,
-    apply, survey,
+    ApplyError, Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, Source, Survey, Target,
+    TargetRuntime, apply, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -41,7 +41,7 @@ async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Res
 }
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
     let survey =
         survey(without_values(&bundle.contents, &bundle.source()), &target, RootLock::take(&target.root)?).await?;
     let (_interrupter, interrupt) = Interrupter::new();
@@ -49,12 +49,12 @@ async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) ->
 }
 
 fn options(interrupt: Interrupt) -> Options {
-    Options { jobs: 4, progress: Arc::new(Progress::default()), interrupt }
+    Options { command: Invocation::default(), jobs: 4, progress: Arc::new(Progress::default()), interrupt }
 }
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
-    let target = Target { root, runtime, platform: Platform::of_this_machine() };
+    let target = Target { root, runtime, platform: Platform::of_this_machine(), keep: 1 };
     let lock = RootLock::take(&target.root)?;
     survey(without_values(&bundle.contents, &bundle.source()), &target, lock).await
 }
