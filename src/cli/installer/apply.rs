@@ -71,7 +71,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let contents = bundle.contents();
     let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
     let lock = RootLock::take(&target.root)?;
-    let values = args.variables.values(contents, &args.bundle, &target.root, !args.yes, ui)?;
+    let site = args.variables.site()?;
+    let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
     let inputs = Inputs { contents, source: &source, values: &values };
     let runtime = target::runtime()?;
     let survey = runtime.block_on(async {
