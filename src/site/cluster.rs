@@ -89,7 +89,9 @@ pub(super) fn endpoint(spec: Fields<'_>, role: Role, reading: &mut Reading<'_>) 
     let interface = fields.parsed("interface", format::interface, report);
     let name = fields.parsed("dns", format::dns, report);
     match (fields.has("vip"), fields.has("dns")) {
-        (true, true) => report.add(fields.key_at("dns"), "an endpoint is an address (`vip`) or a name (`dns`), not both"),
+        (true, true) => {
+            report.add(fields.key_at("dns"), "an endpoint is an address (`vip`) or a name (`dns`), not both")
+        }
         (false, false) => report.add(fields.start(), "`endpoint` has neither `vip` and `interface` nor `dns`"),
         (true, false) => fields.require(&["interface"], report),
         (false, true) if fields.has("interface") => {

@@ -36,7 +36,8 @@ const INTERFACE: &str = "the name of a network interface, such as eth0: up to 15
 const PATH: &str =
     "an absolute path without `.`, `..`, `//` and `/` at its end, of letters, digits, `.`, `_`, `-` and `/`";
 const JOIN: &str = "https://HOST:PORT, such as https://10.0.0.10:6443";
-const PROXY: &str = "http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for it";
+const PROXY: &str = "http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for \
+    it, in which signs such as @ and / are %40 and %2F";
 const ENDPOINT: &str = "the URL of a registry, such as https://registry.store:5000, without a user in it";
 const REGISTRY: &str = "a registry as in the names of images, HOST or HOST:PORT, or \"*\" for all others";
 const NO_PROXY: &str = "a name, a domain such as .example.org, an address or a network such as 10.0.0.0/8; all but a network \
@@ -123,7 +124,10 @@ pub(super) fn no_proxy(text: &str) -> Result<String, &'static str> {
     };
     let right = match text.split_once('/') {
         Some(parts) => network(parts),
-        None => text.parse::<Ipv6Addr>().is_ok() || host_and_port(text.strip_prefix('.').unwrap_or(text)).is_some(),
+        None => match text.strip_prefix('.') {
+            Some(domain) => host_and_port(domain).is_some_and(|(host, _)| host.parse::<IpAddr>().is_err()),
+            None => text.parse::<Ipv6Addr>().is_ok() || host_and_port(text).is_some(),
+        },
     };
     if right { Ok(text.to_owned()) } else { Err(NO_PROXY) }
 }

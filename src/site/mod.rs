@@ -11,6 +11,8 @@ mod format;
 mod machine;
 pub mod node;
 mod registries;
+#[cfg(feature = "operator")]
+pub mod schema;
 #[cfg(test)]
 mod tests;
 

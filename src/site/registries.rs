@@ -77,7 +77,8 @@ fn config(node: &Node, reading: &mut Reading<'_>) -> Option<RegistryConfig> {
         config.ca_file = tls.parsed("caFile", format::path, reading.report);
         config.insecure_skip_verify = tls.flag("insecureSkipVerify", reading.report).unwrap_or(false);
         if config.insecure_skip_verify && tls.has("caFile") {
-            let message = "with `insecureSkipVerify: true` any certificate is taken, so `caFile` has no effect: leave one out";
+            let message =
+                "with `insecureSkipVerify: true` any certificate is taken, so `caFile` has no effect: leave one out";
             reading.report.add(tls.key_at("caFile"), message);
         }
     }

@@ -64,8 +64,8 @@ fn all_mistakes_are_told_and_nothing_that_may_be_a_secret() {
             ],
         ),
         (
-            &site("  role: server\n  variabels: {}\n  canary: canary\n"),
-            &[],
+            &site("  role: server\n  variabels: {}\n"),
+            &["site.yaml:5:3: unknown field `variabels`; did you mean `variables`?"],
         ),
         (
             &site(

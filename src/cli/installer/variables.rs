@@ -103,8 +103,7 @@ fn not_yet(site: &Site) -> Result<(), CliError> {
         ("nodeLabels", !node.labels.is_empty()),
         ("nodeTaints", !node.taints.is_empty()),
     ];
-    let said: Vec<String> =
-        fields.iter().filter(|(_, said)| *said).map(|(name, _)| format!("`spec.{name}`")).collect();
+    let said: Vec<String> = fields.iter().filter(|(_, said)| *said).map(|(name, _)| format!("`spec.{name}`")).collect();
     if said.is_empty() {
         return Ok(());
     }
@@ -156,6 +155,22 @@ fn problems(problems: Problems) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nothing_does_yet_is_refused_by_name() {
+        let site = |name: &str| VariableArgs {
+            site: Some(format!("{}/fixtures/site/{name}.yaml", env!("CARGO_MANIFEST_DIR")).into()),
+            set: Vec::new(),
+        };
+        let error = site("agent").site().err().unwrap();
+        assert_eq!(error.kind.code(), 10);
+        assert!(error.message.ends_with("yet: `spec.role`, `spec.hostname`, `spec.cluster`"), "{}", error.message);
+        let error = site("everything").site().err().unwrap();
+        for field in ["endpoint", "proxy", "caCertificates", "registries", "installRoot", "nodeLabels", "nodeTaints"] {
+            assert!(error.message.contains(&format!("`spec.{field}`")), "{}", error.message);
+        }
+        assert!(!format!("{error:?}").contains("fixture-"), "{error:?}");
+    }
 
     #[test]
     fn a_value_may_have_any_text_and_no_error_has_it() {

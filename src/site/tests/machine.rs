@@ -4,138 +4,8 @@ use super::*;
 use crate::site::node::{Certificate, Endpoint, Membership, Proxy, Registries, RegistryConfig, Role, Secret, Taint};
 use std::collections::BTreeMap;
 
-/// What is wrong with a site, with what is told: its `spec`, whose first line is line 4.
-const WRONG: &[(&str, &[&str])] = &[
-    ("  role: canary\n", &[]),
-    ("  role: [canary]\n", &[]),
-    ("  role: 42\n", &[]),
-    ("  role:\n", &[]),
-    ("  role: \"\"\n", &[]),
-    ("  hostname: Canary\n", &[]),
-    ("  hostname: canary_\n", &[]),
-    ("  hostname: canary-\n", &[]),
-    ("  hostname: canary.\n", &[]),
-    ("  hostname: 42\n", &[]),
-    ("  hostname: cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n", &[]),
-    ("  cluster: canary\n", &[]),
-    ("  cluster: {}\n", &[]),
-    ("  cluster: {init: false}\n", &[]),
-    ("  cluster: {init: canary}\n", &[]),
-    ("  cluster: {init: true, join: \"https://canary:6443\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\"}\n", &[]),
-    ("  cluster: {join: \"http://canary:6443\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"canary:6443\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://canary\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://canary:0\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443/canary\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://user:canary@canary:6443\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://fd00::1:6443\", tokenFile: token}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: canary}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: .}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: empty}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: two-lines}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: binary}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: large}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", token: canary}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: token, caCertHash: canary}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: token, caCertHash: \"sha256:0011\"}\n", &[]),
-    ("  cluster: {join: \"https://canary:6443\", tokenFile: token, certificateKeyFile: token}\n", &[]),
-    ("  cluster: {init: true, caCertHash: canary, certificateKeyFile: token}\n", &[]),
-    ("  cluster: {canary: canary}\n", &[]),
-    ("  role: agent\n", &[]),
-    ("  role: agent\n  cluster: {init: true}\n", &[]),
-    ("  role: agent\n  cluster: {init: true, tokenFile: token}\n", &[]),
-    ("  role: agent\n  cluster: {join: \"https://canary:6443\", tokenFile: token, certificateKeyFile: key}\n", &[]),
-    ("  role: agent\n  cluster: {join: \"https://canary:6443\", tokenFile: token}\n  endpoint: {vip: 10.0.0.10, interface: eth0}\n", &[]),
-    ("  role: agent\n  cluster: {join: \"https://canary:6443\", tokenFile: token}\n  endpoint: {dns: canary.example.org}\n", &[]),
-    ("  endpoint: {}\n", &[]),
-    ("  endpoint: canary\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10}\n", &[]),
-    ("  endpoint: {interface: eth0}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.256, interface: eth0}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10/24, interface: eth0}\n", &[]),
-    ("  endpoint: {vip: 127.0.0.1, interface: eth0}\n", &[]),
-    ("  endpoint: {vip: \"::\", interface: eth0}\n", &[]),
-    ("  endpoint: {vip: 224.0.0.1, interface: eth0}\n", &[]),
-    ("  endpoint: {vip: canary, interface: eth0}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10, interface: canary canary}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10, interface: canary/canary}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10, interface: canarycanarycanary}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10, interface: ..}\n", &[]),
-    ("  endpoint: {vip: 10.0.0.10, interface: eth0, dns: canary}\n", &[]),
-    ("  endpoint: {dns: canary, interface: eth0}\n", &[]),
-    ("  endpoint: {dns: 10.0.0.10}\n", &[]),
-    ("  endpoint: {dns: \"*.canary\"}\n", &[]),
-    ("  endpoint: {dns: \"canary:6443\"}\n", &[]),
-    ("  proxy: canary\n", &[]),
-    ("  proxy: {}\n", &[]),
-    ("  proxy: {noProxy: [canary]}\n", &[]),
-    ("  proxy: {\"http://user:canary@proxy:3128\"}\n", &[]),
-    ("  proxy: {http: canary}\n", &[]),
-    ("  proxy: {http: \"socks5://canary:1080\"}\n", &[]),
-    ("  proxy: {http: \"http://\"}\n", &[]),
-    ("  proxy: {http: \"http://canary:99999\"}\n", &[]),
-    ("  proxy: {http: \"http://canary/canary\"}\n", &[]),
-    ("  proxy: {https: \"http://user:can ary@proxy:3128\"}\n", &[]),
-    ("  proxy: {https: \"http://user:canary@proxy:3128?canary\"}\n", &[]),
-    ("  proxy: {http: \"http://canary:3128\", noProxy: canary}\n", &[]),
-    ("  proxy: {http: \"http://canary:3128\", noProxy: []}\n", &[]),
-    ("  proxy: {http: \"http://canary:3128\", noProxy: [\"*\", \"*.canary\", \"canary,canary\", 10.0.0.0/33, \"fd00::/129\", \"10.0.0.0/8:80\", \"http://canary\", \"\", 42, [canary]]}\n", &[]),
-    ("  caCertificates: ./canary.pem\n", &[]),
-    ("  caCertificates: [./canary.pem]\n", &[]),
-    ("  caCertificates: [.]\n", &[]),
-    ("  caCertificates: [key.pem]\n", &[]),
-    ("  caCertificates: [both.pem]\n", &[]),
-    ("  caCertificates: [no-base64.pem]\n", &[]),
-    ("  caCertificates: [no-certificate.pem]\n", &[]),
-    ("  caCertificates: [endless.pem]\n", &[]),
-    ("  caCertificates: [request.pem]\n", &[]),
-    ("  caCertificates: [token]\n", &[]),
-    ("  caCertificates: [binary]\n", &[]),
-    ("  caCertificates: [\"ca canary.pem\"]\n", &[]),
-    ("  caCertificates: [.canary.pem]\n", &[]),
-    ("  caCertificates: [ca.pem, more/ca.crt]\n", &[]),
-    ("  caCertificates: [\"\"]\n", &[]),
-    ("  registries: canary\n", &[]),
-    ("  registries: {mirror: {}}\n", &[]),
-    ("  registries: {mirrors: [canary]}\n", &[]),
-    ("  registries: {mirrors: {\"canary/canary\": {endpoint: [\"https://canary\"]}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: [\"https://canary\"]}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoint: \"https://canary\"}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoint: []}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: }}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoints: [\"https://canary\"]}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoint: [\"canary:5000\"]}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoint: [\"https://user:canary@canary\"]}}}\n", &[]),
-    ("  registries: {mirrors: {docker.io: {endpoint: [\"https://canary\"], rewrite: {canary: canary}}}}\n", &[]),
-    ("  registries: {configs: {\"https://canary\": {}}}\n", &[]),
-    ("  registries: {configs: {canary: {auth: canary, tls: canary}}}\n", &[]),
-    ("  registries: {configs: {canary: {auth: {username: canary}}}}\n", &[]),
-    ("  registries: {configs: {canary: {auth: {username: canary, password: canary}}}}\n", &[]),
-    ("  registries: {configs: {canary: {auth: {username: \"canary:canary\", passwordFile: token}}}}\n", &[]),
-    ("  registries: {configs: {canary: {auth: {username: canary, passwordFile: canary}}}}\n", &[]),
-    ("  registries: {configs: {canary: {tls: {ca_file: canary, insecure_skip_verify: true, cert_file: canary}}}}\n", &[]),
-    ("  registries: {configs: {canary: {tls: {caFile: canary.pem}}}}\n", &[]),
-    ("  registries: {configs: {canary: {tls: {caFile: /canary.pem, insecureSkipVerify: true}}}}\n", &[]),
-    ("  registries: {configs: {canary: {tls: {insecureSkipVerify: canary}}}}\n", &[]),
-    ("  installRoot: canary\n", &[]),
-    ("  installRoot: /\n", &[]),
-    ("  installRoot: /canary/\n", &[]),
-    ("  installRoot: /canary/../canary\n", &[]),
-    ("  installRoot: //canary\n", &[]),
-    ("  installRoot: \"/can ary\"\n", &[]),
-    ("  nodeLabels: [canary]\n", &[]),
-    ("  nodeLabels: {canary: 7}\n", &[]),
-    ("  nodeLabels: {canary: }\n", &[]),
-    ("  nodeLabels: {canary: [canary]}\n", &[]),
-    ("  nodeLabels: {canary/: canary, -canary: canary, \"a/b/canary\": canary, Canary/b: canary, canary: \"canary/\", other: canary.}\n", &[]),
-    ("  nodeLabels: {node-role.kubernetes.io/canary: \"\", canary.k8s.io/a: b}\n", &[]),
-    ("  nodeTaints: canary\n", &[]),
-    ("  nodeTaints: [canary, canary=canary, \"canary=canary:canary\", \"canary=can/ary:NoSchedule\", \":NoSchedule\", 7]\n", &[]),
-    ("  nodeTaints: [\"canary=a:NoSchedule\", \"canary=b:NoSchedule\"]\n", &[]),
-    ("  canary: {canary: canary}\n", &[]),
-];
+/// Blocks of what is wrong in the `spec` of a site, whose first line is line 4, and of what is told, after `! `.
+const WRONG: &str = include_str!("wrong.txt");
 
 /// A folder with what the sites of the tests name.
 fn folder() -> tempfile::TempDir {
@@ -180,16 +50,174 @@ fn told(folder: &Path, spec: &str) -> Vec<String> {
     let file = folder.join("site.yaml");
     fs::write(&file, site(spec)).unwrap();
     let problems = Site::load(&file).err().map(|problems| problems.found().to_vec()).unwrap_or_default();
-    problems.iter().map(|problem| problem.to_string().replace(&format!("{}/site.yaml:", folder.display()), "")).collect()
+    problems
+        .iter()
+        .map(|problem| problem.to_string().replace(&format!("{}/site.yaml:", folder.display()), ""))
+        .collect()
 }
 
 #[test]
 fn every_mistake_is_told_where_it_is_and_without_what_is_there() {
     let folder = folder();
-    for (spec, expected) in WRONG {
-        let told = told(folder.path(), spec);
-        if std::env::var("PRINT").is_ok() { println!("@@{}", serde_json::json!([spec, told])); continue; }
-        assert_eq!(told, *expected, "{spec}");
+    let mut seen = 0;
+    for block in WRONG.split("\n\n") {
+        let (expected, spec): (Vec<&str>, Vec<&str>) = block.lines().partition(|line| line.starts_with("! "));
+        let spec: String = spec.iter().map(|line| format!("  {line}\n")).collect();
+        let told: Vec<String> = told(folder.path(), &spec).into_iter().map(|line| format!("! {line}")).collect();
+        assert_eq!(told, expected, "{spec}");
         assert!(!told.is_empty() && !told.iter().any(|line| line.contains("canary")), "{spec}: {told:?}");
+        seen += 1;
+    }
+    assert!(seen > 120, "{seen}");
+}
+
+fn node(name: &str) -> Node {
+    Site::load(&fixtures().join(name)).unwrap_or_else(|problems| panic!("{name}: {problems}")).node
+}
+
+fn token() -> Secret {
+    Secret("fixture-token-0123456789abcdef".to_owned())
+}
+
+fn joining(hostname: &str) -> Node {
+    let server = "https://10.0.0.10:6443".to_owned();
+    let cluster = Membership::Join { server, token: token(), ca_hash: None, certificate_key: None };
+    Node { cluster, ..named(hostname) }
+}
+
+fn named(hostname: &str) -> Node {
+    Node { hostname: Some(hostname.to_owned()), ..Node::default() }
+}
+
+fn vip() -> Endpoint {
+    Endpoint::Vip { address: [10, 0, 0, 10].into(), interface: "eth0".to_owned() }
+}
+
+fn proxy() -> Proxy {
+    let url = Some("http://proxy.store.example.org:3128".to_owned());
+    let no_proxy = ["10.0.0.0/8", ".svc", ".store.example.org"].map(str::to_owned);
+    Proxy { http: url.clone(), https: url, no_proxy: no_proxy.to_vec() }
+}
+
+#[test]
+fn each_kind_of_machine_is_read() {
+    assert_eq!(node("server.yaml"), named("store-0042"));
+    assert_eq!(node("join.yaml"), joining("store-0043"));
+    assert_eq!(node("agent.yaml"), Node { role: Role::Agent, ..joining("store-0044") });
+    let first = Node { cluster: Membership::Init { token: Some(token()) }, ..named("store-0042") };
+    assert_eq!(node("vip.yaml"), Node { endpoint: Some(vip()), ..first.clone() });
+    let name = "api.store-0042.example.org".to_owned();
+    assert_eq!(node("dns.yaml"), Node { endpoint: Some(Endpoint::Dns(name)), ..first });
+    assert_eq!(node("proxy.yaml"), Node { proxy: Some(proxy()), ..named("store-0042") });
+    assert_eq!(node("custom-root.yaml"), Node { install_root: Some("/opt/edge".to_owned()), ..named("store-0042") });
+    let cluster = Membership::Join {
+        server: "https://10.0.0.10:6443".to_owned(),
+        token: token(),
+        ca_hash: Some(format!("sha256:{}", "0123456789abcdef".repeat(4))),
+        certificate_key: Some(Secret("0123456789abcdef".repeat(4))),
+    };
+    assert_eq!(node("join-kubeadm.yaml"), Node { cluster, ..named("store-0043") });
+}
+
+#[test]
+fn everything_that_a_site_can_say_is_read() {
+    let text = |text: &str| text.to_owned();
+    let registries = Registries {
+        mirrors: BTreeMap::from([
+            (text("docker.io"), vec![text("https://registry.store.example.org:5000")]),
+            (text("*"), vec![text("https://registry.store.example.org:5000/all"), text("http://10.0.0.5:5000")]),
+        ]),
+        configs: BTreeMap::from([
+            (
+                text("registry.store.example.org:5000"),
+                RegistryConfig {
+                    username: Some(text("store")),
+                    password: Some(Secret(text("fixture-password"))),
+                    ca_file: Some(text("/etc/ssl/registry.pem")),
+                    insecure_skip_verify: false,
+                },
+            ),
+            (text("10.0.0.5:5000"), RegistryConfig { insecure_skip_verify: true, ..RegistryConfig::default() }),
+        ]),
+    };
+    let expected = Node {
+        role: Role::Server,
+        hostname: Some(text("store-0042")),
+        cluster: Membership::Init { token: Some(token()) },
+        endpoint: Some(vip()),
+        proxy: Some(proxy()),
+        certificates: vec![Certificate { name: text("corp-root"), pem: fixture("corp-root.pem") }],
+        registries,
+        install_root: Some(text("/opt/edge")),
+        labels: BTreeMap::from([(text("tier"), text("store")), (text("example.org/lane"), text("7"))]),
+        taints: vec![Taint { key: text("example.org/dedicated"), value: text("pos"), effect: text("NoSchedule") }],
+    };
+    assert_eq!(node("everything.yaml"), expected);
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/site.md")).unwrap();
+    assert!(document.contains(&format!("```yaml\n{}```\n", fixture("everything.yaml"))), "docs/site.md shows another");
+}
+
+#[test]
+fn what_is_right_in_an_unusual_way_is_taken() {
+    let folder = folder();
+    let windows = fixture("corp-root.pem").replace('\n', "\r\n");
+    fs::write(folder.path().join("two.crt"), format!("# one\r\n{windows}\r\nsubject=two\r\n{windows}")).unwrap();
+    let file = folder.path().join("site.yaml");
+    let spec = "
+  hostname: a.b
+  cluster: {join: \"https://[fd00::10]:9345/\", tokenFile: token}
+  endpoint: {vip: fd00::10, interface: br-0.100@x}
+  proxy:
+    https: http://user:can%40ary@Proxy_1:80/
+    noProxy: [localhost, .example.org:443, 10.0.0.1, 10.0.0.1:80, \"fd00::1\", \"[fd00::1]:80\", \"fd00::/8\", 0.0.0.0/0]
+  caCertificates: [two.crt]
+  registries: {configs: {docker.io: {}, \"*\": {tls: {insecureSkipVerify: true}}}}
+  nodeLabels: {topology.kubernetes.io/zone: a, x.node.kubernetes.io/y: \"\", mykubernetes.io/x: z}
+  nodeTaints: [\"a:NoSchedule\", \"a=:NoExecute\", \"x/a=b:PreferNoSchedule\"]
+";
+    fs::write(&file, site(spec)).unwrap();
+    let site = Site::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+    let node = &site.node;
+    let Membership::Join { server, .. } = &node.cluster else { panic!("{node:?}") };
+    assert_eq!(server, "https://[fd00::10]:9345");
+    assert_eq!(node.certificates[0].pem, fixture("corp-root.pem").repeat(2));
+    assert_eq!(node.proxy.as_ref().unwrap().no_proxy.len(), 8);
+    assert_eq!(node.registries.configs["docker.io"], RegistryConfig::default());
+    assert_eq!((node.labels.len(), node.taints.len()), (3, 3));
+    assert_eq!(node.taints[0].value, "");
+    // The proxy's URL has a password, and the file of the token has the token.
+    assert!(!format!("{node:?}").contains("can") && node.proxy.as_ref().unwrap().has_credentials(), "{node:?}");
+}
+
+#[test]
+fn no_secret_is_shown_and_those_that_everybody_can_read_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let key = "ca".repeat(32);
+    for (name, text) in [("token", "canary"), ("password", "canary"), ("key", &*key)] {
+        fs::write(path(name), text).unwrap();
+    }
+    let spec = "  cluster: {join: \"https://a:1\", tokenFile: token, certificateKeyFile: key}\n  \
+        proxy: {http: \"http://u:canary@proxy\"}\n  \
+        registries: {configs: {a: {auth: {username: u, passwordFile: password}}}}\n";
+    fs::write(path("site.yaml"), site(spec)).unwrap();
+    for (mode, count) in [(0o604, 4), (0o640, 0)] {
+        for name in ["token", "password", "key", "site.yaml"] {
+            fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+        }
+        let site = Site::load(&path("site.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+        let warnings = site.warnings(&[]);
+        assert_eq!(warnings.len(), count, "{warnings:?}");
+        let shown = format!("{:?} {warnings:?}", site.node);
+        assert!(!shown.contains("canary") && !shown.contains(&key), "{shown}");
+        if count > 0 {
+            let (token, site) = (path("token").display().to_string(), path("site.yaml").display().to_string());
+            let told = |file: &str, what: &str| {
+                let warning = format!("everybody on this host can read {file}, which has {what}: chmod 600 {file}");
+                assert!(warnings.contains(&warning), "{warnings:?}");
+            };
+            told(&token, "the token of the cluster");
+            told(&site, "the password of the proxy");
+        }
     }
 }
