@@ -90,7 +90,7 @@ pub(super) fn endpoint(spec: Fields<'_>, role: Role, reading: &mut Reading<'_>) 
     let name = fields.parsed("dns", format::dns, report);
     match (fields.has("vip"), fields.has("dns")) {
         (true, true) => {
-            report.add(fields.key_at("dns"), "an endpoint is an address (`vip`) or a name (`dns`), not both")
+            report.add(fields.key_at("dns"), "an endpoint is an address (`vip`) or a name (`dns`), not both");
         }
         (false, false) => report.add(fields.start(), "`endpoint` has neither `vip` and `interface` nor `dns`"),
         (true, false) => fields.require(&["interface"], report),

@@ -34,7 +34,6 @@ pub(super) enum Held {
 }
 
 /// What the fields of a site are read with, and what is found besides.
-#[derive(Debug)]
 pub(super) struct Reading<'r> {
     /// What is wrong.
     pub(super) report: &'r mut Report,

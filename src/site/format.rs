@@ -54,7 +54,11 @@ pub(super) const RESERVED_LABEL: &str = "a label of kubernetes.io or k8s.io that
 
 /// A DNS-1123 subdomain that fits the label `kubernetes.io/hostname` and Linux.
 pub(super) fn hostname(text: &str) -> Result<String, &'static str> {
-    if text.len() <= MAX_LABEL && is_dns(text) { Ok(text.to_owned()) } else { Err(HOSTNAME) }
+    if text.len() <= MAX_LABEL && is_dns(text) && text.parse::<IpAddr>().is_err() {
+        Ok(text.to_owned())
+    } else {
+        Err(HOSTNAME)
+    }
 }
 
 /// A DNS-1123 subdomain that is no address.

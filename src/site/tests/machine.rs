@@ -71,6 +71,40 @@ fn every_mistake_is_told_where_it_is_and_without_what_is_there() {
     assert!(seen > 120, "{seen}");
 }
 
+/// Where a text can stand.
+const PLACES: &[&str] = &[
+    "  role: X\n",
+    "  hostname: X\n",
+    "  cluster: {join: X, tokenFile: X, caCertHash: X, certificateKeyFile: X}\n",
+    "  endpoint: {vip: X, interface: X}\n",
+    "  endpoint: {dns: X}\n",
+    "  proxy: {http: X, https: X, noProxy: [X]}\n",
+    "  caCertificates: [X]\n",
+    "  registries: {mirrors: {X: {endpoint: [X]}}, configs: {X: {auth: {username: X, passwordFile: X}, tls: {caFile: X}}}}\n",
+    "  installRoot: X\n",
+    "  nodeLabels: {X: X}\n",
+    "  nodeTaints: [X, X]\n",
+    "  X: X\n",
+    "  X\n",
+    "  [X]\n",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 16, ..Default::default() })]
+
+    #[test]
+    fn whatever_stands_in_a_site_is_in_no_message(text in "[ -~]{0,12}canary[ -~]{0,12}|.{0,8}canary.{0,8}|http://.{0,4}:canary@.{0,8}") {
+        let folder = tempfile::tempdir().unwrap();
+        let quoted = serde_json::to_string(&text).unwrap();
+        for place in PLACES {
+            for written in [&quoted, &text] {
+                let told = told(folder.path(), &place.replace('X', written));
+                proptest::prop_assert!(!told.iter().any(|line| line.contains("canary")), "{told:?}");
+            }
+        }
+    }
+}
+
 fn node(name: &str) -> Node {
     Site::load(&fixtures().join(name)).unwrap_or_else(|problems| panic!("{name}: {problems}")).node
 }
