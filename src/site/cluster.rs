@@ -34,7 +34,7 @@ pub(super) fn membership(spec: Fields<'_>, role: Role, reading: &mut Reading<'_>
     if init == Some(false) {
         reading.report.add(fields.value_at("init"), "`init` is true or left out");
     }
-    let token = reading.secret(fields, "tokenFile", "the token of the cluster");
+    let token = reading.secret(fields, "tokenFile", "the token of the cluster", format::token);
     match (fields.has("init"), fields.has("join")) {
         (true, true) => {
             reading.report.add(fields.key_at("join"), "a cluster is begun (`init: true`) or joined (`join`), not both");
@@ -61,11 +61,8 @@ fn join(fields: Fields<'_>, role: Role, token: Option<Secret>, reading: &mut Rea
     fields.require(&["tokenFile"], reading.report);
     let server = fields.parsed("join", format::join, reading.report);
     let ca_hash = fields.parsed("caCertHash", format::hash, reading.report);
-    let certificate_key = reading.secret(fields, "certificateKeyFile", "the key to the certificates of the cluster");
-    if certificate_key.as_ref().is_some_and(|key| !format::is_hex_64(&key.0)) {
-        let message = "the file that `certificateKeyFile` names must have 64 hexadecimal digits and nothing else";
-        reading.report.add(fields.value_at("certificateKeyFile"), message);
-    }
+    let key = "the key to the certificates of the cluster";
+    let certificate_key = reading.secret(fields, "certificateKeyFile", key, format::certificate_key);
     if role == Role::Agent && fields.has("certificateKeyFile") {
         let message = "`certificateKeyFile` is for a further server; an agent gets no key of the cluster";
         reading.report.add(fields.key_at("certificateKeyFile"), message);

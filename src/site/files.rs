@@ -44,17 +44,27 @@ pub(super) struct Reading<'r> {
 }
 
 impl Reading<'_> {
-    /// The secret in the file that the field `name` names, called `what` in a warning. It is one line of visible characters.
-    pub(super) fn secret(&mut self, fields: Fields<'_>, name: &str, what: &'static str) -> Option<Secret> {
+    /// The secret in the file that the field `name` names, called `what` in a warning. The error of `parse` says what the
+    /// file must have.
+    pub(super) fn secret(
+        &mut self,
+        fields: Fields<'_>,
+        name: &str,
+        what: &'static str,
+        parse: fn(&str) -> Result<String, &'static str>,
+    ) -> Option<Secret> {
         let text = fields.text(name, self.report)?;
         let path = self.path(text);
-        match text_of(&path, MAX_VALUE) {
-            Ok(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
+        let read = text_of(&path, MAX_VALUE);
+        match read.and_then(|text| parse(&text).map_err(|expected| format!("must have {expected}"))) {
+            Ok(secret) => {
                 self.expose(Held::Secret(what), &path);
-                Some(Secret(text))
+                Some(Secret(secret))
             }
-            Ok(_) => self.refuse(fields, name, "must have one line of visible ASCII characters and nothing else"),
-            Err(message) => self.refuse(fields, name, &message),
+            Err(message) => {
+                self.report.add(fields.value_at(name), format!("the file that `{name}` names {message}"));
+                None
+            }
         }
     }
 
@@ -68,11 +78,6 @@ impl Reading<'_> {
     /// A path of the site, which is relative to its file.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(text)
-    }
-
-    fn refuse<T>(&mut self, fields: Fields<'_>, name: &str, message: &str) -> Option<T> {
-        self.report.add(fields.value_at(name), format!("the file that `{name}` names {message}"));
-        None
     }
 }
 

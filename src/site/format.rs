@@ -43,6 +43,9 @@ const REGISTRY: &str = "a registry as in the names of images, HOST or HOST:PORT,
 const NO_PROXY: &str = "a name, a domain such as .example.org, an address or a network such as 10.0.0.0/8; all but a network \
     may have a port";
 const HASH: &str = "sha256: and 64 hexadecimal digits, as `kubeadm token create --print-join-command` shows it";
+const TOKEN: &str = "one line of visible ASCII characters and nothing else";
+const PASSWORD: &str = "one line of text and nothing else";
+const KEY: &str = "64 hexadecimal digits and nothing else";
 const LABEL_KEY: &str = "a name of up to 63 letters, digits, `-`, `_` and `.`, with letters or digits at both ends, and before \
     it a DNS name and `/` where it has a prefix";
 const LABEL_VALUE: &str = "up to 63 letters, digits, `-`, `_` and `.`, with letters or digits at both ends";
@@ -144,8 +147,23 @@ pub(super) fn hash(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// 32 bytes in hexadecimal digits.
-pub(super) fn is_hex_64(text: &str) -> bool {
+/// What machines join with: nothing that would have to be written in another way in a file or on a command line.
+pub(super) fn token(text: &str) -> Result<String, &'static str> {
+    let right = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    if right { Ok(text.to_owned()) } else { Err(TOKEN) }
+}
+
+/// A password.
+pub(super) fn password(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains(char::is_control) { Err(PASSWORD) } else { Ok(text.to_owned()) }
+}
+
+/// The key to the certificates of a cluster, an AES key of 32 bytes.
+pub(super) fn certificate_key(text: &str) -> Result<String, &'static str> {
+    if is_hex_64(text) { Ok(text.to_owned()) } else { Err(KEY) }
+}
+
+fn is_hex_64(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

@@ -70,7 +70,7 @@ fn config(node: &Node, reading: &mut Reading<'_>) -> Option<RegistryConfig> {
             if right { Ok(text.to_owned()) } else { Err("a name without `:` and control characters") }
         };
         config.username = auth.parsed("username", user, reading.report);
-        config.password = reading.secret(auth, "passwordFile", "the password of a registry");
+        config.password = reading.secret(auth, "passwordFile", "the password of a registry", format::password);
     }
     let tls = fields.optional("tls", reading.report);
     if let Some(tls) = tls.and_then(|node| Fields::open(node, "`tls`", TLS, reading.report)) {

@@ -196,6 +196,7 @@ fn what_is_right_in_an_unusual_way_is_taken() {
     let folder = folder();
     let windows = fixture("corp-root.pem").replace('\n', "\r\n");
     fs::write(folder.path().join("two.crt"), format!("# one\r\n{windows}\r\nsubject=two\r\n{windows}")).unwrap();
+    fs::write(folder.path().join("umlaut"), "cänäry one\n").unwrap();
     let file = folder.path().join("site.yaml");
     let spec = "
   hostname: a.b
@@ -205,7 +206,7 @@ fn what_is_right_in_an_unusual_way_is_taken() {
     https: http://user:can%40ary@Proxy_1:80/
     noProxy: [localhost, .example.org:443, 10.0.0.1, 10.0.0.1:80, \"fd00::1\", \"[fd00::1]:80\", \"fd00::/8\", 0.0.0.0/0]
   caCertificates: [two.crt]
-  registries: {configs: {docker.io: {}, \"*\": {tls: {insecureSkipVerify: true}}}}
+  registries: {configs: {docker.io: {}, a.b: {auth: {username: ü, passwordFile: umlaut}}, \"*\": {tls: {insecureSkipVerify: true}}}}
   nodeLabels: {topology.kubernetes.io/zone: a, x.node.kubernetes.io/y: \"\", mykubernetes.io/x: z}
   nodeTaints: [\"a:NoSchedule\", \"a=:NoExecute\", \"x/a=b:PreferNoSchedule\"]
 ";
@@ -217,10 +218,15 @@ fn what_is_right_in_an_unusual_way_is_taken() {
     assert_eq!(node.certificates[0].pem, fixture("corp-root.pem").repeat(2));
     assert_eq!(node.proxy.as_ref().unwrap().no_proxy.len(), 8);
     assert_eq!(node.registries.configs["docker.io"], RegistryConfig::default());
+    assert_eq!(node.registries.configs["a.b"].password, Some(Secret("cänäry one".to_owned())));
     assert_eq!((node.labels.len(), node.taints.len()), (3, 3));
     assert_eq!(node.taints[0].value, "");
     // The proxy's URL has a password, and the file of the token has the token.
-    assert!(!format!("{node:?}").contains("can") && node.proxy.as_ref().unwrap().has_credentials(), "{node:?}");
+    assert!(
+        !["canary", "can%", "cänäry"].iter().any(|canary| format!("{node:?}").contains(canary))
+            && node.proxy.as_ref().unwrap().has_credentials(),
+        "{node:?}"
+    );
 }
 
 #[test]
