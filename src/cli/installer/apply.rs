@@ -87,7 +87,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     if !args.dry_run {
         resume::go_on(&target.root, true, &runtime, ui)?;
     }
-    let values = args.variables.values(contents, &args.bundle, &target.root, !args.yes, ui)?;
+    let site = args.variables.site()?;
+    let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
     let inputs = Inputs { contents, source: &source, values: &values };
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;

@@ -92,7 +92,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let mut target = args.target.target(Some(bundle.contents()))?;
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
-    let values = args.variables.values(bundle.contents(), &args.bundle, &target.root, true, ui)?;
+    let site = args.variables.site()?;
+    let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
