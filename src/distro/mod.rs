@@ -3,12 +3,17 @@
 //!
 //! Owns what distributions call their files, flags and units. It is pure: it looks at no host and does nothing.
 
+mod canonical;
 mod cluster;
 mod host;
+mod hosts;
 mod k3s;
 mod kube_vip;
+mod kubeadm;
+mod kubeadm_config;
 mod labels;
 mod none;
+mod objects;
 mod proxy;
 mod rancher;
 mod registries;
@@ -79,6 +84,8 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
     let distribution: Box<dyn Distribution + '_> = match distribution {
         "k3s" => Box::new(k3s::K3s::of(cluster).map_err(|refusal| vec![refusal])?),
         "rke2" => Box::new(rke2::Rke2::of(cluster).map_err(|refusal| vec![refusal])?),
+        "kubeadm" => Box::new(kubeadm::Kubeadm::of(cluster)?),
+        "canonical" => Box::new(canonical::Canonical::of(cluster).map_err(|refusal| vec![refusal])?),
         "none" => Box::new(none::Nothing(cluster)),
         other => return Err(vec![format!("the distribution {other:?} is not one that this version of Carrack knows")]),
     };
@@ -104,8 +111,14 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
 pub fn looked_for() -> Vec<String> {
     const FOLDERS: [&str; 6] = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/opt/bin", "/snap/bin"];
     const NAMES: [&str; 7] = ["k3s", "rke2", "kubeadm", "kubelet", "kubectl", "helm", "snap"];
-    const OWN_UNITS: [&str; 5] =
-        ["k3s.service", "k3s-agent.service", "rke2-server.service", "rke2-agent.service", "kubelet.service"];
+    const OWN_UNITS: [&str; 6] = [
+        "k3s.service",
+        "k3s-agent.service",
+        "rke2-server.service",
+        "rke2-agent.service",
+        "kubelet.service",
+        "kubelet.service.d/10-kubeadm.conf",
+    ];
     let programs = NAMES.iter().flat_map(|name| FOLDERS.iter().map(move |folder| format!("{folder}/{name}")));
     let units =
         OWN_UNITS.iter().flat_map(|unit| cluster::UNITS[1..].iter().map(move |folder| format!("{folder}{unit}")));

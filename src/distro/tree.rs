@@ -101,6 +101,13 @@ impl Map {
         }
     }
 
+    /// Adds what another mapping has, which counts where both have a key.
+    pub(super) fn extend(&mut self, other: Self) {
+        for (key, value) in other.0 {
+            self.set(&key, value);
+        }
+    }
+
     /// The keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(key, _)| key.as_str())
