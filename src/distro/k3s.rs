@@ -55,7 +55,6 @@ impl Distribution for K3s<'_> {
     }
 
     fn save(&self) -> Option<Save> {
-        let joined = matches!(self.0.cluster.node.cluster, Membership::Join { .. }) || self.0.says("server");
-        self.0.save(joined || self.0.says_true("cluster-init"))
+        self.0.save()
     }
 }

@@ -16,8 +16,6 @@ const LEAVE: &str = include_str!("kubeadm-leave.sh");
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const DROP_IN: &str = "kubelet.service.d/10-kubeadm.conf";
 const STATIC_POD: &str = "/etc/kubernetes/manifests/kube-vip.yaml";
-/// The network of services where the profile says nothing (kubeadm's defaults).
-const SERVICES: &str = "10.96.0.0/12";
 
 /// kubeadm on one machine.
 pub(super) struct Kubeadm<'a> {
@@ -127,10 +125,7 @@ impl<'a> Kubeadm<'a> {
 
     fn proxy_files(&self) -> Vec<SetupFile> {
         let networks = self.config.networks();
-        let mut networks: Vec<&str> = networks.iter().map(String::as_str).collect();
-        if networks.is_empty() {
-            networks.push(SERVICES);
-        }
+        let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
         let variables = proxy::variables(self.cluster, &networks);
         if variables.is_empty() {
             return Vec::new();

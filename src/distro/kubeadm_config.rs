@@ -15,8 +15,10 @@ const PARTS: [(&str, &str, &str); 5] = [
     ("kubeletConfiguration", "KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"),
     ("kubeProxyConfiguration", "KubeProxyConfiguration", "kubeproxy.config.k8s.io/v1alpha1"),
 ];
-/// kubeadm's own.
+/// The runtime's socket where the profile says nothing.
 const SOCKET: &str = "unix:///run/containerd/containerd.sock";
+/// The network of services where the profile says nothing.
+const SERVICES: &str = "10.96.0.0/12";
 
 /// The versions of kubeadm's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,11 +140,12 @@ impl Config {
         self.profile.get(key).map(Map::of).unwrap_or_default()
     }
 
-    /// The networks of pods and services that the profile names.
+    /// The networks of pods and services, those that the profile names and kubeadm's own.
     pub(super) fn networks(&self) -> Vec<String> {
         let networking = self.part("clusterConfiguration").get("networking").map(Map::of).unwrap_or_default();
-        let words = ["podSubnet", "serviceSubnet"].map(|key| networking.text(key).map(str::to_owned));
-        words.into_iter().flatten().flat_map(|words| words.split(',').map(str::to_owned).collect::<Vec<_>>()).collect()
+        let services = networking.text("serviceSubnet").unwrap_or(SERVICES);
+        let all = networking.text("podSubnet").into_iter().chain([services]);
+        all.flat_map(|networks| networks.split(',')).map(str::to_owned).collect()
     }
 
     /// Whether etcd is on other machines.

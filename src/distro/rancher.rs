@@ -29,8 +29,10 @@ pub(super) struct Names {
     pub(super) unit_lines: &'static str,
 }
 
-/// The scripts of the remove steps.
+/// What takes more than a command.
 const SWEEP: &str = include_str!("sweep.sh");
+const SAVE: &str = include_str!("rancher-save.sh");
+const RESTORE: &str = include_str!("rancher-restore.sh");
 /// Where the runtimes of both keep what runs.
 const STATE: &str = "/run/k3s";
 const KUBELET: &str = "/var/lib/kubelet";
@@ -285,70 +287,37 @@ impl<'a> Rancher<'a> {
             "/var/log/containers",
             "/etc/rancher/node",
         ];
-        let folders = [data, self.kubeconfig()].into_iter().chain(made.map(str::to_owned));
+        // A folder that the site names may hold more than the cluster.
+        let own = match &self.cluster.node.install_root {
+            None => vec![data],
+            Some(root) => ["agent", "bin", "data", "server", "storage"].map(|part| format!("{root}/{part}")).to_vec(),
+        };
+        let folders = own.into_iter().chain([self.kubeconfig()]).chain(made.map(str::to_owned));
         remove.extend(folders.map(|path| Step::Remove { path }));
         remove
     }
 
-    /// How the state is saved, which differs with where it is: `etcd` says whether etcd is within this distribution here.
-    pub(super) fn save(&self, etcd: bool) -> Option<Save> {
-        let elsewhere = self.profile.get("datastore-endpoint").is_some();
+    /// How the state is saved. A server that joined has its data from the others, and puts nothing back itself.
+    pub(super) fn save(&self) -> Option<Save> {
+        let elsewhere = self.says("datastore-endpoint");
         if !self.is_server() || elsewhere || !self.is_ours() {
             return None;
         }
-        let save = if etcd { self.snapshot() } else { self.copy() };
-        Some(Save { state: format!("{}/server/db", self.data()), ..save })
-    }
-
-    /// A copy while nothing runs: the database, and what it is read with.
-    fn copy(&self) -> Save {
         let server = format!("{}/server", self.data());
-        let parts = ["db", "token", "cred", "tls"];
-        let stop = || Step::Stop { unit: self.unit().to_owned() };
-        let copy = |from: &dyn Fn(&str) -> String, to: &dyn Fn(&str) -> String| {
-            let copies = parts.iter().map(|part| Step::Copy { from: from(part), to: to(part) });
-            std::iter::once(stop()).chain(copies).collect()
+        let run = |what: &str, script: &str, name: &str| Step::Run {
+            what: what.to_owned(),
+            command: words(["/bin/sh", "-c", script, name, self.program(), SAVED, &server, self.unit()]),
+            unless: None,
+            undo: None,
+            seconds: 1800,
         };
-        let (here, there) = (|part: &str| format!("{server}/{part}"), |part: &str| format!("{SAVED}/{part}"));
-        Save { state: String::new(), save: copy(&here, &there), restore: copy(&there, &here) }
-    }
-
-    /// A snapshot of etcd, which may have members on other machines. The first server makes it a cluster of its own again; one
-    /// that joined takes its data from the others, and puts nothing back itself.
-    fn snapshot(&self) -> Save {
-        let (server, program) = (format!("{}/server", self.data()), self.program());
-        let token = format!("{server}/token");
-        let take = words([program, "etcd-snapshot", "save", "--name", "carrack", "--etcd-snapshot-dir", SAVED]);
-        let save = vec![
-            Step::Run {
-                what: "take a snapshot of etcd".to_owned(),
-                command: take,
-                unless: None,
-                undo: None,
-                seconds: 600,
-            },
-            Step::Copy { from: token.clone(), to: format!("{SAVED}/token") },
-        ];
-        if matches!(self.cluster.node.cluster, Membership::Join { .. }) {
-            return Save { state: String::new(), save, restore: Vec::new() };
-        }
-        // Its name ends in the node's and the time.
-        let reset = "for snapshot in \"$2\"/carrack-*; do :; done\n\
-                     exec \"$1\" server --cluster-reset --cluster-reset-restore-path=\"$snapshot\"";
-        let restore = vec![
-            Step::Stop { unit: self.unit().to_owned() },
-            Step::Copy { from: format!("{SAVED}/token"), to: token },
-            // Left by a restore before; the program refuses to do another one while it is there.
-            Step::Remove { path: format!("{server}/db/reset-flag") },
-            Step::Run {
-                what: "put the snapshot of etcd back".to_owned(),
-                command: words(["/bin/sh", "-c", reset, "restore", program, SAVED]),
-                unless: None,
-                undo: None,
-                seconds: 900,
-            },
-        ];
-        Save { state: String::new(), save, restore }
+        let joined = matches!(self.cluster.node.cluster, Membership::Join { .. }) || self.says("server");
+        let restore = run("put the cluster's data back", RESTORE, "restore");
+        Some(Save {
+            state: format!("{server}/db"),
+            save: vec![run("save the cluster's data", SAVE, "save")],
+            restore: if joined { Vec::new() } else { vec![restore] },
+        })
     }
 
     /// Adds `cluster-init`; see [`super::k3s`].
@@ -359,11 +328,6 @@ impl<'a> Rancher<'a> {
     /// Whether a key of the profile's configuration is there.
     pub(super) fn says(&self, key: &str) -> bool {
         self.profile.get(key).is_some()
-    }
-
-    /// Whether a key of the profile's configuration is `true`.
-    pub(super) fn says_true(&self, key: &str) -> bool {
-        self.profile.is_true(key)
     }
 
     /// Adds to the profile's configuration.

@@ -60,6 +60,6 @@ impl Distribution for Rke2<'_> {
     }
 
     fn save(&self) -> Option<Save> {
-        self.0.save(true)
+        self.0.save()
     }
 }

@@ -50,11 +50,6 @@ impl Map {
         self.get(key)?.scalar().map(|scalar| &*scalar.text)
     }
 
-    /// Whether a key is `true`.
-    pub(super) fn is_true(&self, key: &str) -> bool {
-        self.text(key).is_some_and(|text| text.eq_ignore_ascii_case("true"))
-    }
-
     /// Sets a key, in its place where it is there already.
     pub(super) fn set(&mut self, key: &str, value: Node) {
         match self.0.iter_mut().find(|(name, _)| name == key) {
