@@ -34,6 +34,7 @@ pub mod status;
 mod survey;
 mod sweep;
 mod targets;
+mod upgrade;
 
 pub use self::{
     error::ApplyError,

@@ -17,6 +17,8 @@ use super::receipt;
 use super::rules::Rules;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
+use super::upgrade;
+pub use super::upgrade::allow_downgrade;
 use crate::bundle::Contents;
 use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
@@ -91,6 +93,7 @@ fn demands(
     let profile = &contents.profile;
     let here = machine.and_then(Facts::platform);
     checks.push(platform(contents, here.as_ref().unwrap_or(&target.platform)));
+    checks.extend(upgrade::installer(contents));
     let receipts = receipt::all(&target.root)?;
     if let Some(facts) = machine {
         let (root, created) = (target.root.folder(), contents.created.as_deref());
@@ -98,6 +101,7 @@ fn demands(
         checks.extend(Machine { profile, facts, root, created, installed }.checks()?);
     }
     checks.extend(constraints::checks(profile, &receipts));
+    checks.extend(upgrade::checks(profile, &receipts));
     Ok(())
 }
 
