@@ -25,6 +25,7 @@ pub mod plan;
 pub mod preflight;
 pub mod receipt;
 mod record;
+mod registries;
 mod rules;
 mod run;
 mod settle;

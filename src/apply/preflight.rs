@@ -14,6 +14,7 @@ use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
 use super::plan::FileAction;
 use super::receipt;
+use super::registries;
 use super::rules::Rules;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
@@ -23,6 +24,7 @@ use crate::bundle::Contents;
 use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
+use crate::site::node::Node;
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
@@ -54,6 +56,9 @@ pub async fn preflight(
         }
         None => Vec::new(),
     };
+    if let (Some(contents), true) = (contents, target.root.is_host()) {
+        checks.extend(registries::checks(contents, &Node::default()).await);
+    }
     checks.push(writable(&files, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));

@@ -63,9 +63,10 @@ fn kubernetes(pack: &ResolvedPack, receipts: &[Receipt]) -> Option<Check> {
         None => (false, "give the pack a version of Kubernetes, such as 1.32.5+k3s1"),
         Some((other, _)) if other != major => (false, "install a version of the bundle in between first"),
         Some((_, older)) if older < minor => (older + 1 == minor, "upgrade one minor version of Kubernetes at a time"),
-        Some((_, other)) => {
-            (other == minor, "an older Kubernetes cannot read what a newer one has stored: go back with the data of then")
-        }
+        Some((_, other)) => (
+            other == minor,
+            "an older Kubernetes cannot read what a newer one has stored: go back with the data of then",
+        ),
     };
     Some(Check::new(KUBERNETES, needed, text, ok).or(hint))
 }
@@ -113,7 +114,9 @@ mod tests {
 
     #[test]
     fn an_older_version_of_the_profile_is_refused() {
-        let to = |version: &str, receipts: &[Receipt]| verdict(&checks(&profile(version, "none", None), receipts), DOWNGRADE);
+        let to = |version: &str, receipts: &[Receipt]| {
+            verdict(&checks(&profile(version, "none", None), receipts), DOWNGRADE)
+        };
         let installed = |version: &str| [of("edge", version, None)];
         for version in ["2.0.0", "2.0.1", "10.0.0", "2.0.0+other", "2.1.0-rc.1"] {
             assert_eq!(to(version, &installed("2.0.0")), Some(Verdict::Ok), "{version}");

@@ -347,7 +347,11 @@ fn an_older_version_is_taken_only_where_that_is_said() {
         let refused = on_host(command, &[]);
         assert_eq!(refused.code, 40, "{}", refused.stderr);
         assert!(refused.stderr.contains("downgrade: needed 1.0.0 or older, found 1.0.1"), "{}", refused.stderr);
-        assert!(refused.stderr.contains("where the older one is really wanted: --allow-downgrade"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("where the older one is really wanted: --allow-downgrade"),
+            "{}",
+            refused.stderr
+        );
     }
     for command in ["preflight", "plan", "apply"] {
         let taken = on_host(command, &["--allow-downgrade"]);

@@ -40,10 +40,9 @@ impl CliError {
 
 fn apply_kind(error: &ApplyError) -> Kind {
     match error {
-        ApplyError::Wanted(_)
-        | ApplyError::Busy(_)
-        | ApplyError::MissingImages(_)
-        | ApplyError::Installer { .. } => Kind::NotReady,
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) | ApplyError::Installer { .. } => {
+            Kind::NotReady
+        }
         ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_))
         | ApplyError::Path(_)

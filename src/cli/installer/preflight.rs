@@ -39,8 +39,7 @@ pub(super) struct SkipArgs {
 }
 
 /// Checks without which nothing can be installed, so that skipping them would only have it fail later.
-const NEEDED: [&str; 8] =
-    ["platform", "installer", "manifests", "files", "folders", "containerd", "images", "space"];
+const NEEDED: [&str; 8] = ["platform", "installer", "manifests", "files", "folders", "containerd", "images", "space"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
