@@ -65,6 +65,8 @@ impl Session {
         image: &WantedImage,
         undo: &mut Vec<NameUndo>,
     ) -> Result<Vec<(String, Changed)>, ContainerdError> {
+        // Fails where the lease has ended, and what came under it may be gone.
+        self.keep_content(&image.target.digest.to_string()).await?;
         let mut changes = Vec::with_capacity(image.names.len());
         for name in &image.names {
             let changed = self.set_name(name, &image.target, undo).await?;
