@@ -81,6 +81,13 @@ async fn the_real_containerd_passes_the_suite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_containerd_of_version_2_passes_the_suite() {
+    if let Some(program) = Real::later() {
+        suite::all(async || Runtime::Real(Real::start_program(&program))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_real_containerd_runs_what_was_imported() {
     if !Real::is_possible() {
         return;

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 pub(crate) struct Real {
     /// While it runs.
     child: Mutex<Option<Child>>,
+    program: PathBuf,
     folder: tempfile::TempDir,
 }
 
@@ -17,19 +18,32 @@ impl Real {
         super::available::available("apply into a real containerd", &["containerd", "ctr", "runc", "mount", "umount"])
     }
 
-    /// Starts one.
+    /// One of version 2, where `CARRACK_CONTAINERD2` names it; says so where not.
+    pub(crate) fn later() -> Option<PathBuf> {
+        let named = std::env::var_os("CARRACK_CONTAINERD2").filter(|program| !program.is_empty());
+        if named.is_none() {
+            super::available::skip("apply into a containerd of version 2: needs one, named in CARRACK_CONTAINERD2");
+        }
+        named.filter(|_| Self::is_possible()).map(PathBuf::from)
+    }
+
+    /// Starts the system's.
     pub(crate) fn start() -> Self {
+        Self::start_program(Path::new("containerd"))
+    }
+
+    pub(crate) fn start_program(program: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let (root, state, socket) = (at("root"), at("state"), at("c.sock"));
         // Without the CRI plugin, which wants a network set up for pods.
         let config = format!(
-            "version = 2\nroot = {root:?}\nstate = {state:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\naddress = {socket:?}\n"
+            "version = 2\nroot = {root:?}\nstate = {state:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\", \
+             \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]\n[grpc]\naddress = {socket:?}\n"
         );
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
         std::fs::create_dir(folder.path().join("root")).unwrap();
-        let real = Self { child: Mutex::default(), folder };
+        let real = Self { child: Mutex::default(), program: program.to_owned(), folder };
         real.serve();
         real
     }
@@ -37,7 +51,7 @@ impl Real {
     /// Starts it again, on what it had.
     pub(crate) fn serve(&self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let mut command = Command::new("containerd");
+        let mut command = Command::new(&self.program);
         command.arg("-c").arg(self.folder.path().join("config.toml"));
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         *self.child.lock().unwrap() = Some(child);
