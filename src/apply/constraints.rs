@@ -64,7 +64,7 @@ fn upgrade(profile: &ResolvedProfile, pack: &ResolvedPack, receipts: &[Receipt])
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::receipt;
     use super::*;
     use crate::bundle::ResolvedDependency;
@@ -75,7 +75,7 @@ mod tests {
         ResolvedPack { name: name.to_owned(), layer: "addon".to_owned(), version, ..ResolvedPack::default() }
     }
 
-    fn receipt(name: &str, packs: &[(&str, Option<&str>)]) -> Receipt {
+    pub(in crate::apply) fn receipt(name: &str, packs: &[(&str, Option<&str>)]) -> Receipt {
         let packs = packs.iter().map(|(name, version)| receipt::ReceiptPack {
             name: (*name).to_owned(),
             version: version.map(str::to_owned),

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod preflight;
 pub mod receipt;
 mod record;
+mod registries;
 mod released;
 mod resume;
 mod revert;
@@ -41,6 +42,7 @@ mod survey;
 mod sweep;
 mod targets;
 mod transaction;
+mod upgrade;
 
 pub use self::{
     error::ApplyError,

@@ -5,6 +5,7 @@
 #[path = "../common/available.rs"]
 mod available;
 mod fake;
+mod faults;
 mod files;
 mod image;
 mod real;
@@ -69,13 +70,20 @@ fn runtime(socket: Option<&Path>) -> TargetRuntime {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stand_in_passes_the_suite() {
-    suite::all(async || Runtime::Fake(Fake::start().await)).await;
+    suite::all(async || Runtime::Fake(Fake::start())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_containerd_passes_the_suite() {
     if Real::is_possible() {
         suite::all(async || Runtime::Real(Real::start())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_containerd_of_version_2_passes_the_suite() {
+    if let Some(program) = Real::later() {
+        suite::all(async || Runtime::Real(Real::start_program(&program))).await;
     }
 }
 
@@ -131,12 +139,12 @@ async fn labels_are_those_of_containerds_own_import() {
 /// Whatever call fails, and whichever time: nothing is left, and the next run succeeds.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_failing_call_leaves_nothing_and_the_next_run_succeeds() {
-    let (probe, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let (probe, root) = (Fake::start(), tempfile::tempdir().unwrap());
     install(&bundle(), root.path(), Some(&probe.socket())).await.unwrap();
     let calls = probe.state().calls.clone();
     for (call, count) in calls {
         for nth in [0, count / 2, count - 1] {
-            let (fake, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+            let (fake, root) = (Fake::start(), tempfile::tempdir().unwrap());
             fake.state().fault = Some((call, nth, Code::Internal));
             let result = install(&bundle(), root.path(), Some(&fake.socket())).await;
             fake.state().fault = None;
@@ -159,7 +167,7 @@ async fn every_failing_call_leaves_nothing_and_the_next_run_succeeds() {
 /// An ingest that another process still holds is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_ingest_is_asked_for_again() {
-    let (fake, root) = (Fake::start().await, tempfile::tempdir().unwrap());
+    let (fake, root) = (Fake::start(), tempfile::tempdir().unwrap());
     fake.state().fault = Some(("stat", 3, Code::Unavailable));
     install(&bundle(), root.path(), Some(&fake.socket())).await.unwrap();
     assert_eq!(fake.state().images.len(), 6);

@@ -18,6 +18,7 @@ mod helm;
 mod image_folder;
 mod kills;
 mod parts;
+mod pinned;
 mod project;
 mod share;
 mod trip;

@@ -123,6 +123,7 @@ impl Drop for NoNetwork {
 pub struct Containerd {
     pub address: PathBuf,
     pub network: NoNetwork,
+    program: PathBuf,
     folder: PathBuf,
     server: Option<Server>,
 }
@@ -134,6 +135,11 @@ impl Containerd {
 
     /// Starts with more lines of configuration.
     pub fn start_with(folder: &Path, config: &str) -> Self {
+        Self::start_program(Path::new("containerd"), folder, config)
+    }
+
+    /// Starts another than the system's.
+    pub fn start_program(program: &Path, folder: &Path, config: &str) -> Self {
         let folder = folder.join("containerd");
         fs::create_dir_all(&folder).unwrap();
         let address = folder.join("c.sock");
@@ -142,14 +148,15 @@ impl Containerd {
             folder.display()
         );
         fs::write(folder.join("config.toml"), text).unwrap();
-        let mut this = Self { address, network: NoNetwork::make(), folder, server: None };
+        let (network, program) = (NoNetwork::make(), program.to_owned());
+        let mut this = Self { address, network, program, folder, server: None };
         this.serve();
         this
     }
 
     fn serve(&mut self) {
         let log = self.folder.join("log");
-        let mut command = self.network.command("containerd");
+        let mut command = self.network.command(&self.program);
         self.server = Some(Server::start(command.arg("-c").arg(self.folder.join("config.toml")), &log));
         wait_until("containerd", &log, || {
             UnixStream::connect(&self.address).is_ok() && self.run(["version"]).status.success()

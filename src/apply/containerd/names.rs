@@ -125,11 +125,13 @@ impl Session {
     /// # Errors
     /// A failed call.
     pub async fn change_name(&self, change: &NameChange) -> Result<(), ContainerdError> {
-        if let Some(before) = &change.before
-            && change.target.is_some()
-        {
-            // So that taking it back finds the old image whole.
-            self.keep_content(&before.digest).await?;
+        if let Some(target) = &change.target {
+            // Fails where the lease has ended, and what came under it may be gone.
+            self.keep_content(&target.digest).await?;
+            if let Some(before) = &change.before {
+                // So that taking it back finds the old image whole.
+                self.keep_content(&before.digest).await?;
+            }
         }
         self.set_name(&change.name, change.target.as_ref()).await
     }

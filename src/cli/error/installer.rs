@@ -40,7 +40,9 @@ impl CliError {
 
 fn apply_kind(error: &ApplyError) -> Kind {
     match error {
-        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) => Kind::NotReady,
+        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) | ApplyError::Installer { .. } => {
+            Kind::NotReady
+        }
         ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_))
         | ApplyError::Path(_)
@@ -66,7 +68,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => Kind::Integrity,
         ApplyError::Blob { .. } => Kind::Local,
         ApplyError::Config { .. } | ApplyError::LayerCount { .. } => Kind::Integrity,
-        ApplyError::Name(_) | ApplyError::Installer { .. } => Kind::Integrity,
+        ApplyError::Name(_) => Kind::Integrity,
         ApplyError::Interrupted => Kind::Interrupted,
         ApplyError::RolledBack(_) => Kind::RolledBack,
         ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
