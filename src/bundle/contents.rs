@@ -87,6 +87,9 @@ pub struct ResolvedPack {
     /// The versions of this pack from which a host can be upgraded to this one; every one where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_from: Option<semver::VersionReq>,
+    /// systemd units that run once the files are there, by name with ending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// The references that the pack needs, sorted.
     pub images: Vec<Reference>,
 }

@@ -35,6 +35,8 @@ use crate::registry::Registry;
 const OLDEST_INSTALLER: &str = "0.1.0";
 /// The same where a bundle has charts, configuration, variables or constraints.
 const FILLING_INSTALLER: &str = "0.2.0";
+/// The same where a bundle starts services.
+const STARTING_INSTALLER: &str = "0.3.0";
 
 /// A bundle that is known to the last offset, and where each of its large blobs comes from.
 #[derive(Debug, Clone)]
@@ -124,7 +126,9 @@ pub async fn plan(
         config: charts::config(profile)?,
         images,
     };
-    if says_more(&parts) {
+    if parts.profile.packs.iter().any(|pack| !pack.services.is_empty()) {
+        parts.requires_installer = STARTING_INSTALLER.to_owned();
+    } else if says_more(&parts) {
         parts.requires_installer = FILLING_INSTALLER.to_owned();
     }
     let regions = compose(&parts)?;
@@ -202,6 +206,7 @@ fn resolve(profile: &Profile, discovery: &Discovery, templates: bool) -> Resolve
         depends_on: pack.depends_on.iter().map(depends_on).collect(),
         requirements: pack.requirements.clone(),
         upgrade_from: pack.upgrade_from.clone(),
+        services: pack.services.clone(),
         images: images_of(&pack.name),
     });
     let ignored = profile.ignore_images.iter().filter(|_| templates).map(|ignored| ignored.image.clone());

@@ -83,6 +83,8 @@ pub struct Pack {
     pub distribution: Option<Distribution>,
     /// Files for the host.
     pub files: Vec<FileSource>,
+    /// systemd units that run once the files are there, by name with ending.
+    pub services: Vec<String>,
     /// Files of image references, one a line.
     pub image_lists: Vec<PathBuf>,
     /// References that no manifest names, and where [`Pack::file`] does.

@@ -27,6 +27,7 @@ pub(super) const PACK: &[&str] = &[
     "apiVersions",
     "config",
     "files",
+    "services",
     "imageLists",
     "images",
     "manifests",
@@ -45,6 +46,7 @@ pub(super) const PACK_SPEC: &[&str] = &[
     "apiVersions",
     "config",
     "files",
+    "services",
     "imageLists",
     "images",
     "manifests",
@@ -53,7 +55,22 @@ pub(super) const PACK_SPEC: &[&str] = &[
     "ignoreImages",
 ];
 pub(super) const DEPENDENCY: &[&str] = &["pack", "version"];
+/// Endings of units that are started.
+const UNITS: [&str; 6] = [".service", ".socket", ".timer", ".path", ".mount", ".target"];
 const NOT_YET_DISTRIBUTIONS: &[&str] = &["kubeadm", "canonical"];
+
+/// Whether `text` is the name of a systemd unit (systemd.unit(5)) that can be started; a template needs its instance.
+fn is_unit(text: &str) -> bool {
+    let stem = UNITS.iter().find_map(|ending| text.strip_suffix(ending));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
+    stem.is_some_and(|stem| {
+        !stem.is_empty()
+            && !stem.starts_with(['-', '.', '@'])
+            && !stem.ends_with('@')
+            && text.len() <= 255
+            && stem.bytes().all(plain)
+    })
+}
 
 /// A line of a document.
 pub(super) type Place = (PathBuf, usize);
@@ -190,6 +207,7 @@ impl Decoder<'_, '_> {
             version,
             distribution,
             files,
+            services: self.services(fields),
             image_lists: self.image_lists(fields),
             images: self.images(fields),
             manifests: self.manifests(fields),
@@ -284,6 +302,21 @@ impl Decoder<'_, '_> {
             }
         }
         versions
+    }
+
+    fn services(&mut self, fields: Fields<'_>) -> Vec<String> {
+        let mut units: Vec<String> = Vec::new();
+        for (text, node) in fields.texts("services", self.report) {
+            if !is_unit(text) {
+                let endings = UNITS.join(", ");
+                self.report.add(node.at, format!("{text:?} is not a systemd unit; the name of one ends in {endings}"));
+            } else if units.iter().any(|unit| unit == text) {
+                self.report.add(node.at, format!("{text:?} is in `services` twice"));
+            } else {
+                units.push(text.to_owned());
+            }
+        }
+        units
     }
 
     fn depends_on(&mut self, fields: Fields<'_>) -> Vec<Dependency> {

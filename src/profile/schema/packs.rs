@@ -68,6 +68,9 @@ pub struct Pack {
     /// Files to put on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<File>>,
+    /// systemd units to enable and start once the files are there, by name with ending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
     /// Text files inside the folder with one image reference per line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_lists: Option<Vec<String>>,
@@ -151,6 +154,9 @@ pub struct PackSpec {
     /// Files to put on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<File>>,
+    /// systemd units to enable and start once the files are there, by name with ending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<Vec<String>>,
     /// Text files inside the folder with one image reference per line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_lists: Option<Vec<String>>,
