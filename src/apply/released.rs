@@ -21,23 +21,23 @@ pub(super) async fn names(
     let kept: Vec<&ReceiptImage> = chain.iter().take(keep).flat_map(|entry| &entry.receipt.images).collect();
     let mut needed: BTreeSet<&String> = wanted.images.iter().flat_map(|image| &image.names).collect();
     needed.extend(kept.iter().flat_map(|image| &image.names));
-    let older = chain.iter().skip(keep).map(|entry| &entry.receipt);
+    let older: Vec<&Receipt> = chain.iter().skip(keep).map(|entry| &entry.receipt).collect();
     let first = chain.first().map(|entry| &entry.receipt);
-    no_longer(older, first, &needed, client).await
+    no_longer(&older, first, &needed, client).await
 }
 
 /// Names of `receipts` that are not `needed`, with what they stood for before everything where `last` knows it.
 ///
 /// # Errors
 /// Where containerd does not answer.
-pub(super) async fn no_longer<'a>(
-    receipts: impl Iterator<Item = &'a Receipt>,
+pub(super) async fn no_longer(
+    receipts: &[&Receipt],
     last: Option<&Receipt>,
     needed: &BTreeSet<&String>,
     client: &Client,
 ) -> Result<Vec<NameChange>, ApplyError> {
     let mut targets: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
-    for image in receipts.flat_map(|receipt| &receipt.images) {
+    for image in receipts.iter().flat_map(|receipt| &receipt.images) {
         for name in image.names.iter().filter(|name| !needed.contains(name)) {
             targets.entry(name).or_default().insert(image.target.to_string());
         }

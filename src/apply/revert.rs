@@ -195,8 +195,8 @@ impl Finder<'_> {
         let name = &self.current.receipt.name;
         let chain = self.history.chain(name);
         let older = chain.iter().skip(1).filter(|_| self.target.is_none()).map(|entry| &entry.receipt);
-        let leaving = [&self.current.receipt].into_iter().chain(older);
-        names.released = released::no_longer(leaving, Some(&self.current.receipt), &needed, &client).await?;
+        let leaving: Vec<&Receipt> = [&self.current.receipt].into_iter().chain(older).collect();
+        names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
         revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
         revert.record.names = Some(names);
         Ok(())

@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use carrack::apply::containerd::{Client, Opened, Session};
-use carrack::apply::{
-    ApplyError, BlobReader, Interrupter, Outcome, RootLock, Source, Target, TargetRuntime, apply, survey,
-};
+use carrack::apply::{ApplyError, BlobReader, Interrupter, Outcome, Source, Target, TargetRuntime, apply, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, Platform};
 use tonic::Code;
 
 use crate::image::TestBundle;
 use crate::suite::{Runtime, bundle, tree};
-use crate::{install, options, without_values};
+use crate::{install, locked, options, without_values};
 
 /// Room for everything but the largest layer; and room for all of it.
 const LITTLE: usize = 4 << 20;
@@ -146,7 +144,7 @@ async fn install_from(
     let to = TargetRuntime::Containerd { address: runtime.socket(), namespace: "k8s.io".to_owned(), unpack };
     let target = Target { root: Root::new(root).unwrap(), runtime: to, platform: Platform::of_this_machine(), keep: 1 };
     let inputs = without_values(&bundle.contents, source);
-    let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
+    let survey = survey(inputs, &target, locked(&target.root)?).await?;
     let (_interrupter, interrupt) = Interrupter::new();
     apply(survey, inputs, &options(interrupt)).await
 }
@@ -246,15 +244,21 @@ async fn an_ingest_that_another_holds(runtime: Runtime) {
     let session = Session::begin(&client).await.unwrap();
     let Opened::Wanted(held) = session.open(digest, size).await.unwrap() else { panic!("it is present") };
     drop(session);
-    let (installer, folder) = (Arc::clone(&runtime), root.path().to_owned());
-    let installed =
-        tokio::spawn(async move { install_from(&bundle, &bundle.source(), &folder, &installer, true).await });
-    while runtime.content().len() < 10 {
-        tokio::task::yield_now().await;
-    }
-    assert!(!installed.is_finished());
-    drop(held);
-    assert_eq!(installed.await.unwrap().unwrap().imported.0, 11);
+    let finished = AtomicBool::new(false);
+    let install = async {
+        let installed = install_from(&bundle, &bundle.source(), root.path(), &runtime, true).await;
+        finished.store(true, Ordering::Relaxed);
+        installed
+    };
+    let let_go = async {
+        while runtime.content().len() < 10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!finished.load(Ordering::Relaxed));
+        drop(held);
+    };
+    let (installed, ()) = tokio::join!(install, let_go);
+    assert_eq!(installed.unwrap().imported.0, 11);
     assert_eq!((runtime.names().len(), runtime.leftovers()), (6, (0, 0, 4)));
 }
 

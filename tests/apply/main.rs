@@ -36,6 +36,18 @@ fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> 
     Inputs { contents, source, values: &NONE }
 }
 
+/// The lock of a root. A process that another test starts has this one's open files for the moment between fork and exec, so
+/// a lock that was given back may be held a little longer.
+fn locked(root: &Root) -> Result<RootLock, ApplyError> {
+    let begun = std::time::Instant::now();
+    loop {
+        match RootLock::take(root) {
+            Err(ApplyError::Busy(_)) if begun.elapsed().as_secs() < 10 => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+}
+
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
     install_to(bundle, root, runtime(socket)).await
@@ -43,8 +55,7 @@ async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Res
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
-    let survey =
-        survey(without_values(&bundle.contents, &bundle.source()), &target, RootLock::take(&target.root)?).await?;
+    let survey = survey(without_values(&bundle.contents, &bundle.source()), &target, locked(&target.root)?).await?;
     let (_interrupter, interrupt) = Interrupter::new();
     apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await
 }
@@ -56,7 +67,7 @@ fn options(interrupt: Interrupt) -> Options {
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
     let target = Target { root, runtime, platform: Platform::of_this_machine(), keep: 1 };
-    let lock = RootLock::take(&target.root)?;
+    let lock = locked(&target.root)?;
     survey(without_values(&bundle.contents, &bundle.source()), &target, lock).await
 }
 

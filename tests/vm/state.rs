@@ -10,7 +10,8 @@ const LEFT_OUT: &str = "/var/log /var/tmp /tmp /var/lib/systemd /var/cache /etc/
 /// Every file on the root file system as `type mode owner path → target`, or with its SHA-256; containerd's own folder
 /// apart, for which there are [`content`]'s lines.
 pub(crate) fn files(machine: &mut Machine) -> BTreeSet<String> {
-    let prune: Vec<_> = LEFT_OUT.split(' ').chain(["/var/lib/containerd"]).map(|path| format!("-path {path}")).collect();
+    let prune: Vec<_> =
+        LEFT_OUT.split(' ').chain(["/var/lib/containerd"]).map(|path| format!("-path {path}")).collect();
     let find = format!("find / -xdev \\( {} \\) -prune -o", prune.join(" -o "));
     let script = format!(
         "set -e; {find} \\( -type f -printf '%y %#m %u:%g %p\\n' -o -printf '%y %#m %u:%g %p %l\\n' \\)\n\
