@@ -19,6 +19,7 @@ use carrack::bundle::{
 use carrack::host::Root;
 use carrack::oci::{Descriptor, Digest, ImageIndex, ImageManifest, Platform, media_type};
 use carrack::progress::Progress;
+use carrack::site::node::Node;
 use carrack::trust::{self, Trusted};
 use carrack::variables::Values;
 
@@ -46,7 +47,7 @@ fn text(seed: u8, count: usize) -> Vec<u8> {
 /// A bundle whose variables have no values.
 fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
     static NONE: Values = Values::new();
-    Inputs { contents, source, values: &NONE }
+    Inputs { contents, source, values: &NONE, node: Node::alone() }
 }
 
 /// What a bundle is made of.

@@ -25,6 +25,9 @@ pub enum ApplyError {
     /// Placeholders cannot be filled with the values that were given.
     #[error("the values do not fit what the bundle has")]
     Values(#[source] Problems),
+    /// The distribution cannot do what is asked of it here.
+    #[error("the cluster cannot be set up on this host: {}", .0.join("; "))]
+    Refused(Vec<String>),
     /// Manifests name images, with the values that were given, that are not there.
     #[error("with these values, the bundle lacks an image that it names: {}", .0.join("; "))]
     MissingImages(Vec<String>),

@@ -167,7 +167,7 @@ pub enum FileError {
 impl TargetFile {
     /// Whether sensitive values are in it.
     pub fn has_secrets(&self) -> bool {
-        self.content.as_ref().is_some_and(|written| !written.secrets.is_empty())
+        self.content.as_ref().is_some_and(|written| written.private || !written.secrets.is_empty())
     }
 
     /// What is at the path now.

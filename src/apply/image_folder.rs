@@ -9,9 +9,11 @@ use super::containerd::{Wanted, WantedImage};
 use super::files::{FileError, Found, TargetFile, look_at};
 use super::plan::{FileAction, PlannedArchive};
 use super::receipt::{self, ReceiptImage};
+use super::targets::Inputs;
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
 use crate::oci::{Digest, Platform};
+use crate::places::Places;
 
 /// Permission bits of an archive, whatever the umask.
 pub(super) const MODE: u32 = 0o644;
@@ -40,6 +42,13 @@ impl ImageFolder {
             "k3s" => Some(Self::K3s),
             "rke2" => Some(Self::Rke2),
             _ => None,
+        }
+    }
+
+    fn places(self) -> Places {
+        match self {
+            Self::K3s => Places::K3s,
+            Self::Rke2 => Places::Rke2,
         }
     }
 
@@ -98,14 +107,16 @@ pub(super) fn blobs_of(manifest: &BundledManifest) -> impl Iterator<Item = (Dige
 /// # Errors
 /// Where something is in the way, or receipts or the archive cannot be read.
 pub(super) fn look(
-    contents: &Contents,
+    inputs: Inputs<'_>,
     wanted: &Wanted,
     files: &[TargetFile],
     folder: ImageFolder,
     root: &Root,
 ) -> Result<Option<PlannedArchive>, ApplyError> {
     let receipts = receipt::all(root)?;
-    let path = format!("{}/{}-{}.tar.zst", folder.path(), contents.profile.name, contents.profile.version);
+    let profile = &inputs.contents.profile;
+    let path = format!("{}/{}-{}.tar.zst", folder.path(), profile.name, profile.version);
+    let path = folder.places().within(path, inputs.node.install_root.as_deref());
     let target = resolve(&path, root)?;
     if let Some(file) = files.iter().find(|file| file.target == target) {
         return Err(FileError::Twice { first: file.path.clone(), second: path }.into());

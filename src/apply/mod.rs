@@ -11,6 +11,7 @@
 
 mod archive;
 mod check;
+mod cluster;
 mod constraints;
 pub mod containerd;
 mod dropped;
@@ -37,6 +38,7 @@ mod services;
 mod settle;
 mod source;
 mod staging;
+mod states;
 pub mod status;
 mod survey;
 mod sweep;

@@ -24,6 +24,8 @@ pub struct HostPlan {
     pub removals: Vec<Removal>,
     /// What stays although it is not wanted any more, within the root, since it is not what was installed.
     pub stays: Vec<String>,
+    /// Units of the distribution.
+    pub cluster: Vec<PlannedService>,
     /// Units that run, in the profile's order.
     pub services: Vec<PlannedService>,
     /// Units that the installed version runs and this one does not, within the running host.
@@ -165,6 +167,11 @@ impl HostPlan {
         stays.collect()
     }
 
+    /// The units of the distribution, and those of packs.
+    pub fn units(&self) -> impl Iterator<Item = &PlannedService> {
+        self.cluster.iter().chain(&self.services)
+    }
+
     /// Whether anything of a pack changes: what runs of it reads something new.
     pub fn touches(&self, pack: &ResolvedPack) -> bool {
         self.files.iter().any(|file| file.file.pack == pack.name && file.action != FileAction::Keep)
@@ -181,7 +188,7 @@ impl HostPlan {
             && self.images.iter().all(|image| image.action == ImageAction::Keep)
             && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
             && self.removals.is_empty()
-            && self.services.iter().all(|service| service.action == ServiceAction::Keep)
+            && self.units().all(|service| service.action == ServiceAction::Keep)
             && self.dropped_services.is_empty()
     }
 

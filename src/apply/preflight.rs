@@ -76,8 +76,8 @@ pub async fn preflight(
             space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
         }
     }
-    if let (TargetRuntime::Folder(folder), Some(contents)) = (&target.runtime, contents) {
-        archive(contents, &files, *folder, target, &mut checks, &mut space)?;
+    if let (TargetRuntime::Folder(folder), Some(inputs)) = (&target.runtime, inputs) {
+        archive(inputs, &files, *folder, target, &mut checks, &mut space)?;
     }
     checks.extend(space.checks());
     Ok(checks)
@@ -113,7 +113,15 @@ fn demands(
 /// The files that the host gets, where all of them have a place and all images that they name are there.
 fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result<Vec<TargetFile>, ApplyError> {
     match targets(inputs, target) {
-        Ok(files) => return Ok(files),
+        Ok((files, _)) => return Ok(files),
+        Err(ApplyError::Refused(refusals)) => {
+            checks.push(Check::new(
+                "distribution",
+                "what the site and the profile ask of it",
+                refusals.join("; "),
+                false,
+            ));
+        }
         Err(ApplyError::MissingImages(missing)) => {
             let check = Check::new("manifests", "images that the bundle has", missing.join("; "), false);
             checks.push(check.or("give other values, or build the bundle with these images"));
@@ -126,15 +134,16 @@ fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result
 
 /// An old archive is there until the new one has its name, so its space does not count.
 fn archive(
-    contents: &Contents,
+    inputs: Inputs<'_>,
     files: &[TargetFile],
     folder: ImageFolder,
     target: &Target,
     checks: &mut Vec<Check>,
     space: &mut Space<'_>,
 ) -> Result<(), PathError> {
+    let contents = inputs.contents;
     let planned = image_folder::wanted(contents, &target.platform)
-        .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
+        .and_then(|wanted| image_folder::look(inputs, &wanted, files, folder, &target.root));
     match planned {
         Ok(Some(planned)) if planned.action != FileAction::Keep => {
             space.need(&planned.target, planned.size)?;

@@ -12,6 +12,7 @@ use super::plan::{HostPlan, Removal};
 use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime};
 use super::released;
 use super::run::innermost_first;
+use super::services;
 use super::staging::{self, missing_folders};
 use super::survey::RootLock;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, unit_is};
@@ -226,7 +227,7 @@ impl Finder<'_> {
             revert.state_of = Some(saved.made.clone());
         }
         if changed || goal != Goal::Installed {
-            record.start.extend(self.target.iter().flat_map(|entry| entry.receipt.start.iter().cloned()));
+            record.start.extend(self.target.iter().flat_map(|entry| services::restarting(&entry.receipt.start)));
         }
         for service in services {
             let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
@@ -236,7 +237,7 @@ impl Finder<'_> {
             }
         }
         record.guarded = current.services.iter().map(|service| service.unit.clone()).collect();
-        record.again = current.start.clone();
+        record.again = services::restarting(&current.start);
         let again = |service: &receipt::ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
         record.again.extend(current.services.iter().map(again));
     }
@@ -247,8 +248,7 @@ impl Finder<'_> {
         let Some(target) = self.target else {
             let receipts = self.history.of_profile(name).map(|entry| entry.file.clone()).collect();
             let states = self.history.of_profile(name).filter_map(|entry| entry.receipt.saved.as_ref());
-            let states = states.map(|saved| Step::Remove { path: saved.folder.clone() });
-            revert.record.start.extend(states);
+            revert.record.discarded = states.map(|saved| saved.folder.clone()).collect();
             revert.record.result = Some(transaction::Outcome::Removed { receipts, kept });
             return Ok(());
         };

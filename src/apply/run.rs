@@ -15,6 +15,7 @@ use super::record::{receipt_of, receipt_variables};
 use super::released;
 use super::services;
 use super::staging::{self, StagedFile, missing_folders};
+use super::states;
 use super::survey::{RuntimeSurvey, Survey, TargetRuntime, blocking};
 use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
@@ -127,7 +128,7 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
     made.sort_unstable();
     made.dedup();
     record.made = made;
-    record.guarded = survey.plan.services.iter().map(|service| service.unit.clone()).collect();
+    record.guarded = survey.plan.units().map(|service| service.unit.clone()).collect();
     Transaction::begin(&survey.target.root, record)
 }
 
@@ -170,11 +171,13 @@ impl Job<'_> {
         let (mut swept, unpacked, written) = self.content(staged, archive.as_ref()).await?;
         record.files = self.changes(std::mem::take(&mut swept.files), archive).await?;
         record.names = self.names().await?;
-        services_of(self.survey, record);
         let history = &self.survey.history;
         let name = &self.inputs.contents.profile.name;
+        let saved = states::save(self.survey, self.inputs.contents, record);
+        steps_of(self.survey, name, record);
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record);
+        receipt.saved = saved;
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
@@ -281,12 +284,13 @@ struct Prepared {
 }
 
 /// What is done to units.
-fn services_of(survey: &Survey, record: &mut Record) {
-    let plan = &survey.plan;
-    record.stop = plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }).collect();
-    record.start = services::start(plan);
-    record.undo = services::undo(plan);
-    record.again = services::again(plan);
+fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
+    let (plan, setup) = (&survey.plan, &survey.setup);
+    let installed = survey.history.of_profile(name).next().map(|entry| &entry.receipt);
+    record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
+    record.start = services::start(plan, setup);
+    record.undo = services::undo(plan, setup, &survey.target.root);
+    record.again.extend(services::again(plan, installed));
 }
 
 /// What a receipt says of what was there before.
@@ -304,6 +308,8 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
     folders.sort();
     folders.dedup();
     receipt.folders = folders;
+    receipt.start.clone_from(&survey.setup.start);
+    receipt.remove.clone_from(&survey.setup.remove);
     receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
     let changes = record.names.iter().flat_map(|names| &names.changes);
     receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);

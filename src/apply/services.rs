@@ -1,58 +1,105 @@
-//! Which units run, and what has to be done for it.
+//! Which units run, and what has to be done for it: those of packs, and the distribution's steps.
 
 use super::history::History;
 use super::plan::{HostPlan, PlannedService, ServiceAction};
 use super::receipt::{Receipt, ReceiptService};
 use super::transaction::unit_is;
-use crate::bundle::ResolvedProfile;
-use crate::distro::Step;
+use crate::bundle::{Contents, ResolvedPack, ResolvedProfile};
+use crate::distro::{Setup, Step};
 use crate::host::Root;
 
-/// What becomes of the units of a profile. In a system that is prepared, all of them wait for its first start.
+/// What becomes of the units of a profile's packs. In a system that is prepared, all of them wait for its first start.
 pub(super) fn planned(profile: &ResolvedProfile, root: &Root, plan: &HostPlan) -> Vec<PlannedService> {
-    let mut services = Vec::new();
-    for pack in &profile.packs {
+    let of = |pack: &ResolvedPack| {
         let touched = plan.touches(pack);
-        services.extend(pack.services.iter().map(|unit| {
-            let (active, enabled) = if root.is_host() { unit_is(unit) } else { (false, false) };
-            let action = match (active, enabled) {
-                (true, _) if touched => ServiceAction::Restart,
-                (true, true) => ServiceAction::Keep,
-                _ => ServiceAction::Start,
-            };
-            PlannedService { unit: unit.clone(), pack: pack.name.clone(), active, enabled, action }
-        }));
-    }
-    services
+        pack.services.iter().map(|unit| one(unit, &pack.name, touched, root)).collect::<Vec<_>>()
+    };
+    profile.packs.iter().flat_map(of).collect()
+}
+
+/// What becomes of the units of the distribution.
+pub(super) fn of_cluster(contents: &Contents, setup: &Setup, root: &Root, plan: &HostPlan) -> Vec<PlannedService> {
+    let (name, _) = super::cluster::distribution(contents);
+    let touched = contents.profile.packs.iter().any(|pack| pack.name == name && plan.touches(pack));
+    let units = setup.start.iter().filter_map(|step| match step {
+        Step::Start { unit, .. } => Some(unit),
+        _ => None,
+    });
+    units.map(|unit| one(unit, name, touched, root)).collect()
+}
+
+fn one(unit: &str, pack: &str, touched: bool, root: &Root) -> PlannedService {
+    let (active, enabled) = if root.is_host() { unit_is(unit) } else { (false, false) };
+    let action = match (active, enabled) {
+        (true, _) if touched => ServiceAction::Restart,
+        (true, true) => ServiceAction::Keep,
+        _ => ServiceAction::Start,
+    };
+    PlannedService { unit: unit.to_owned(), pack: pack.to_owned(), active, enabled, action }
 }
 
 /// Units of the installed version of the profile `name` that are not in `plan`.
 pub(super) fn dropped(history: &History, name: &str, plan: &HostPlan) -> Vec<String> {
     let installed = history.of_profile(name).next().map(|entry| entry.receipt.services.as_slice()).unwrap_or_default();
-    let wanted = |unit: &str| plan.services.iter().any(|service| service.unit == unit);
+    let wanted = |unit: &str| plan.units().any(|service| service.unit == unit);
     installed.iter().filter(|service| !wanted(&service.unit)).map(|service| service.unit.clone()).collect()
 }
 
-/// What brings the units of `plan` up.
-pub(super) fn start(plan: &HostPlan) -> Vec<Step> {
+/// What brings up the distribution, and then the units of packs.
+pub(super) fn start(plan: &HostPlan, setup: &Setup) -> Vec<Step> {
+    let cluster = setup.start.iter().filter_map(|step| match step {
+        Step::Start { unit, .. } => {
+            let service = plan.cluster.iter().find(|service| service.unit == *unit)?;
+            (service.action != ServiceAction::Keep).then(|| started(unit, service.action == ServiceAction::Restart))
+        }
+        // They can be done again, and manifests among them may have changed.
+        other => Some(other.clone()),
+    });
     let acted = plan.services.iter().filter(|service| service.action != ServiceAction::Keep);
-    acted.map(|service| step(&service.unit, service.action == ServiceAction::Restart)).collect()
+    cluster.chain(acted.map(|service| started(&service.unit, service.action == ServiceAction::Restart))).collect()
 }
 
-/// What takes that back, before files are put back: units that did not run do not.
-pub(super) fn undo(plan: &HostPlan) -> Vec<Step> {
+/// What takes that back, before files are put back: units that did not run do not, and what programs have done is undone.
+pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
     let fresh = plan.services.iter().filter(|service| !service.active && !service.enabled);
-    fresh.map(|service| Step::Disable { unit: service.unit.clone() }).collect()
+    let mut undo: Vec<Step> = fresh.map(|service| Step::Disable { unit: service.unit.clone() }).collect();
+    undo.extend(setup.start.iter().rev().filter_map(|step| match step {
+        Step::Start { unit, .. } => {
+            let service = plan.cluster.iter().find(|service| service.unit == *unit)?;
+            (!service.active && !service.enabled).then(|| Step::Disable { unit: unit.clone() })
+        }
+        Step::Run { what, unless, undo: Some(command), seconds, .. } => {
+            let done = unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists()));
+            let (what, command) = (format!("undo: {what}"), command.clone());
+            (!done).then_some(Step::Run { what, command, unless: None, undo: None, seconds: *seconds })
+        }
+        _ => None,
+    }));
+    undo
 }
 
 /// What brings up again what ran before, after files were put back.
-pub(super) fn again(plan: &HostPlan) -> Vec<Step> {
+pub(super) fn again(plan: &HostPlan, installed: Option<&Receipt>) -> Vec<Step> {
+    let mut again = Vec::new();
+    if plan.cluster.iter().any(|service| service.active && service.action == ServiceAction::Restart) {
+        again.extend(installed.iter().flat_map(|receipt| restarting(&receipt.start)));
+    }
     let acted = plan.services.iter().filter(|service| service.active && service.action == ServiceAction::Restart);
-    let again = acted.map(|service| step(&service.unit, true));
-    again.chain(plan.dropped_services.iter().map(|unit| step(unit, false))).collect()
+    again.extend(acted.map(|service| started(&service.unit, true)));
+    again.extend(plan.dropped_services.iter().map(|unit| started(unit, false)));
+    again
 }
 
-/// What a receipt has to say of the units. What was before the installation, `installed` knows where it has the unit.
+/// The steps that bring a distribution up, where it runs with other files.
+pub(super) fn restarting(steps: &[Step]) -> Vec<Step> {
+    let restart = |step: &Step| match step {
+        Step::Start { unit, .. } => started(unit, true),
+        other => other.clone(),
+    };
+    steps.iter().map(restart).collect()
+}
+
+/// What a receipt has to say of the units of packs. What was before the installation, `installed` knows where it has the unit.
 pub(super) fn receipt_services(plan: &HostPlan, installed: Option<&Receipt>) -> Vec<ReceiptService> {
     let of = |service: &PlannedService| {
         let known = installed.and_then(|receipt| receipt.services.iter().find(|known| known.unit == service.unit));
@@ -63,6 +110,6 @@ pub(super) fn receipt_services(plan: &HostPlan, installed: Option<&Receipt>) -> 
     plan.services.iter().map(of).collect()
 }
 
-fn step(unit: &str, restart: bool) -> Step {
+fn started(unit: &str, restart: bool) -> Step {
     Step::Start { unit: unit.to_owned(), restart }
 }

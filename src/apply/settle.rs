@@ -25,6 +25,8 @@ pub(super) struct Written {
     pub(super) bytes: Vec<u8>,
     /// Where sensitive values stand in them.
     pub(super) secrets: Vec<Secret>,
+    /// Whether there are secrets in them besides, such as a site's tokens.
+    pub(super) private: bool,
 }
 
 /// Where a sensitive value stands in a file.
@@ -43,6 +45,14 @@ impl fmt::Debug for Written {
 }
 
 impl Written {
+    /// The sensitive values, each with its variable.
+    pub(super) fn values(&self) -> impl Iterator<Item = (String, String)> {
+        self.secrets.iter().filter_map(|secret| {
+            let text = std::str::from_utf8(self.bytes.get(secret.bytes.clone())?).ok()?;
+            Some((secret.variable.clone(), secret.spelling.read(text)?))
+        })
+    }
+
     /// Of the bytes.
     pub(super) fn digest(&self) -> Digest {
         Digest::of(&self.bytes)
@@ -58,7 +68,7 @@ pub(super) struct Settler<'a> {
 
 impl<'a> Settler<'a> {
     pub(super) fn new(inputs: Inputs<'a>) -> Self {
-        let Inputs { contents, source, values } = inputs;
+        let Inputs { contents, source, values, .. } = inputs;
         Self { contents, source, values }
     }
 
@@ -67,6 +77,11 @@ impl<'a> Settler<'a> {
         let text = self.read(blob)?;
         let (text, puts) = self.filled(&text, around, shown)?;
         Ok(Arc::new(self.written(text, puts)))
+    }
+
+    /// The text of `blob`, which is no template.
+    pub(super) fn plain(&self, blob: &Descriptor) -> Result<Arc<Written>, ApplyError> {
+        Ok(Arc::new(self.written(self.read(blob)?, Vec::new())))
     }
 
     /// The same of a manifest, whose images must all be in the bundle.
@@ -128,7 +143,7 @@ impl<'a> Settler<'a> {
         };
         let secrets = puts.into_iter().filter(|put| sensitive(&put.name));
         let secrets = secrets.map(|Put { name, bytes, spelling }| Secret { variable: name, bytes, spelling }).collect();
-        Written { bytes: text.into_bytes(), secrets }
+        Written { bytes: text.into_bytes(), secrets, private: false }
     }
 }
 

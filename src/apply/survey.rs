@@ -22,6 +22,7 @@ use super::services;
 use super::source::Source;
 use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
+use crate::distro::Setup;
 use crate::host::Root;
 use crate::io::AtPath;
 use crate::oci::{Digest, ImageConfig, Platform, media_type};
@@ -70,6 +71,8 @@ pub struct Survey {
     pub preflight: Vec<Check>,
     /// What has been installed before.
     pub(super) history: History,
+    /// What the distribution wants.
+    pub(super) setup: Setup,
     _lock: RootLock,
 }
 
@@ -94,6 +97,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     let history = History::of(&target.root)?;
     let name = &inputs.contents.profile.name;
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
     survey.plan.dropped_services = services::dropped(&history, name, &survey.plan);
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
@@ -123,9 +127,11 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
     let Inputs { contents, source, .. } = inputs;
     receipt::check_name(&contents.profile.name, &contents.profile.version)?;
     check_installer(contents)?;
-    let files = targets(inputs, target)?;
+    let (files, setup) = targets(inputs, target)?;
     if let TargetRuntime::Folder(folder) = target.runtime {
-        return survey_folder(contents, files, folder, target, lock).await;
+        let mut survey = survey_folder(inputs, files, folder, target, lock).await?;
+        survey.setup = setup;
+        return Ok(survey);
     }
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
@@ -137,6 +143,7 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
             plan,
             preflight: Vec::new(),
             history: History::default(),
+            setup,
             _lock: lock,
         });
     };
@@ -156,6 +163,7 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
         plan,
         preflight: Vec::new(),
         history: History::default(),
+        setup,
         _lock: lock,
     })
 }
@@ -169,18 +177,16 @@ fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
 }
 
 async fn survey_folder(
-    contents: &Contents,
+    inputs: Inputs<'_>,
     files: Vec<TargetFile>,
     folder: ImageFolder,
     target: &Target,
     lock: RootLock,
 ) -> Result<Survey, ApplyError> {
-    let wanted = Arc::new(image_folder::wanted(contents, &target.platform)?);
-    let (contents, images, root) = (contents.clone(), Arc::clone(&wanted), target.root.clone());
-    let plan = blocking(move || {
-        let archive = image_folder::look(&contents, &images, &files, folder, &root)?;
-        Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive))
-    });
+    let wanted = Arc::new(image_folder::wanted(inputs.contents, &target.platform)?);
+    let archive = image_folder::look(inputs, &wanted, &files, folder, &target.root)?;
+    let images = Arc::clone(&wanted);
+    let plan = blocking(move || Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive)));
     Ok(Survey {
         target: target.clone(),
         runtime: None,
@@ -188,6 +194,7 @@ async fn survey_folder(
         plan: plan.await?,
         preflight: Vec::new(),
         history: History::default(),
+        setup: Setup::default(),
         _lock: lock,
     })
 }

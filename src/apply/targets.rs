@@ -5,14 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ApplyError;
+use super::cluster;
 use super::files::{FileError, FileKind, TargetFile};
 use super::settle::{Settler, Written};
 use super::source::Source;
 use super::survey::Target;
 use crate::bundle::{ChartFile, ChartValues, Contents};
+use crate::distro::Setup;
 use crate::host::Root;
 use crate::oci::{Descriptor, Digest};
 use crate::places::{Places, is_reserved};
+use crate::site::node::Node;
 use crate::variables::Values;
 use crate::variables::template::Around;
 
@@ -25,12 +28,12 @@ pub struct Inputs<'a> {
     pub source: &'a Source,
     /// The values.
     pub values: &'a Values,
+    /// What the site says of the machine.
+    pub node: &'a Node,
 }
 
 /// Permission bits of what the profile gives none.
 const MODE: u32 = 0o644;
-/// The same of a distribution's configuration, where tokens stand.
-const CONFIG_MODE: u32 = 0o600;
 /// What stays of permission bits where a sensitive value is in the file.
 const PRIVATE: u32 = 0o700;
 
@@ -38,7 +41,7 @@ const PRIVATE: u32 = 0o700;
 ///
 /// # Errors
 /// The first file that cannot be placed or filled in, or that names an image that the bundle lacks.
-pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<Vec<TargetFile>, ApplyError> {
+pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<(Vec<TargetFile>, Setup), ApplyError> {
     let mut placer = Placer { settler: Settler::new(inputs), root: &target.root, files: Vec::new() };
     let contents = inputs.contents;
     let places = Places::of(contents.profile.packs.iter().filter_map(|pack| pack.distribution.as_deref()));
@@ -64,6 +67,7 @@ pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<Vec<TargetFile>, A
     }
     for manifest in &contents.manifests {
         let path = places.manifest(component(&manifest.pack)?, component(&manifest.name)?);
+        let path = places.within(path, inputs.node.install_root.as_deref());
         let written = match manifest.template {
             true => Some(placer.settler.manifest(&manifest.blob, &path)?),
             false => None,
@@ -71,17 +75,15 @@ pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<Vec<TargetFile>, A
         placer.add(FileKind::Manifest, &manifest.pack, path, MODE, None, Content::of(&manifest.blob, written))?;
     }
     for chart in &contents.charts {
-        placer.chart(chart, places)?;
+        placer.chart(chart, places, inputs.node.install_root.as_deref())?;
     }
-    if let Some(config) = &contents.config {
-        let path = places.config().to_owned();
-        let written = match config.template {
-            true => Some(placer.settler.fill(&config.blob, Around::Yaml, &path)?),
-            false => None,
-        };
-        placer.add(FileKind::Config, &config.pack, path, CONFIG_MODE, None, Content::of(&config.blob, written))?;
+    let (setup, config) = cluster::setup(inputs, target, &placer.settler, &placer.files)?;
+    let (pack, _) = cluster::distribution(contents);
+    for file in &setup.files {
+        let written = Arc::new(cluster::written(file, config.as_deref()));
+        placer.add(FileKind::Config, pack, file.path.clone(), file.mode, None, Content::written(written))?;
     }
-    placer.each_once()
+    Ok((placer.each_once()?, setup))
 }
 
 /// Makes target files, one after another.
@@ -145,7 +147,7 @@ impl Placer<'_> {
         Ok(())
     }
 
-    fn chart(&mut self, chart: &ChartFile, places: Places) -> Result<(), ApplyError> {
+    fn chart(&mut self, chart: &ChartFile, places: Places, data: Option<&str>) -> Result<(), ApplyError> {
         for word in [&chart.pack, &chart.name, &chart.version, &chart.release] {
             component(word)?;
         }
@@ -155,9 +157,10 @@ impl Placer<'_> {
         if let Some(package) =
             places.package(&chart.pack, &chart.name, &chart.version, &chart.blob.digest).filter(|path| !there(path))
         {
+            let package = places.within(package, data);
             self.add(FileKind::Chart, &chart.pack, package, MODE, None, Content::of(&chart.blob, None))?;
         }
-        let path = places.release(&chart.pack, &chart.release);
+        let path = places.within(places.release(&chart.pack, &chart.release), data);
         let content = match (places, &chart.values) {
             (Places::K3s | Places::Rke2, _) => Content::written(self.settler.release(chart, places)?),
             (Places::Own, None) => return Ok(()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use super::format::has_credentials;
 
@@ -29,6 +30,14 @@ pub struct Node {
     pub labels: BTreeMap<String, String>,
     /// Taints of the node in the cluster.
     pub taints: Vec<Taint>,
+}
+
+impl Node {
+    /// The only server of a cluster of its own, as where there is no site.
+    pub fn alone() -> &'static Self {
+        static ALONE: LazyLock<Node> = LazyLock::new(Node::default);
+        &ALONE
+    }
 }
 
 /// What a machine does in its cluster.

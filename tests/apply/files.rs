@@ -9,6 +9,7 @@ use carrack::apply::status::differences;
 use carrack::apply::{ApplyError, ImageFolder, Inputs, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
+use carrack::site::node::Node;
 use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
@@ -163,9 +164,13 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     let source = bundle.source();
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
-        survey(Inputs { contents: &bundle.contents, source: &source, values: &values }, &target, locked(&target.root)?)
-            .await
-            .map(drop)
+        survey(
+            Inputs { contents: &bundle.contents, source: &source, values: &values, node: Node::alone() },
+            &target,
+            locked(&target.root)?,
+        )
+        .await
+        .map(drop)
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

@@ -22,6 +22,7 @@ use carrack::bundle::Contents;
 use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
+use carrack::site::node::Node;
 use carrack::variables::Values;
 use tonic::Code;
 
@@ -33,7 +34,7 @@ use suite::{Runtime, bundle};
 /// A bundle whose variables have no values.
 fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
     static NONE: Values = Values::new();
-    Inputs { contents, source, values: &NONE }
+    Inputs { contents, source, values: &NONE, node: Node::alone() }
 }
 
 /// The lock of a root. A process that another test starts has this one's open files for the moment between fork and exec, so

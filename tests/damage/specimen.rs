@@ -15,6 +15,7 @@ use carrack::host::Root;
 use carrack::oci::Platform;
 use carrack::progress::Progress;
 use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
+use carrack::site::node::Node;
 use carrack::trust::Trusted;
 use carrack::variables::Values;
 
@@ -113,7 +114,7 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
 /// A bundle whose variables have no values.
 fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> {
     static NONE: Values = Values::new();
-    Inputs { contents, source, values: &NONE }
+    Inputs { contents, source, values: &NONE, node: Node::alone() }
 }
 
 /// Everything below a folder: mode, inode and content of files, modes of folders.

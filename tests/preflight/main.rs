@@ -19,6 +19,7 @@ use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
 use carrack::oci::{Descriptor, Digest, Platform, media_type};
 use carrack::requirements::Requirements;
+use carrack::site::node::Node;
 use carrack::variables::Values;
 
 use common::Sandbox;
@@ -97,7 +98,7 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
     let target = Target { root, runtime: TargetRuntime::None, platform, keep: 1 };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
-    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let inputs = Inputs { contents: &contents, source: &source, values: &values, node: Node::alone() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap()
 }
@@ -207,7 +208,7 @@ fn space_for(host: &Path, size: u64) -> Vec<String> {
     contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (values, target) = (Values::new(), Target { root, runtime, platform, keep: 1 });
-    let inputs = Inputs { contents: &contents, source: &source, values: &values };
+    let inputs = Inputs { contents: &contents, source: &source, values: &values, node: Node::alone() };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();
     let space = checks.iter().filter(|check| check.name == "space");

@@ -92,8 +92,12 @@ pub(in crate::apply) struct Record {
     pub(in crate::apply) start: Vec<Step>,
     /// What takes [`Self::start`] back, before files are put back.
     pub(in crate::apply) undo: Vec<Step>,
+    /// What puts the cluster's state back, after files were, where what failed may have changed it.
+    pub(in crate::apply) restore: Vec<Step>,
     /// What brings up what ran before, after files were put back.
     pub(in crate::apply) again: Vec<Step>,
+    /// Folders that are removed with all that is in them, when all else is done.
+    pub(in crate::apply) discarded: Vec<String>,
     /// Units that must not start on half their files.
     pub(in crate::apply) guarded: Vec<String>,
     /// What is left when it is done; absent while that is not known yet.
@@ -296,7 +300,9 @@ impl Record {
             stop: Vec::new(),
             start: Vec::new(),
             undo: Vec::new(),
+            restore: Vec::new(),
             again: Vec::new(),
+            discarded: Vec::new(),
             guarded: Vec::new(),
             result: None,
         }

@@ -207,6 +207,12 @@ impl Transaction {
     async fn back(mut self, source: ApplyError, touched: bool, session: Option<&Session>) -> ApplyError {
         let nothing_yet = self.phase() == Phase::Preparing;
         let mut left = Vec::new();
+        if matches!(self.phase(), Phase::Preparing | Phase::Naming | Phase::Stopping | Phase::Changing) {
+            // What has not started has not changed the cluster's state, of which there may be half a copy only.
+            self.record.restore.clear();
+            self.record.undo.clear();
+            left.extend(self.journal.write(&self.record).err().map(|error| with_causes(&error)));
+        }
         if self.phase() != Phase::Restarting {
             left.extend(self.journal.advance(Phase::Restoring).err().map(|error| with_causes(&error)));
             if touched {
@@ -220,6 +226,7 @@ impl Transaction {
         }
         if self.root.is_host() && touched {
             left.extend(blocking(steps::reload).await.err().map(|error| with_causes(&error)));
+            left.extend(self.all(self.record.restore.clone()).await);
             left.extend(self.all(self.record.again.clone()).await);
         }
         // What could not be put back is tried again by the next run; what does not start again needs somebody.
@@ -266,6 +273,10 @@ impl Transaction {
         note(self.keep());
         if let Some(Outcome::Removed { receipts, .. }) = &self.record.result {
             note(receipt::remove(&self.root, receipts));
+        }
+        for path in &self.record.discarded {
+            let removed = self.root.resolve(path).map(|path| steps::remove(&path));
+            note(removed.map_or_else(|_| Ok(()), |removed| removed.map_err(ApplyError::from)));
         }
         note(self.end());
         warnings

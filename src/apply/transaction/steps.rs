@@ -304,7 +304,11 @@ fn copy(from: &Path, to: &Path, interrupt: &Interrupt) -> Result<(), StepError> 
     program("sync the copy", &synced, UNIT_LIMIT, &Interrupt::never())
 }
 
-fn remove(path: &Path) -> Result<(), StepError> {
+/// Removes a file, or a folder with all that is in it.
+///
+/// # Errors
+/// Where the system refuses.
+pub(super) fn remove(path: &Path) -> Result<(), StepError> {
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(found) if found.is_dir() => Ok(std::fs::remove_dir_all(path).at("remove", path)?),

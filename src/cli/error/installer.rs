@@ -40,9 +40,11 @@ impl CliError {
 
 fn apply_kind(error: &ApplyError) -> Kind {
     match error {
-        ApplyError::Wanted(_) | ApplyError::Busy(_) | ApplyError::MissingImages(_) | ApplyError::Installer { .. } => {
-            Kind::NotReady
-        }
+        ApplyError::Wanted(_)
+        | ApplyError::Busy(_)
+        | ApplyError::MissingImages(_)
+        | ApplyError::Refused(_)
+        | ApplyError::Installer { .. } => Kind::NotReady,
         ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_))
         | ApplyError::Path(_)

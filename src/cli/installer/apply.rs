@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
-    let inputs = Inputs { contents, source: &source, values: &values };
+    let inputs = Inputs { contents, source: &source, values: &values, node: variables::node(site.as_ref()) };
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
         let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;

@@ -94,7 +94,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let lock = RootLock::take(&target.root)?;
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
-    let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
+    let node = variables::node(site.as_ref());
+    let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
         let survey = survey(inputs, &target, lock).await;
@@ -137,7 +138,7 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         Some(_) => format!("{:7} {:8} {} (what was there before)", "restore", "file", removal.path),
     });
     let stopped = plan.dropped_services.iter().map(|unit| format!("{:7} {:8} {unit}", "stop", "service"));
-    let services = plan.services.iter().filter(|service| service.action != ServiceAction::Keep);
+    let services = plan.units().filter(|service| service.action != ServiceAction::Keep);
     let services =
         services.map(|service| format!("{:7} {:8} {}", service_word(service.action), "service", service.unit));
     let released = plan.released.iter().map(|change| format!("{:7} {:8} {}", "release", "name", change.name));
@@ -154,7 +155,7 @@ pub(super) fn summary(plan: &HostPlan) -> String {
         );
     }
     let some = |count: usize, text: &str| if count == 0 { String::new() } else { format!(", {count} {text}") };
-    let units = plan.services.iter().filter(|service| service.action != ServiceAction::Keep).count();
+    let units = plan.units().filter(|service| service.action != ServiceAction::Keep).count();
     let units = match units + plan.dropped_services.len() {
         0 => String::new(),
         count => format!("; {} to start or stop", counted(count, "service")),
@@ -232,10 +233,8 @@ fn file_word(action: FileAction) -> &'static str {
 
 fn services(plan: &HostPlan) -> Vec<ServiceReport> {
     let stopped = plan.dropped_services.iter().map(|unit| ServiceReport { unit: unit.clone(), action: "stop" });
-    let other = plan
-        .services
-        .iter()
-        .map(|service| ServiceReport { unit: service.unit.clone(), action: service_word(service.action) });
+    let other =
+        plan.units().map(|service| ServiceReport { unit: service.unit.clone(), action: service_word(service.action) });
     stopped.chain(other).collect()
 }
 

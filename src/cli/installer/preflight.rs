@@ -90,7 +90,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         Some((bundle, path)) => {
             let site = args.variables.site()?;
             let values = args.variables.values(site.as_ref(), bundle.contents(), path, &target.root, true, ui)?;
-            look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values }))?
+            let node = variables::node(site.as_ref());
+            look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values, node }))?
         }
         None => look(None)?,
     };

@@ -38,9 +38,6 @@ impl VariableArgs {
     /// The site, where one is named.
     pub(super) fn site(&self) -> Result<Option<Site>, CliError> {
         let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
-        if let Some(site) = &site {
-            not_yet(site)?;
-        }
         Ok(site)
     }
 
@@ -88,27 +85,9 @@ impl VariableArgs {
     }
 }
 
-/// What a site says of its machine and nothing does yet. To pass over it would install another machine than it says.
-fn not_yet(site: &Site) -> Result<(), CliError> {
-    let (node, default) = (&site.node, &Node::default());
-    let fields = [
-        ("role", node.role != default.role),
-        ("hostname", node.hostname.is_some()),
-        ("cluster", node.cluster != default.cluster),
-        ("endpoint", node.endpoint.is_some()),
-        ("proxy", node.proxy.is_some()),
-        ("caCertificates", !node.certificates.is_empty()),
-        ("registries", !node.registries.is_empty()),
-        ("installRoot", node.install_root.is_some()),
-        ("nodeLabels", !node.labels.is_empty()),
-        ("nodeTaints", !node.taints.is_empty()),
-    ];
-    let said: Vec<String> = fields.iter().filter(|(_, said)| *said).map(|(name, _)| format!("`spec.{name}`")).collect();
-    if said.is_empty() {
-        return Ok(());
-    }
-    let message = format!("{}: not supported by this version of Carrack yet: {}", site.file.display(), said.join(", "));
-    Err(CliError::new(Kind::Input, message))
+/// What a site says of its machine, or else what is so without a site.
+pub(super) fn node(site: Option<&Site>) -> &Node {
+    site.map_or(Node::alone(), |site| &site.node)
 }
 
 /// The values in the order in which the bundle declares them, sensitive ones masked.
@@ -155,22 +134,6 @@ fn problems(problems: Problems) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_nothing_does_yet_is_refused_by_name() {
-        let site = |name: &str| VariableArgs {
-            site: Some(format!("{}/fixtures/site/{name}.yaml", env!("CARGO_MANIFEST_DIR")).into()),
-            set: Vec::new(),
-        };
-        let error = site("agent").site().err().unwrap();
-        assert_eq!(error.kind.code(), 10);
-        assert!(error.message.ends_with("yet: `spec.role`, `spec.hostname`, `spec.cluster`"), "{}", error.message);
-        let error = site("everything").site().err().unwrap();
-        for field in ["endpoint", "proxy", "caCertificates", "registries", "installRoot", "nodeLabels", "nodeTaints"] {
-            assert!(error.message.contains(&format!("`spec.{field}`")), "{}", error.message);
-        }
-        assert!(!format!("{error:?}").contains("fixture-"), "{error:?}");
-    }
 
     #[test]
     fn a_value_may_have_any_text_and_no_error_has_it() {
