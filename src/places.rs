@@ -11,7 +11,8 @@ pub enum Places {
     K3s,
     /// Where RKE2 looks for them.
     Rke2,
-    /// Below Carrack's own folder, from where nothing applies them.
+    /// Below Carrack's own folder, from where the installer applies them where the distribution is kubeadm or Canonical
+    /// Kubernetes, and nothing does otherwise.
     Own,
 }
 
@@ -78,6 +79,15 @@ impl Places {
         }
     }
 
+    /// A place of these where the site names another folder for the distribution's data.
+    pub fn within(self, path: String, install_root: Option<&str>) -> String {
+        let rest = self.data().and_then(|data| path.strip_prefix(data)).filter(|rest| rest.starts_with('/'));
+        match (rest, install_root) {
+            (Some(rest), Some(root)) => format!("{root}{rest}"),
+            _ => path,
+        }
+    }
+
     /// What two different files may not have in common: k3s and RKE2 take what a file of manifests is called without its
     /// ending for the name of one set of objects, and remove those of the set that a file does not have.
     pub fn identity(self, path: &str) -> &str {
@@ -135,6 +145,17 @@ mod tests {
         assert_eq!(Places::K3s.identity(&path("a_b.yaml")), Places::K3s.identity(&path("A-b.json")));
         assert_ne!(Places::K3s.identity(&path("a.yaml")), Places::K3s.identity(&path("b.yaml")));
         assert_eq!(Places::K3s.identity("/etc/a.b"), "/etc/a.b");
+    }
+
+    #[test]
+    fn data_moves_with_the_folder_that_the_site_names() {
+        let moved = |places: Places, path: &str| places.within(path.to_owned(), Some("/opt/edge"));
+        let manifest = Places::K3s.manifest("shop", "a.yaml");
+        assert_eq!(moved(Places::K3s, &manifest), "/opt/edge/server/manifests/carrack-shop-a.yaml");
+        assert_eq!(moved(Places::K3s, "/etc/rancher/k3s/registries.yaml"), "/etc/rancher/k3s/registries.yaml");
+        assert_eq!(moved(Places::K3s, "/var/lib/rancher/k3s2/x"), "/var/lib/rancher/k3s2/x");
+        assert_eq!(moved(Places::Own, "/var/lib/carrack/manifests/a/b"), "/var/lib/carrack/manifests/a/b");
+        assert_eq!(Places::K3s.within(manifest.clone(), None), manifest);
     }
 
     #[test]
