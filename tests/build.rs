@@ -231,6 +231,43 @@ fn an_export_declares_its_images_absent() {
     assert!(inspected.stdout.contains("absent"), "{}", inspected.stdout);
 }
 
+/// The runtime pulls the images of a definition, so the host must reach their registry, unless it is another one that is
+/// prepared here.
+#[test]
+fn the_registry_of_a_definition_must_answer() {
+    let setup = setup();
+    succeed(setup.sandbox.carrack(&["export", ".", "-o", "definition.tar.zst"]));
+    let sandbox = &setup.sandbox;
+    let host = setup.registry.host();
+    let check = format!("registry-{host}");
+    let preflight = |more: &[&str]| {
+        let installer = std::path::Path::new(env!("CARGO_BIN_EXE_carrack-install"));
+        let command = ["preflight", "definition.tar.zst", "--runtime", "none", "--skip", "folders"];
+        sandbox.run(installer, &[&command[..], more].concat())
+    };
+    let line = |mark: &str| format!("{mark}  {check}  needed answers at {host}");
+    let answered = preflight(&[]);
+    assert_eq!(answered.code, 0, "{}", answered.stderr);
+    assert!(answered.stdout.contains(&line("ok  ")), "{}", answered.stdout);
+    assert_eq!(answered.stdout.matches("registry-").count(), 1, "{}", answered.stdout);
+    assert!(!preflight(&["--root", "."]).stdout.contains("registry-"));
+    // What is in the bundle is not pulled.
+    succeed(setup.build(&[]));
+    let bundle = fs::read(setup.sandbox.work().join("app.tar.zst")).unwrap();
+    let definition = setup.sandbox.work().join("definition.tar.zst");
+    let exported = fs::read(&definition).unwrap();
+    fs::write(&definition, bundle).unwrap();
+    assert!(!preflight(&[]).stdout.contains("registry-"));
+
+    fs::write(&definition, exported).unwrap();
+    drop(setup.registry);
+    let refused = preflight(&[]);
+    assert_eq!(refused.code, 40, "{}", refused.stderr);
+    assert!(refused.stdout.contains(&line("FAIL")), "{}", refused.stdout);
+    assert!(refused.stderr.contains(&format!("leave it out: --skip {check}")), "{}", refused.stderr);
+    assert_eq!(preflight(&["--skip", &check]).code, 0);
+}
+
 #[test]
 fn a_platform_of_the_profile_can_be_built_alone() {
     let setup = setup();

@@ -195,6 +195,39 @@ fn what_a_later_installer_understands_is_not_called_damage() {
     }
 }
 
+/// Exit code 40 of every command that would do something with it, and nothing has changed; its bytes can be checked all the
+/// same, where they say only what this installer understands.
+#[cfg(feature = "installer")]
+#[test]
+fn a_bundle_of_a_later_installer_is_refused_before_anything_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bundle, root) = (folder.path().join("sample.tar.zst"), folder.path().join("root"));
+    fs::create_dir(&root).unwrap();
+    for understood in [true, false] {
+        let mut sample = sample(10_000, 10_000);
+        sample.parts.requires_installer = "9.0.0".to_owned();
+        if !understood {
+            sample.parts.files[0].0.blob.media_type = "application/vnd.carrack.later.v1".to_owned();
+        }
+        write(&bundle, &sample);
+        for command in ["verify", "preflight", "plan", "apply"] {
+            let mut installer = std::process::Command::new(env!("CARGO_BIN_EXE_carrack-install"));
+            installer.arg(command).arg(&bundle);
+            if command != "verify" {
+                installer.arg("--root").arg(&root).args(["--skip", "platform", "--skip", "installer"]);
+            }
+            let output = installer.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+            // Preflight does as it is told; the others cannot.
+            let may = understood && ["verify", "preflight"].contains(&command);
+            assert_eq!(output.status.code(), Some(if may { 0 } else { 40 }), "{command}: {text}");
+            assert!(may || text.contains("needs carrack-install 9.0.0 or later"), "{command}: {text}");
+        }
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+        fs::remove_file(&bundle).unwrap();
+    }
+}
+
 /// A bundle of every format that was ever released stays readable; and the format, the order of blobs and libzstd's
 /// encoding stay what they were, so that equal inputs give equal bytes on every machine and with every build of this version.
 #[test]

@@ -44,18 +44,22 @@ pub struct UnknownCheck {
 }
 
 /// Names that are known even where nothing of the kind is checked, so that one command line serves several bundles. Others
-/// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`.
-const NAMES: [&str; 19] = [
+/// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`,
+/// `registry-HOST`.
+const NAMES: [&str; 22] = [
     "apparmor",
     "cgroups",
     "clock",
     "conflicts",
     "containerd",
     "disk",
+    "downgrade",
     "files",
     "folders",
     "images",
+    "installer",
     "kernel",
+    "kubernetes-version",
     "manifests",
     "memory",
     "overlay",

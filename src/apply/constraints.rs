@@ -64,7 +64,7 @@ fn upgrade(profile: &ResolvedProfile, pack: &ResolvedPack, receipts: &[Receipt])
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::receipt;
     use super::*;
     use crate::bundle::ResolvedDependency;
@@ -75,7 +75,7 @@ mod tests {
         ResolvedPack { name: name.to_owned(), layer: "addon".to_owned(), version, ..ResolvedPack::default() }
     }
 
-    fn receipt(name: &str, packs: &[(&str, Option<&str>)]) -> Receipt {
+    pub(in crate::apply) fn receipt(name: &str, packs: &[(&str, Option<&str>)]) -> Receipt {
         let packs = packs.iter().map(|(name, version)| receipt::ReceiptPack {
             name: (*name).to_owned(),
             version: version.map(str::to_owned),
@@ -95,6 +95,14 @@ mod tests {
             variables: Vec::new(),
             packs: packs.collect(),
             preflight: Vec::new(),
+            before: None,
+            rolled_back_from: None,
+            folders: Vec::new(),
+            original_names: Vec::new(),
+            services: Vec::new(),
+            start: Vec::new(),
+            remove: Vec::new(),
+            saved: None,
         }
     }
 

@@ -14,13 +14,17 @@ use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
 use super::plan::FileAction;
 use super::receipt;
+use super::registries;
 use super::rules::Rules;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
+use super::upgrade;
+pub use super::upgrade::allow_downgrade;
 use crate::bundle::Contents;
 use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
+use crate::site::node::Node;
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
@@ -52,6 +56,9 @@ pub async fn preflight(
         }
         None => Vec::new(),
     };
+    if let (Some(contents), true) = (contents, target.root.is_host()) {
+        checks.extend(registries::checks(contents, &Node::default()).await);
+    }
     checks.push(writable(&files, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));
@@ -91,6 +98,7 @@ fn demands(
     let profile = &contents.profile;
     let here = machine.and_then(Facts::platform);
     checks.push(platform(contents, here.as_ref().unwrap_or(&target.platform)));
+    checks.extend(upgrade::installer(contents));
     let receipts = receipt::all(&target.root)?;
     if let Some(facts) = machine {
         let (root, created) = (target.root.folder(), contents.created.as_deref());
@@ -98,6 +106,7 @@ fn demands(
         checks.extend(Machine { profile, facts, root, created, installed }.checks()?);
     }
     checks.extend(constraints::checks(profile, &receipts));
+    checks.extend(upgrade::checks(profile, &receipts));
     Ok(())
 }
 
@@ -127,7 +136,7 @@ fn archive(
     let planned = image_folder::wanted(contents, &target.platform)
         .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
     match planned {
-        Ok((Some(planned), _)) if planned.action != FileAction::Keep => {
+        Ok(Some(planned)) if planned.action != FileAction::Keep => {
             space.need(&planned.target, planned.size)?;
             // What a distribution that has run before has of these images already, nobody knows yet.
             let content = rules(contents).map(Rules::containerd);

@@ -26,11 +26,18 @@ use generated::containerd::types;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// The stand-in. Clones are the same one.
-#[derive(Clone)]
+/// The stand-in. It can be stopped, which cuts every connection, and started again with what it had.
 pub(crate) struct Fake {
+    services: Services,
+    folder: tempfile::TempDir,
+    /// What it runs on, while it runs.
+    server: Mutex<Option<tokio::runtime::Runtime>>,
+}
+
+/// What answers. Clones are the same one.
+#[derive(Clone, Default)]
+struct Services {
     state: Arc<Mutex<State>>,
-    folder: Arc<tempfile::TempDir>,
 }
 
 #[derive(Default)]
@@ -47,23 +54,48 @@ pub(crate) struct State {
     pub(crate) calls: BTreeMap<&'static str, usize>,
     /// Lets the nth of these calls fail, counted from 0.
     pub(crate) fault: Option<(&'static str, usize, Code)>,
+    /// Ingests that a call writes to.
+    locked: BTreeSet<String>,
+    /// How many bytes of ingests and content there is room for.
+    pub(crate) room: Option<usize>,
 }
 
 impl Fake {
-    pub(crate) async fn start() -> Self {
-        let folder = Arc::new(tempfile::tempdir().unwrap());
-        let fake = Self { state: Arc::default(), folder };
-        let listener = UnixListener::bind(fake.socket()).unwrap();
-        let server = tonic::transport::Server::builder()
-            .add_service(ContentServer::new(fake.clone()).max_decoding_message_size(16 << 20))
-            .add_service(DiffServer::new(fake.clone()))
-            .add_service(ImagesServer::new(fake.clone()))
-            .add_service(LeasesServer::new(fake.clone()))
-            .add_service(NamespacesServer::new(fake.clone()))
-            .add_service(SnapshotsServer::new(fake.clone()))
-            .add_service(VersionServer::new(fake.clone()));
-        tokio::spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Self { services: Services::default(), folder, server: Mutex::default() };
+        fake.serve();
         fake
+    }
+
+    /// Starts it again.
+    pub(crate) fn serve(&self) {
+        let listener = std::os::unix::net::UnixListener::bind(self.socket()).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let services = self.services.clone();
+        let server = tonic::transport::Server::builder()
+            .add_service(ContentServer::new(services.clone()).max_decoding_message_size(16 << 20))
+            .add_service(DiffServer::new(services.clone()))
+            .add_service(ImagesServer::new(services.clone()))
+            .add_service(LeasesServer::new(services.clone()))
+            .add_service(NamespacesServer::new(services.clone()))
+            .add_service(SnapshotsServer::new(services.clone()))
+            .add_service(VersionServer::new(services));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.spawn(async move {
+            let listener = UnixListener::from_std(listener).unwrap();
+            server.serve_with_incoming(UnixListenerStream::new(listener)).await
+        });
+        *self.server.lock().unwrap() = Some(runtime);
+    }
+
+    /// Ends it in the middle of whatever it does; its socket goes with it.
+    pub(crate) fn stop(&self) {
+        if let Some(runtime) = self.server.lock().unwrap().take() {
+            std::fs::remove_file(self.socket()).unwrap();
+            runtime.shutdown_background();
+        }
+        self.services.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).locked.clear();
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -71,7 +103,7 @@ impl Fake {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.services.state.lock().unwrap()
     }
 
     pub(crate) fn assert_empty(&self, when: &str) {
@@ -79,6 +111,18 @@ impl Fake {
         assert_eq!(state.images.len(), 0, "{when}");
         assert_eq!((state.content.len(), state.snapshots.len()), (0, 0), "{when}");
         assert_eq!((state.ingests.len(), state.leases.len()), (0, 0), "{when}");
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Services {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 
     /// Counts a call, and lets it fail where that is wanted.
@@ -113,6 +157,12 @@ impl State {
         }
     }
 
+    /// Bytes of ingests and content.
+    fn used(&self) -> usize {
+        let content = self.content.values().map(|(bytes, _)| bytes.len());
+        content.chain(self.ingests.values().map(Vec::len)).sum()
+    }
+
     /// Removes what neither a name nor a lease leads to.
     pub(crate) fn collect(&mut self) {
         let leased = self.leases.values().flatten().cloned();
@@ -144,7 +194,7 @@ impl State {
 }
 
 #[tonic::async_trait]
-impl content::content_server::Content for Fake {
+impl content::content_server::Content for Services {
     type WriteStream = ReceiverStream<Result<content::WriteContentResponse, Status>>;
 
     async fn info(&self, request: Request<content::InfoRequest>) -> Answer<content::InfoResponse> {
@@ -173,9 +223,17 @@ impl content::content_server::Content for Fake {
         let (answers, stream) = tokio::sync::mpsc::channel(4);
         let (fake, mut messages) = (self.clone(), request.into_inner());
         tokio::spawn(async move {
+            let mut lock = None;
             while let Ok(Some(message)) = messages.message().await {
-                let answer = fake.written(lease.as_ref(), message);
+                let answer = match fake.lock(&mut lock, &message.r#ref) {
+                    Ok(()) => fake.written(lease.as_ref(), message),
+                    Err(status) => Err(status),
+                };
                 let ended = answer.as_ref().map_or(true, |answer| answer.action() == content::WriteAction::Commit);
+                if ended {
+                    // Before the answer is seen: the next call may come at once.
+                    lock = None;
+                }
                 if answers.send(answer).await.is_err() || ended {
                     return;
                 }
@@ -191,7 +249,27 @@ impl content::content_server::Content for Fake {
     }
 }
 
-impl Fake {
+/// One call's hold on an ingest.
+struct IngestLock(Services, String);
+
+impl Drop for IngestLock {
+    fn drop(&mut self) {
+        self.0.state().locked.remove(&self.1);
+    }
+}
+
+impl Services {
+    /// One call writes to an ingest at a time, as in the real one.
+    fn lock(&self, lock: &mut Option<IngestLock>, name: &str) -> Result<(), Status> {
+        if lock.is_none() {
+            if !self.state().locked.insert(name.to_owned()) {
+                return Err(Status::unavailable(format!("ref {name} locked")));
+            }
+            *lock = Some(IngestLock(self.clone(), name.to_owned()));
+        }
+        Ok(())
+    }
+
     fn written(
         &self,
         lease: Option<&String>,
@@ -211,6 +289,9 @@ impl Fake {
             return Err(Status::not_found("the lease has ended"));
         }
         state.keep(lease, "ingests", &message.r#ref);
+        if state.room.is_some_and(|room| state.used() + message.data.len() > room) {
+            return Err(Status::unknown("write: no space left on device"));
+        }
         let ingest = state.ingests.entry(message.r#ref.clone()).or_default();
         if action != content::WriteAction::Stat {
             if message.offset == 0 {
@@ -236,7 +317,7 @@ impl Fake {
 }
 
 #[tonic::async_trait]
-impl images::images_server::Images for Fake {
+impl images::images_server::Images for Services {
     async fn get(&self, request: Request<images::GetImageRequest>) -> Answer<images::GetImageResponse> {
         let state = self.call("get", &request)?;
         let name = request.into_inner().name;
@@ -282,7 +363,7 @@ impl images::images_server::Images for Fake {
 }
 
 #[tonic::async_trait]
-impl leases::leases_server::Leases for Fake {
+impl leases::leases_server::Leases for Services {
     async fn create(&self, request: Request<leases::CreateRequest>) -> Answer<leases::CreateResponse> {
         let mut state = self.call("create lease", &request)?;
         let leases::CreateRequest { id, labels } = request.into_inner();
@@ -314,13 +395,16 @@ impl leases::leases_server::Leases for Fake {
         let mut state = self.call("add resource", &request)?;
         let leases::AddResourceRequest { id, resource } = request.into_inner();
         let resource = resource.unwrap();
+        if !state.leases.contains_key(&id) {
+            return Err(Status::not_found(id));
+        }
         state.keep(Some(&id), &resource.r#type, &resource.id);
         Ok(Response::new(()))
     }
 }
 
 #[tonic::async_trait]
-impl namespaces::namespaces_server::Namespaces for Fake {
+impl namespaces::namespaces_server::Namespaces for Services {
     async fn create(
         &self,
         request: Request<namespaces::CreateNamespaceRequest>,
@@ -331,7 +415,7 @@ impl namespaces::namespaces_server::Namespaces for Fake {
 }
 
 #[tonic::async_trait]
-impl snapshots::snapshots_server::Snapshots for Fake {
+impl snapshots::snapshots_server::Snapshots for Services {
     async fn prepare(
         &self,
         request: Request<snapshots::PrepareSnapshotRequest>,
@@ -381,7 +465,7 @@ impl snapshots::snapshots_server::Snapshots for Fake {
 }
 
 #[tonic::async_trait]
-impl diff::diff_server::Diff for Fake {
+impl diff::diff_server::Diff for Services {
     async fn apply(&self, request: Request<diff::ApplyRequest>) -> Answer<diff::ApplyResponse> {
         let state = self.call("apply", &request)?;
         let layer = request.into_inner().diff.unwrap();
@@ -396,7 +480,7 @@ impl diff::diff_server::Diff for Fake {
 }
 
 #[tonic::async_trait]
-impl version::version_server::Version for Fake {
+impl version::version_server::Version for Services {
     async fn version(&self, request: Request<()>) -> Answer<version::VersionResponse> {
         drop(self.call("version", &request)?);
         Ok(Response::new(version::VersionResponse { version: "2.0.0".to_owned() }))

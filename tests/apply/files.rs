@@ -6,14 +6,14 @@ use std::os::unix::fs::symlink;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
-use carrack::apply::{ApplyError, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
+use carrack::apply::{ApplyError, ImageFolder, Inputs, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
 use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
-use crate::{install, install_to, look};
+use crate::{install, install_to, locked, look};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_checked_even_where_they_are_left_alone() {
@@ -158,17 +158,14 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
         root: Root::new(folder.path()).unwrap(),
         runtime: TargetRuntime::None,
         platform: Platform::of_this_machine(),
+        keep: 1,
     };
     let source = bundle.source();
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
-        survey(
-            Inputs { contents: &bundle.contents, source: &source, values: &values },
-            &target,
-            RootLock::take(&target.root)?,
-        )
-        .await
-        .map(drop)
+        survey(Inputs { contents: &bundle.contents, source: &source, values: &values }, &target, locked(&target.root)?)
+            .await
+            .map(drop)
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

@@ -12,6 +12,7 @@ use carrack::apply::{ApplyError, Interrupter, apply};
 use carrack::oci::Digest;
 
 use crate::fake::Fake;
+use crate::faults;
 use crate::image::{Layer, TestBundle};
 use crate::real::Real;
 use crate::{install, look, options, without_values};
@@ -23,7 +24,7 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         match self {
             Self::Fake(fake) => fake.socket(),
             Self::Real(real) => real.socket(),
@@ -31,7 +32,7 @@ impl Runtime {
     }
 
     /// Names and what they stand for.
-    fn names(&self) -> BTreeMap<String, String> {
+    pub(crate) fn names(&self) -> BTreeMap<String, String> {
         match self {
             Self::Fake(fake) => {
                 let images = fake.state().images.clone();
@@ -45,7 +46,7 @@ impl Runtime {
         }
     }
 
-    fn content(&self) -> BTreeSet<String> {
+    pub(crate) fn content(&self) -> BTreeSet<String> {
         match self {
             Self::Fake(fake) => fake.state().content.keys().cloned().collect(),
             Self::Real(real) => real.ctr(&["content", "ls", "-q"]).lines().map(str::to_owned).collect(),
@@ -53,7 +54,7 @@ impl Runtime {
     }
 
     /// How many ingests, leases and snapshots there are.
-    fn leftovers(&self) -> (usize, usize, usize) {
+    pub(crate) fn leftovers(&self) -> (usize, usize, usize) {
         match self {
             Self::Fake(fake) => {
                 let state = fake.state();
@@ -66,7 +67,7 @@ impl Runtime {
         }
     }
 
-    fn assert_untouched(&self, root: &Path) {
+    pub(crate) fn assert_untouched(&self, root: &Path) {
         assert_eq!((self.names(), self.content()), (BTreeMap::new(), BTreeSet::new()));
         assert_eq!(self.leftovers(), (0, 0, 0));
         assert_eq!(tree(root), Vec::<String>::new());
@@ -129,6 +130,7 @@ pub(crate) async fn all(start: impl AsyncFn() -> Runtime) {
     a_killed_run_is_resumed(&start().await, 0).await;
     a_moved_tag_is_moved(&start().await).await;
     a_failed_change_is_taken_back(&start().await).await;
+    faults::all(start).await;
 }
 
 async fn installs_once(runtime: &Runtime) {

@@ -19,7 +19,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("README.md", "the test `the_demo_makes_the_whole_trip`", "cargo run --release --bin carrack -- demo"),
     ("README.md", "`.ci/run`", "./scripts/test"),
     ("CONTRIBUTING.md", "itself", ".ci/run"),
-    ("docs/install.md", "`.ci/run`", "scripts/static-installer"),
+    ("docs/install.md", "`.ci/run`", "scripts/release"),
 ];
 
 /// What blocks marked `real` need, besides root.
@@ -55,6 +55,7 @@ documents_that_are_run! {
     palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
+    site: "docs/site.md",
     variables: "docs/variables.md",
 }
 

@@ -94,7 +94,7 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
     let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
-    let target = Target { root, runtime: TargetRuntime::None, platform };
+    let target = Target { root, runtime: TargetRuntime::None, platform, keep: 1 };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
     let inputs = Inputs { contents: &contents, source: &source, values: &values };
@@ -206,7 +206,7 @@ fn space_for(host: &Path, size: u64) -> Vec<String> {
     contents.files.clear();
     contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
-    let (values, target) = (Values::new(), Target { root, runtime, platform });
+    let (values, target) = (Values::new(), Target { root, runtime, platform, keep: 1 });
     let inputs = Inputs { contents: &contents, source: &source, values: &values };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();
@@ -302,7 +302,7 @@ fn what_is_skipped_does_not_count() {
         let ran = install(&sandbox, &[command, "edge.tar.zst", "--skip", "port-1", "--root", "."]);
         assert_eq!(ran.code, 2, "{}", ran.stderr);
         assert!(ran.stderr.contains("there is no check \"port-1\""), "{}", ran.stderr);
-        assert!(ran.stderr.contains("the checks here are folders, platform"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the checks here are folders, installer, platform"), "{}", ran.stderr);
     }
 }
 
@@ -320,11 +320,48 @@ fn receipts_say_what_was_checked_and_skipped() {
         .iter()
         .map(|check| format!("{} {}", check["name"].as_str().unwrap(), check["verdict"].as_str().unwrap()))
         .collect();
-    assert_eq!(verdicts, ["platform ok", "folders skipped"]);
+    assert_eq!(verdicts, ["platform ok", "installer ok", "folders skipped"]);
 
     // One that an earlier installer wrote.
     receipt.as_object_mut().unwrap().remove("preflight");
     sandbox.write("host/var/lib/carrack/receipts/0001-edge-1.0.0.json", receipt.to_string());
     let ran = install(&sandbox, &["status", "--root", "host"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn an_older_version_is_taken_only_where_that_is_said() {
+    let sandbox = demanding("{memory: 1MiB}");
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let on_host = |command: &str, more: &[&str]| {
+        install(&sandbox, &[&[command, "edge.tar.zst", "--root", "host"][..], more].concat())
+    };
+    assert_eq!(on_host("apply", &["--yes"]).code, 0);
+    let again = on_host("preflight", &[]);
+    assert!(again.stdout.contains("ok    downgrade  needed 1.0.0 or older"), "{}{}", again.stdout, again.stderr);
+    let first = "host/var/lib/carrack/receipts/0001-edge-1.0.0.json";
+    let mut newer: serde_json::Value = serde_json::from_slice(&fs::read(sandbox.work().join(first)).unwrap()).unwrap();
+    (newer["version"], newer["bundle"]) = ("1.0.1".into(), format!("sha256:{:064}", 0).into());
+    sandbox.write("host/var/lib/carrack/receipts/0002-edge-1.0.1.json", newer.to_string());
+    for command in ["preflight", "plan", "apply"] {
+        let refused = on_host(command, &[]);
+        assert_eq!(refused.code, 40, "{}", refused.stderr);
+        assert!(refused.stderr.contains("downgrade: needed 1.0.0 or older, found 1.0.1"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("where the older one is really wanted: --allow-downgrade"),
+            "{}",
+            refused.stderr
+        );
+    }
+    for command in ["preflight", "plan", "apply"] {
+        let taken = on_host(command, &["--allow-downgrade"]);
+        assert_eq!(taken.code, 0, "{}", taken.stderr);
+    }
+    let third = fs::read(sandbox.work().join("host/var/lib/carrack/receipts/0003-edge-1.0.0.json")).unwrap();
+    let third: serde_json::Value = serde_json::from_slice(&third).unwrap();
+    let warned = |check: &&serde_json::Value| check["name"] == "downgrade" && check["verdict"] == "warn";
+    assert_eq!(third["preflight"].as_array().unwrap().iter().filter(warned).count(), 1, "{third}");
+    // The newest receipt counts: the older version is what is installed now.
+    let again = on_host("apply", &["--yes"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
 }

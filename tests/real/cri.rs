@@ -25,13 +25,27 @@ struct ImageStatusRequest {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct CriImage {
+pub struct CriImage {
     #[prost(string, tag = "1")]
-    id: String,
+    pub id: String,
     #[prost(string, repeated, tag = "2")]
-    repo_tags: Vec<String>,
+    pub repo_tags: Vec<String>,
     #[prost(string, repeated, tag = "3")]
-    repo_digests: Vec<String>,
+    pub repo_digests: Vec<String>,
+    #[prost(bool, tag = "8")]
+    pub pinned: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RemoveImageRequest {
+    #[prost(message, optional, tag = "1")]
+    image: Option<ImageSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ListImagesResponse {
+    #[prost(message, repeated, tag = "1")]
+    images: Vec<CriImage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,10 +135,11 @@ struct CreateContainerRequest {
 #[derive(Clone, PartialEq, Message)]
 struct Empty {}
 
-struct Cri(tonic::client::Grpc<Channel>);
+/// The kubelet's side of the interface.
+pub struct Cri(tonic::client::Grpc<Channel>);
 
 impl Cri {
-    async fn connect(address: &Path) -> Self {
+    pub async fn connect(address: &Path) -> Self {
         let address = address.to_owned();
         let connect = tower::service_fn(move |_: Uri| {
             let address = address.clone();
@@ -153,7 +168,19 @@ impl Cri {
         self.try_call(method, request).await.unwrap_or_else(|status| panic!("{method}: {status}"))
     }
 
-    async fn image(&mut self, name: &str) -> Option<CriImage> {
+    /// Every image, as `crictl images` lists them.
+    pub async fn images(&mut self) -> Vec<CriImage> {
+        self.call::<_, ListImagesResponse>("/runtime.v1.ImageService/ListImages", Empty {}).await.images
+    }
+
+    /// Removes an image with all its names.
+    pub async fn remove(&mut self, id: &str) {
+        let request = RemoveImageRequest { image: Some(ImageSpec { image: id.to_owned() }) };
+        let _: Empty = self.call("/runtime.v1.ImageService/RemoveImage", request).await;
+    }
+
+    /// The image with this name.
+    pub async fn image(&mut self, name: &str) -> Option<CriImage> {
         let request = ImageStatusRequest { image: Some(ImageSpec { image: name.to_owned() }) };
         self.call::<_, ImageStatusResponse>("/runtime.v1.ImageService/ImageStatus", request).await.image
     }

@@ -17,7 +17,10 @@ mod full_disk;
 mod helm;
 mod image_folder;
 mod kills;
+#[path = "../common/layers.rs"]
+mod layers;
 mod parts;
+mod pinned;
 mod project;
 mod share;
 mod trip;

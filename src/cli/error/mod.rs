@@ -116,12 +116,13 @@ impl From<PathError> for CliError {
 
 impl From<BundleError> for CliError {
     fn from(error: BundleError) -> Self {
+        let later = "use the carrack and carrack-install that came with the bundle";
         let hint = match &error {
             BundleError::Io(_) => return Self::from_error(Kind::Local, &error),
             BundleError::NotABundle { .. } => "copy the file again, or make one with: carrack build PROFILE -o BUNDLE",
-            BundleError::Newer { .. } | BundleError::LaterInstaller { .. } => {
-                "use the carrack and carrack-install that came with the bundle"
-            }
+            // The bundle is whole, and it is this host's installer that will not do.
+            BundleError::LaterInstaller { .. } => return Self::from_error(Kind::NotReady, &error).hint(later),
+            BundleError::Newer { .. } => later,
             BundleError::Damaged { .. } => {
                 "copy the bundle again from where it was built, and check it there too: carrack verify BUNDLE"
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{target, variables};
-use crate::apply::preflight::{Check, UnknownCheck, Verdict, preflight, skip, table};
+use crate::apply::preflight::{Check, UnknownCheck, Verdict, allow_downgrade, preflight, skip, table};
 use crate::apply::{Inputs, Target};
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Facts;
@@ -33,10 +33,13 @@ pub(super) struct SkipArgs {
     /// A check of preflight whose verdict does not count; for more checks give it again
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
+    /// Take a bundle with an older version of the profile than the one that is installed
+    #[arg(long)]
+    allow_downgrade: bool,
 }
 
 /// Checks without which nothing can be installed, so that skipping them would only have it fail later.
-const NEEDED: [&str; 7] = ["platform", "manifests", "files", "folders", "containerd", "images", "space"];
+const NEEDED: [&str; 8] = ["platform", "installer", "manifests", "files", "folders", "containerd", "images", "space"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +62,9 @@ impl SkipArgs {
     pub(super) async fn checks(&self, inputs: Option<Inputs<'_>>, target: &Target) -> Result<Vec<Check>, CliError> {
         let machine = target.root.is_host().then(Facts::here);
         let mut checks = preflight(inputs, target, machine.as_ref()).await.map_err(CliError::before_changes)?;
+        if self.allow_downgrade {
+            allow_downgrade(&mut checks);
+        }
         skip(&mut checks, &self.skip).map_err(unknown)?;
         Ok(checks)
     }
@@ -82,7 +88,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
         Some((bundle, path)) => {
-            let values = args.variables.values(bundle.contents(), path, &target.root, true, ui)?;
+            let site = args.variables.site()?;
+            let values = args.variables.values(site.as_ref(), bundle.contents(), path, &target.root, true, ui)?;
             look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values }))?
         }
         None => look(None)?,

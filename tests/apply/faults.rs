@@ -1,0 +1,280 @@
+//! What happens to a containerd while a bundle is imported into it. Each case ends in success, or in an error and a host on
+//! which nothing refers to what came; and the next run ends as an undisturbed one.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use carrack::apply::containerd::{Client, Opened, Session};
+use carrack::apply::{ApplyError, BlobReader, Interrupter, Outcome, Source, Target, TargetRuntime, apply, survey};
+use carrack::host::Root;
+use carrack::oci::{Digest, Platform};
+use tonic::Code;
+
+use crate::image::TestBundle;
+use crate::suite::{Runtime, bundle, tree};
+use crate::{install, locked, options, without_values};
+
+/// Room for everything but the largest layer; and room for all of it.
+const LITTLE: usize = 4 << 20;
+/// See [`LITTLE`].
+const ENOUGH: usize = 256 << 20;
+
+pub(crate) async fn all(start: impl AsyncFn() -> Runtime) {
+    gone_while_writing(start().await).await;
+    restarted_while_writing(start().await).await;
+    garbage_collected_all_the_time(start().await).await;
+    a_lease_that_ends_while_writing(start().await).await;
+    a_lease_that_ends_before_names(start().await, true).await;
+    a_lease_that_ends_before_names(start().await, false).await;
+    no_space(start().await).await;
+    an_ingest_that_another_holds(start().await).await;
+    aborted(start().await).await;
+}
+
+impl Runtime {
+    fn vanish(&self) {
+        match self {
+            Self::Fake(fake) => fake.stop(),
+            Self::Real(real) => real.kill(),
+        }
+    }
+
+    fn come_back(&self) {
+        match self {
+            Self::Fake(fake) => fake.serve(),
+            Self::Real(real) => real.serve(),
+        }
+    }
+
+    /// Runs the garbage collector, and waits for its end.
+    fn collect(&self) {
+        match self {
+            Self::Fake(fake) => fake.state().collect(),
+            Self::Real(real) => {
+                let lease = real.ctr(&["leases", "create"]);
+                real.ctr(&["leases", "delete", "--sync", lease.trim()]);
+            }
+        }
+    }
+
+    /// Ends all leases, as time does.
+    fn end_leases(&self) {
+        match self {
+            Self::Fake(fake) => fake.state().leases.clear(),
+            Self::Real(real) => {
+                for lease in real.ctr(&["leases", "ls", "-q"]).lines() {
+                    real.ctr(&["leases", "delete", lease]);
+                }
+            }
+        }
+    }
+
+    fn has_room_for(&self, bytes: usize) {
+        match self {
+            Self::Fake(fake) => fake.state().room = Some(bytes),
+            Self::Real(real) if bytes == LITTLE => real.put_on_a_disk(bytes),
+            Self::Real(real) => real.grow_the_disk(bytes),
+        }
+    }
+
+    fn assert_nothing_refers(&self, root: &Path) {
+        assert_eq!(self.names().len(), 0);
+        assert_eq!(tree(root), Vec::<String>::new());
+    }
+
+    /// After a fault, the next run is as if nothing had happened.
+    async fn assert_next_run_succeeds(&self, root: &Path) {
+        let outcome = install(&bundle(), root, Some(&self.socket())).await.unwrap();
+        assert_eq!((outcome.imported.0 + outcome.present, self.names().len()), (11, 6));
+        assert_eq!((self.content().len(), self.leftovers()), (11, (0, 0, 4)));
+    }
+}
+
+/// A reader that does something once, when so many bytes have been read.
+struct Disturbed<F> {
+    inner: BlobReader,
+    left: usize,
+    disturb: Option<F>,
+}
+
+impl<F: Fn()> Read for Disturbed<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.saturating_sub(read);
+        if self.left == 0
+            && let Some(disturb) = self.disturb.take()
+        {
+            disturb();
+        }
+        Ok(read)
+    }
+}
+
+/// The bundle's blobs; `disturb` comes once, when so many bytes of `blob` have been read.
+fn disturbed(
+    bundle: &TestBundle,
+    blob: Digest,
+    after: usize,
+    disturb: impl Fn() + Clone + Send + Sync + 'static,
+) -> Source {
+    let (source, done) = (bundle.source(), AtomicBool::new(false));
+    Source::new(source.blobs().to_vec(), move |digest| {
+        let inner = source.open(digest)?;
+        if *digest != blob || done.swap(true, Ordering::Relaxed) {
+            return Ok(inner);
+        }
+        Ok(Box::new(Disturbed { inner, left: after, disturb: Some(disturb.clone()) }))
+    })
+}
+
+fn largest(bundle: &TestBundle) -> (Digest, u64) {
+    let (digest, content) = bundle.blobs.iter().max_by_key(|(_, content)| content.len()).unwrap();
+    (*digest, content.len() as u64)
+}
+
+async fn install_from(
+    bundle: &TestBundle,
+    source: &Source,
+    root: &Path,
+    runtime: &Runtime,
+    unpack: bool,
+) -> Result<Outcome, ApplyError> {
+    let to = TargetRuntime::Containerd { address: runtime.socket(), namespace: "k8s.io".to_owned(), unpack };
+    let target = Target { root: Root::new(root).unwrap(), runtime: to, platform: Platform::of_this_machine(), keep: 1 };
+    let inputs = without_values(&bundle.contents, source);
+    let survey = survey(inputs, &target, locked(&target.root)?).await?;
+    let (_interrupter, interrupt) = Interrupter::new();
+    apply(survey, inputs, &options(interrupt)).await
+}
+
+/// Installs while `disturb` comes in the middle of the largest blob.
+async fn install_disturbed(runtime: &Arc<Runtime>, root: &Path, disturb: fn(&Runtime)) -> Result<Outcome, ApplyError> {
+    let (bundle, disturber) = (bundle(), Arc::clone(runtime));
+    let source = disturbed(&bundle, largest(&bundle).0, 2 << 20, move || disturb(&disturber));
+    install_from(&bundle, &source, root, runtime, true).await
+}
+
+async fn gone_while_writing(runtime: Runtime) {
+    let (runtime, root) = (Arc::new(runtime), tempfile::tempdir().unwrap());
+    let error = install_disturbed(&runtime, root.path(), Runtime::vanish).await.unwrap_err();
+    assert!(matches!(error, ApplyError::NotReleased { .. }), "{error:?}");
+    runtime.come_back();
+    runtime.assert_nothing_refers(root.path());
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+async fn restarted_while_writing(runtime: Runtime) {
+    let (runtime, root) = (Arc::new(runtime), tempfile::tempdir().unwrap());
+    let restart = |runtime: &Runtime| {
+        runtime.vanish();
+        runtime.come_back();
+    };
+    let error = install_disturbed(&runtime, root.path(), restart).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Containerd(_)), "{error:?}");
+    runtime.assert_untouched(root.path());
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+/// At the beginning of every blob, and in the middle of the largest.
+async fn garbage_collected_all_the_time(runtime: Runtime) {
+    let (runtime, root, bundle) = (Arc::new(runtime), tempfile::tempdir().unwrap(), bundle());
+    let collector = Arc::clone(&runtime);
+    let source = disturbed(&bundle, largest(&bundle).0, 2 << 20, move || collector.collect());
+    let collector = Arc::clone(&runtime);
+    let source = Source::new(source.blobs().to_vec(), move |digest| {
+        collector.collect();
+        source.open(digest)
+    });
+    let outcome = install_from(&bundle, &source, root.path(), &runtime, true).await.unwrap();
+    assert_eq!((outcome.imported.0, outcome.unpacked, runtime.names().len()), (11, 4, 6));
+    let content = runtime.content();
+    runtime.collect();
+    assert_eq!((content.len(), runtime.content(), runtime.leftovers()), (11, content, (0, 0, 4)));
+}
+
+async fn a_lease_that_ends_while_writing(runtime: Runtime) {
+    let (runtime, root) = (Arc::new(runtime), tempfile::tempdir().unwrap());
+    let end = |runtime: &Runtime| {
+        runtime.end_leases();
+        runtime.collect();
+    };
+    let error = install_disturbed(&runtime, root.path(), end).await.unwrap_err();
+    assert!(matches!(error, ApplyError::Containerd(_)), "{error:?}");
+    runtime.collect();
+    runtime.assert_untouched(root.path());
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+/// When the last bytes are read, all images may be there already, and only have no names.
+async fn a_lease_that_ends_before_names(runtime: Runtime, unpack: bool) {
+    let (runtime, root, bundle) = (Arc::new(runtime), tempfile::tempdir().unwrap(), bundle());
+    let ((last, content), disturber) = (bundle.blobs.last().unwrap(), Arc::clone(&runtime));
+    let source = disturbed(&bundle, *last, content.len(), move || {
+        while disturber.content().len() < 11 {
+            std::thread::yield_now();
+        }
+        disturber.end_leases();
+        disturber.collect();
+    });
+    let error = install_from(&bundle, &source, root.path(), &runtime, unpack).await.unwrap_err();
+    assert!(!matches!(error, ApplyError::NeedsPerson { .. }), "{error:?}");
+    runtime.collect();
+    runtime.assert_untouched(root.path());
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+async fn no_space(runtime: Runtime) {
+    let root = tempfile::tempdir().unwrap();
+    runtime.has_room_for(LITTLE);
+    let error = install(&bundle(), root.path(), Some(&runtime.socket())).await.unwrap_err();
+    let said = carrack::io::with_causes(&error);
+    assert!(said.contains("no space left on device"), "{said}");
+    runtime.assert_nothing_refers(root.path());
+    runtime.has_room_for(ENOUGH);
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+/// Such as that of a run that was killed a moment ago.
+async fn an_ingest_that_another_holds(runtime: Runtime) {
+    let (runtime, root, bundle) = (Arc::new(runtime), tempfile::tempdir().unwrap(), bundle());
+    let (digest, size) = largest(&bundle);
+    let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
+    let session = Session::begin(&client).await.unwrap();
+    let Opened::Wanted(held) = session.open(digest, size).await.unwrap() else { panic!("it is present") };
+    drop(session);
+    let finished = AtomicBool::new(false);
+    let install = async {
+        let installed = install_from(&bundle, &bundle.source(), root.path(), &runtime, true).await;
+        finished.store(true, Ordering::Relaxed);
+        installed
+    };
+    let let_go = async {
+        while runtime.content().len() < 10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!finished.load(Ordering::Relaxed));
+        drop(held);
+    };
+    let (installed, ()) = tokio::join!(install, let_go);
+    assert_eq!(installed.unwrap().imported.0, 11);
+    assert_eq!((runtime.names().len(), runtime.leftovers()), (6, (0, 0, 4)));
+}
+
+/// containerd itself never answers so: nothing in its stores does, in 1.6 and in 2.4. What stands for it might.
+async fn aborted(runtime: Runtime) {
+    let Runtime::Fake(fake) = &runtime else { return };
+    let root = tempfile::tempdir().unwrap();
+    for call in ["write", "commit", "create", "prepare"] {
+        fake.state().calls.clear();
+        fake.state().fault = Some((call, 1, Code::Aborted));
+        let error = install(&bundle(), root.path(), Some(&fake.socket())).await.unwrap_err();
+        assert!(!matches!(error, ApplyError::NeedsPerson { .. }), "{error:?}");
+        runtime.assert_untouched(root.path());
+    }
+    // To take a blob is asked for again.
+    fake.state().calls.clear();
+    fake.state().fault = Some(("stat", 3, Code::Aborted));
+    runtime.assert_next_run_succeeds(root.path()).await;
+}
