@@ -288,11 +288,9 @@ fn each_mistake_in_a_pack_has_its_place_and_message() {
             "    - {name: a, layer: cni, version: \"{{.carrack.var.x}}\"}\n".to_owned(),
             "6:38: a variable is not filled in here; it can stand in `values`, `config`, manifests and template files",
         ),
-        ("    - {name: a, layer: k8s, distribution: kubeadm}\n".to_owned(), "6:43: distribution `kubeadm` LATER"),
-        ("    - {name: a, layer: k8s, distribution: canonical}\n".to_owned(), "6:43: distribution `canonical` LATER"),
         (
             "    - {name: a, layer: k8s, distribution: k8s}\n".to_owned(),
-            "6:43: `distribution` is \"k8s\", expected `k3s`, `rke2`, `none`",
+            "6:43: `distribution` is \"k8s\", expected `k3s`, `rke2`, `kubeadm`, `canonical`, `none`",
         ),
         (
             "    - {name: a, layer: cni, distribution: k3s}\n".to_owned(),

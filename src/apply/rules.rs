@@ -17,8 +17,12 @@ pub(super) struct Rules {
     pub(super) ports: &'static [Port],
     /// What its processes are called, so that it is not in its own way in an upgrade.
     pub(super) programs: &'static [&'static str],
-    /// The SELinux policy that its packages install.
-    pub(super) policy: &'static str,
+    /// What the SELinux policy comes in, a package and a file of it; none where its systems have no SELinux.
+    pub(super) policy: Option<(&'static str, &'static str)>,
+    /// Programs that it uses and does not bring.
+    pub(super) commands: &'static [&'static str],
+    /// Whether it brings Flannel where the profile has no network of its own.
+    pub(super) flannel: bool,
 }
 
 /// The smallest machine, where a profile does not say otherwise: 4 cores, 4 GB, and an SSD of 32 GB, which the makers of
@@ -52,7 +56,9 @@ const K3S: Rules = Rules {
     data: "/var/lib/rancher/k3s",
     ports: &[tcp(6443), tcp(10250)],
     programs: &["k3s", "k3s-server", "k3s-agent"],
-    policy: "/usr/share/selinux/packages/k3s.pp",
+    policy: Some(("k3s-selinux", "/usr/share/selinux/packages/k3s.pp")),
+    commands: &[],
+    flannel: true,
 };
 
 const RKE2: Rules = Rules {
@@ -60,7 +66,33 @@ const RKE2: Rules = Rules {
     data: "/var/lib/rancher/rke2",
     ports: &[tcp(6443), tcp(9345), tcp(10250), tcp(2379), tcp(2380)],
     programs: &["rke2", "kube-apiserver", "kubelet", "etcd"],
-    policy: "/usr/share/selinux/packages/rke2.pp",
+    policy: Some(("rke2-selinux", "/usr/share/selinux/packages/rke2.pp")),
+    commands: &[],
+    flannel: true,
+};
+
+/// <https://kubernetes.io/docs/reference/networking/ports-and-protocols/>, and what kubeadm looks for before it begins
+/// (`cmd/kubeadm/app/preflight/checks.go`). Content is where the host's containerd has it.
+const KUBEADM: Rules = Rules {
+    name: "kubeadm",
+    data: "/var/lib/containerd",
+    ports: &[tcp(6443), tcp(10250), tcp(10257), tcp(10259), tcp(2379), tcp(2380)],
+    // The kernel knows 15 characters of a name.
+    programs: &["kube-apiserver", "kubelet", "kube-controller", "kube-scheduler", "etcd"],
+    policy: Some(("container-selinux", "/usr/share/selinux/packages/container.pp.bz2")),
+    commands: &["conntrack", "ip", "iptables", "mount"],
+    flannel: false,
+};
+
+/// <https://documentation.ubuntu.com/canonical-kubernetes/latest/snap/reference/ports-and-services/>
+const CANONICAL: Rules = Rules {
+    name: "canonical",
+    data: "/var/snap",
+    ports: &[tcp(6443), tcp(6400), tcp(9000), tcp(10250), tcp(10257), tcp(10259)],
+    programs: &["kube-apiserver", "kubelet", "kube-controller", "kube-scheduler", "k8sd", "k8s-dqlite", "etcd"],
+    policy: None,
+    commands: &["snap"],
+    flannel: false,
 };
 
 const fn tcp(number: u16) -> Port {
@@ -70,10 +102,10 @@ const fn tcp(number: u16) -> Port {
 impl Rules {
     /// The rules of a distribution; none where it is `none`, whose runtime is the host's own affair.
     pub(super) fn of(distribution: &str) -> Option<&'static Self> {
-        [&K3S, &RKE2].into_iter().find(|rules| rules.name == distribution)
+        [&K3S, &RKE2, &KUBEADM, &CANONICAL].into_iter().find(|rules| rules.name == distribution)
     }
 
-    /// Where its containerd keeps content and snapshots.
+    /// Where the containerd that it starts itself keeps content and snapshots, which k3s and RKE2 do.
     pub(super) fn containerd(&self) -> String {
         format!("{}/agent/containerd", self.data)
     }

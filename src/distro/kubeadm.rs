@@ -17,6 +17,15 @@ const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const DROP_IN: &str = "kubelet.service.d/10-kubeadm.conf";
 const STATIC_POD: &str = "/etc/kubernetes/manifests/kube-vip.yaml";
 
+/// What the kernel has to let pass between pods (<https://kubernetes.io/docs/setup/production-environment/container-runtimes/>).
+/// The modules come first, since the settings of one are there once it is loaded; where one cannot be, kubeadm says so.
+const MODULES: (&str, &str) = ("/etc/modules-load.d/carrack-kubeadm.conf", "overlay\nbr_netfilter\n");
+const SETTINGS: (&str, &str) = (
+    "/etc/sysctl.d/90-carrack-kubeadm.conf",
+    "net.bridge.bridge-nf-call-iptables = 1\nnet.bridge.bridge-nf-call-ip6tables = 1\nnet.ipv4.ip_forward = 1\n",
+);
+const PREPARE: &str = "/sbin/modprobe -a overlay br_netfilter || true; exec systemctl restart systemd-sysctl.service";
+
 /// kubeadm on one machine.
 pub(super) struct Kubeadm<'a> {
     cluster: &'a Cluster<'a>,
@@ -260,6 +269,7 @@ impl Distribution for Kubeadm<'_> {
         let cluster = self.cluster;
         let (text, secret) = self.config.written(cluster);
         let mut files = vec![guarded(Self::config_file(), text, secret || cluster.config_is_private)];
+        files.extend([MODULES, SETTINGS].map(|(path, text)| file(path, text)));
         files.extend(self.kubelet_files());
         files.extend(self.proxy_files());
         files.extend(hosts::files("/etc/containerd/certs.d", &cluster.node.registries));
@@ -269,7 +279,13 @@ impl Distribution for Kubeadm<'_> {
     }
 
     fn start(&self) -> Vec<Step> {
-        let mut start = Vec::new();
+        let mut start = vec![Step::Run {
+            what: "have the kernel pass on packets of pods".to_owned(),
+            command: words(["/bin/sh", "-c", PREPARE]),
+            unless: None,
+            undo: None,
+            seconds: 60,
+        }];
         if self.uses_containerd() {
             start.push(Step::Start { unit: "containerd.service".to_owned(), restart: false });
         }

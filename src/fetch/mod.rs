@@ -27,7 +27,7 @@ use crate::download::{Address, Downloader};
 use crate::images::Discovery;
 use crate::lock::Lock;
 use crate::oci::{Descriptor, Digest, Reference};
-use crate::profile::{Dependency, Profile};
+use crate::profile::{Dependency, Distribution, Profile};
 use crate::registry::Registry;
 
 /// The first release whose installer applies what this one builds. It moves when a bundle says something that older
@@ -37,6 +37,11 @@ const OLDEST_INSTALLER: &str = "0.1.0";
 const FILLING_INSTALLER: &str = "0.2.0";
 /// The same where a bundle starts services.
 const STARTING_INSTALLER: &str = "0.3.0";
+
+/// The same where a distribution is one that installers did not know before.
+const MAKING_INSTALLER: &str = "0.3.0";
+/// Those distributions.
+const MADE: [Distribution; 2] = [Distribution::Kubeadm, Distribution::Canonical];
 
 /// A bundle that is known to the last offset, and where each of its large blobs comes from.
 #[derive(Debug, Clone)]
@@ -130,6 +135,9 @@ pub async fn plan(
         parts.requires_installer = STARTING_INSTALLER.to_owned();
     } else if says_more(&parts) {
         parts.requires_installer = FILLING_INSTALLER.to_owned();
+    }
+    if profile.packs.iter().filter_map(|pack| pack.distribution).any(|one| MADE.contains(&one)) {
+        parts.requires_installer = MAKING_INSTALLER.to_owned();
     }
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;

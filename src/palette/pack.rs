@@ -47,7 +47,7 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
     let name = input.name.to_owned();
     let folder = format!("packs/{name}");
     let distribution = distribution(import, &input);
-    let has_config = matches!(distribution, Some(Distribution::K3s | Distribution::Rke2));
+    let has_config = matches!(distribution, Some(Distribution::K3s | Distribution::Rke2 | Distribution::Kubeadm));
     let mut values = match input.values.take().filter(|(_, text)| !text.trim().is_empty()) {
         Some((place, text)) => values::read(import, &place, &text, has_config),
         None => PackValues::default(),
@@ -92,23 +92,17 @@ fn distribution(import: &mut Import, input: &Input<'_>) -> Option<Distribution> 
     if !matches!(input.layer, Layer::K8s) {
         return None;
     }
-    let word = match input.palette {
-        "edge-k3s" | "kubernetes-k3s" | "k3s" => return Some(Distribution::K3s),
-        "edge-rke2" | "kubernetes-rke2" | "rke2" => return Some(Distribution::Rke2),
-        "kubernetes" | "edge-k8s" => "kubeadm",
-        "edge-canonical" | "canonical-kubernetes" | "canonical" => "canonical",
+    Some(match input.palette {
+        "edge-k3s" | "kubernetes-k3s" | "k3s" => Distribution::K3s,
+        "edge-rke2" | "kubernetes-rke2" | "rke2" => Distribution::Rke2,
+        "kubernetes" | "edge-k8s" => Distribution::Kubeadm,
+        "edge-canonical" | "canonical-kubernetes" | "canonical" => Distribution::Canonical,
         other => {
             let reason = format!("{other} is no distribution that Carrack knows; the pack's `distribution` is none");
             import.left.out(&input.place, None, &input.field, reason);
-            return Some(Distribution::None);
+            Distribution::None
         }
-    };
-    let reason = format!(
-        "{} is the distribution {word}, which this version of Carrack does not have; the pack's `distribution` is none",
-        input.palette
-    );
-    import.left.out(&input.place, None, &input.field, reason);
-    Some(Distribution::None)
+    })
 }
 
 /// A pack's folder while it comes to be.

@@ -258,12 +258,22 @@ pub enum Distribution {
     K3s,
     /// RKE2.
     Rke2,
+    /// kubeadm, as in PXK-E.
+    Kubeadm,
+    /// Canonical Kubernetes, the snap.
+    Canonical,
     /// None: the host has its own Kubernetes, or only a container runtime.
     None,
 }
 
 impl Distribution {
-    pub(crate) const WORDS: &[(&str, Self)] = &[("k3s", Self::K3s), ("rke2", Self::Rke2), ("none", Self::None)];
+    pub(crate) const WORDS: &[(&str, Self)] = &[
+        ("k3s", Self::K3s),
+        ("rke2", Self::Rke2),
+        ("kubeadm", Self::Kubeadm),
+        ("canonical", Self::Canonical),
+        ("none", Self::None),
+    ];
 }
 
 fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {

@@ -57,7 +57,6 @@ pub(super) const PACK_SPEC: &[&str] = &[
 pub(super) const DEPENDENCY: &[&str] = &["pack", "version"];
 /// Endings of units that are started.
 const UNITS: [&str; 6] = [".service", ".socket", ".timer", ".path", ".mount", ".target"];
-const NOT_YET_DISTRIBUTIONS: &[&str] = &["kubeadm", "canonical"];
 
 /// Whether `text` is the name of a systemd unit (systemd.unit(5)) that can be started; a template needs its instance.
 fn is_unit(text: &str) -> bool {
@@ -245,10 +244,7 @@ impl Decoder<'_, '_> {
         let at = fields.value_at("distribution");
         self.only_on_k8s(fields, "distribution", layer);
         let distribution = find(Distribution::WORDS, text);
-        if NOT_YET_DISTRIBUTIONS.contains(&text) {
-            let message = format!("distribution `{text}` is not supported by this version of Carrack yet");
-            self.report.add(at, message);
-        } else if distribution.is_none() {
+        if distribution.is_none() {
             let message = format!("`distribution` is {text:?}, expected {}", one_of(Distribution::WORDS));
             self.report.add(at, message);
         }
@@ -270,7 +266,7 @@ impl Decoder<'_, '_> {
     ) -> Option<Template> {
         let node = fields.optional("config", self.report)?;
         self.only_on_k8s(fields, "config", layer);
-        if !matches!(distribution, Some(Distribution::K3s | Distribution::Rke2)) {
+        if matches!(distribution, None | Some(Distribution::None)) {
             let message = "`config` is the configuration of a `distribution`, and this pack names none that has one";
             self.report.add(fields.key_at("config"), message);
         }

@@ -78,8 +78,6 @@ fn a_wrong_profile_ends_every_command_the_same_way() {
         (profile("files: [{source: carrack.yaml, path: /x, symlink: /y}]"), &["`files[].symlink`", later]),
         (profile("chart: {}"), &["a chart has either `source`, or `repository` and `name`"]),
         (profile("config: {}"), &["`config` belongs to a pack on layer `k8s`"]),
-        (good.replace("addon", "k8s, distribution: kubeadm"), &["distribution `kubeadm`", later]),
-        (good.replace("addon", "k8s, distribution: canonical"), &["distribution `canonical`", later]),
         (good.replace("spec:", "spec:\n  variables: [{}]"), &["carrack.yaml:5:", "`name` is missing"]),
         (good.replace("spec:", "spec:\n  requirements: {installer: 1.0.0}"), &["`requirements.installer`", later]),
         (good.replace("ClusterProfile", "Site"), &["`kind` is \"Site\"", "a site file is for carrack-install"]),

@@ -148,6 +148,10 @@ impl Published {
                 let section = if role == "first" { "bootstrap".to_owned() } else { format!("join {role}") };
                 document(text).entries().iter().for_each(|entry| self.check(&section, &entry.key, path));
             }
+            "carrack-kubeadm.conf" | "90-carrack-kubeadm.conf" => {
+                let names = text.lines().map(|line| line.split(' ').next().unwrap_or_default());
+                names.for_each(|name| self.check("kernel", name, path));
+            }
             "carrack-token" | "token" => {}
             _ if name.contains("kube-vip") => self.variables(text, path),
             _ if name.ends_with(".env") || path.starts_with("/etc/default/") => {

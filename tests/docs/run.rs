@@ -49,6 +49,7 @@ documents_that_are_run! {
     readme: "README.md",
     bundle_format: "docs/bundle-format.md",
     charts: "docs/charts.md",
+    distributions: "docs/distributions.md",
     export: "docs/export.md",
     install: "docs/install.md",
     packs: "docs/packs.md",

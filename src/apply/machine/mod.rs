@@ -50,7 +50,9 @@ impl Machine<'_> {
         let rules = distribution.map(|(_, rules)| rules);
         checks.extend(needed.ports.iter().map(|port| self.port(*port, rules)));
         if let Some(rules) = rules {
-            checks.extend([self.conflicts(rules), self.selinux(rules), self.apparmor()]);
+            checks.push(self.conflicts(rules));
+            checks.extend(self.selinux(rules));
+            checks.push(self.apparmor());
         }
         Ok(checks)
     }

@@ -38,9 +38,10 @@ pub(super) fn needed(profile: &ResolvedProfile) -> Requirements {
     if own.ssd.or(base.ssd).is_none() {
         sum.ssd = Some(true);
     }
-    let flannel = !profile.packs.iter().any(|pack| pack.layer == "cni");
+    let flannel = rules.flannel && !profile.packs.iter().any(|pack| pack.layer == "cni");
     let modules = rules::MODULES.into_iter().chain(flannel.then_some(rules::FLANNEL_MODULE));
     extend(&mut sum.kernel_modules, &modules.map(str::to_owned).collect::<Vec<_>>());
+    extend(&mut sum.commands, &rules.commands.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
     extend(&mut sum.ports, rules.ports);
     extend(&mut sum.ports, flannel.then_some(rules::FLANNEL_PORT).as_slice());
     sum

@@ -71,7 +71,8 @@ impl Machine<'_> {
         Check::new("conflicts", "no other Kubernetes", found, verdict).or(hint)
     }
 
-    pub(super) fn selinux(&self, rules: &Rules) -> Check {
+    pub(super) fn selinux(&self, rules: &Rules) -> Option<Check> {
+        let (package, file) = rules.policy?;
         let (now, later) = (self.facts.selinux(), self.facts.selinux_at_start());
         let word = match (now, later) {
             (SeLinux::Enforcing, _) => "enforcing",
@@ -79,14 +80,14 @@ impl Machine<'_> {
             (SeLinux::Permissive, _) => "permissive",
             (SeLinux::Off, _) => "off",
         };
-        let policy = self.facts.exists(rules.policy);
+        let policy = self.facts.exists(file);
         let enforced = now == SeLinux::Enforcing || later == SeLinux::Enforcing;
         let found = if policy { format!("{word}, with the policy") } else { word.to_owned() };
         let verdict = if enforced && !policy { Verdict::Warn } else { Verdict::Ok };
-        Check::new("selinux", format!("off, or the policy of {}", rules.name), found, verdict).or(&format!(
-            "install the package {}-selinux of the distribution's makers, or containers may be denied what they need",
-            rules.name
-        ))
+        let check = Check::new("selinux", format!("off, or the policy of {}", rules.name), found, verdict);
+        Some(check.or(&format!(
+            "install the package {package} of the distribution's makers, or containers may be denied what they need"
+        )))
     }
 
     /// Where AppArmor is at work, the runtime gives containers a profile, which it loads with this program.

@@ -249,6 +249,10 @@ pub enum Distribution {
     K3s,
     /// RKE2.
     Rke2,
+    /// kubeadm, as in PXK-E.
+    Kubeadm,
+    /// Canonical Kubernetes, the snap.
+    Canonical,
     /// None: the host has its own Kubernetes, or only a container runtime.
     None,
 }
