@@ -13,7 +13,9 @@ mod suite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use carrack::apply::containerd::{Client, ContainerdError, Session};
 use carrack::apply::{
     ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, Source, Survey, Target, TargetRuntime,
     apply, survey,
@@ -42,11 +44,43 @@ async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Res
 }
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
+    install_from(bundle, &bundle.source(), root, runtime).await
+}
+
+async fn install_from(
+    bundle: &TestBundle,
+    source: &Source,
+    root: &Path,
+    runtime: TargetRuntime,
+) -> Result<Outcome, ApplyError> {
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
-    let survey =
-        survey(without_values(&bundle.contents, &bundle.source()), &target, RootLock::take(&target.root)?).await?;
-    let (_interrupter, interrupt) = Interrupter::new();
-    apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await
+    let inputs = without_values(&bundle.contents, source);
+    patiently(async || {
+        let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
+        let (_interrupter, interrupt) = Interrupter::new();
+        apply(survey, inputs, &options(interrupt)).await
+    })
+    .await
+}
+
+/// A program that another test starts has copies of all locks of this process for a moment, until it is that program.
+async fn patiently<T, E: Into<ApplyError>>(attempt: impl AsyncFn() -> Result<T, E>) -> Result<T, ApplyError> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match attempt().await.map_err(Into::into) {
+            Err(ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)))
+                if Instant::now() < deadline =>
+            {
+                tokio::task::yield_now().await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A session of the test's own.
+async fn begin(client: &Client) -> Session {
+    patiently(async || Session::begin(client).await).await.unwrap()
 }
 
 fn options(interrupt: Interrupt) -> Options {
@@ -56,8 +90,9 @@ fn options(interrupt: Interrupt) -> Options {
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
     let target = Target { root, runtime, platform: Platform::of_this_machine() };
-    let lock = RootLock::take(&target.root)?;
-    survey(without_values(&bundle.contents, &bundle.source()), &target, lock).await
+    let source = bundle.source();
+    let inputs = without_values(&bundle.contents, &source);
+    patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await).await
 }
 
 fn runtime(socket: Option<&Path>) -> TargetRuntime {
