@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Inputs, Interrupter, Options, RootLock, Source, Survey, Target, TargetRuntime, apply,
-    survey,
+    ApplyError, ImageFolder, Inputs, Interrupter, Invocation, Options, RootLock, Source, Survey, Target, TargetRuntime,
+    apply, survey,
 };
 use carrack::bundle::{
     BundlePlan, Contents, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack,
@@ -205,7 +205,7 @@ impl Site {
 
     fn survey_target(&self) -> Target {
         let (root, platform) = (Root::new(&self.root()).unwrap(), Platform::of_this_machine());
-        Target { root, runtime: TargetRuntime::Folder(ImageFolder::K3s), platform }
+        Target { root, runtime: TargetRuntime::Folder(ImageFolder::K3s), platform, keep: 1 }
     }
 
     async fn look(&self) -> (Trusted, Source, Survey) {
@@ -245,7 +245,7 @@ fn options(interrupted: bool) -> Options {
     if interrupted {
         interrupter.interrupt();
     }
-    Options { jobs: 3, progress: Arc::new(Progress::default()), interrupt }
+    Options { command: Invocation::default(), jobs: 3, progress: Arc::new(Progress::default()), interrupt }
 }
 
 /// The index of an archive, and its blobs.
@@ -394,7 +394,8 @@ async fn an_interrupt_leaves_nothing() {
             }
             Ok(Box::new(opened.open(digest).unwrap()))
         });
-        let options = Options { jobs: 3, progress: Arc::new(Progress::default()), interrupt };
+        let options =
+            Options { command: Invocation::default(), jobs: 3, progress: Arc::new(Progress::default()), interrupt };
         let result = apply(survey, without_values(trusted.contents(), &source), &options).await;
         assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
         assert_eq!(site.tree(), BTreeMap::new());
@@ -457,18 +458,21 @@ async fn a_failed_change_is_taken_back() {
 }
 
 #[test]
-fn another_versions_archive_is_kept_and_named() {
+fn another_versions_archive_is_taken_away() {
     let mut site = Site::new(&Sample::usual("1.0.0"));
     site.k3s("apply", 0);
     site.bundle = Sample::usual("1.1.0").write(site.folder.path());
-    for command in ["plan", "apply", "apply"] {
-        let told = site.k3s(command, 0);
-        assert!(told.contains(&format!("/{ARCHIVE} of another version")), "{told}");
-    }
-    assert!(site.archive().exists());
+    let planned = site.k3s("plan", 0);
+    assert!(planned.contains(&format!("remove  file     /{ARCHIVE}")), "{planned}");
+    site.k3s("apply", 0);
+    assert!(!site.archive().exists());
     assert!(site.archive().with_file_name("sample-1.1.0.tar.zst").exists());
-    fs::remove_file(site.archive()).unwrap();
-    assert!(!site.k3s("plan", 0).contains("another version"));
+    // One that is not what was installed is somebody's.
+    site.bundle = Sample::usual("1.2.0").write(site.folder.path());
+    fs::write(site.archive().with_file_name("sample-1.1.0.tar.zst"), "an administrator's").unwrap();
+    let told = site.k3s("apply", 0);
+    assert!(told.contains("sample-1.1.0.tar.zst is no longer wanted, but was changed"), "{told}");
+    assert!(site.archive().with_file_name("sample-1.1.0.tar.zst").exists());
 }
 
 /// A bundle that differs in its files alone leaves the archive as it is, and reads no image.
@@ -546,17 +550,16 @@ fn what_the_bundle_declares_absent_is_left_to_the_runtime() {
 }
 
 #[test]
-fn what_an_older_version_put_there_is_named() {
+fn what_an_older_version_put_there_is_taken_away() {
     let mut sample = Sample::usual("1.0.0");
     sample.file("/etc/more", b"more\n".to_vec(), FileContent::Inline(b"more\n".to_vec()));
     let mut site = Site::new(&sample);
     site.k3s("apply", 0);
     site.bundle = Sample::usual("1.1.0").write(site.folder.path());
-    for command in ["plan", "apply"] {
-        let said = site.k3s(command, 0);
-        assert!(said.contains("/etc/more is of another version"), "{command}: {said}");
-    }
-    assert!(site.tree().contains_key("etc/more"), "nothing is removed silently");
+    let said = site.k3s("plan", 0);
+    assert!(said.contains("remove  file     /etc/more"), "{said}");
+    site.k3s("apply", 0);
+    assert!(!site.tree().contains_key("etc/more"));
 }
 
 #[test]

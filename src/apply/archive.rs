@@ -17,12 +17,13 @@ use super::image_folder::MODE;
 use super::plan::PlannedArchive;
 use super::receipt::ReceiptArchive;
 use super::source::Source;
+use super::transaction::Staged;
 use super::{ApplyError, Interrupt};
 use crate::bundle::{
     BundlePlan, FolderImage, ManifestParts, PartialBundle, StoredPlace, TailError, TailWriter, WriteError,
     compose_images, partial_path,
 };
-use crate::io::{AtPath, PathError};
+use crate::io::{AtPath, PathError, sync_dir};
 use crate::oci::{Digest, Manifest};
 
 /// zstd's level for layers that nobody compressed: the archive is read once, so speed counts for more than size.
@@ -152,28 +153,15 @@ impl Archive {
         Ok(ReceiptArchive { path: self.path.clone(), digest, size })
     }
 
-    /// Device and inode: by these the file is known under its name, too.
+    /// Leaves it, complete, under its provisional name for the transaction.
     ///
     /// # Errors
-    /// Where the system does not tell.
-    pub(super) fn inode(&self) -> Result<(u64, u64), PathError> {
-        let facts = self.file.file().metadata().at("look at", &self.partial)?;
-        Ok((facts.dev(), facts.ino()))
-    }
-
-    /// Gives it its name.
-    ///
-    /// # Errors
-    /// Where it cannot be renamed, or the name not be made durable.
-    pub(super) fn name(&self) -> Result<(), PathError> {
-        self.file.rename()?;
+    /// Where the system does not tell what it is, or its name cannot be made durable.
+    pub(super) fn leave(&self) -> Result<Staged, PathError> {
+        let inode = self.file.file().metadata().at("look at", &self.partial)?.ino();
+        sync_dir(self.partial.parent().unwrap_or(Path::new("/")))?;
         self.removal.done.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Removes it now, though others may still write to it.
-    pub(super) fn discard(&self) {
-        self.removal.run();
+        Ok(Staged { name: self.partial.file_name().unwrap_or_default().to_string_lossy().into_owned(), inode })
     }
 }
 
@@ -229,6 +217,11 @@ pub(super) fn clean(target: &Path) -> Result<(), PathError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &partial),
         _ => Ok(()),
     }
+}
+
+/// Its provisional name.
+pub(super) fn partial(target: &Path) -> PathBuf {
+    partial_path(target)
 }
 
 fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {

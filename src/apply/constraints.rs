@@ -95,6 +95,14 @@ pub(super) mod tests {
             variables: Vec::new(),
             packs: packs.collect(),
             preflight: Vec::new(),
+            before: None,
+            rolled_back_from: None,
+            folders: Vec::new(),
+            original_names: Vec::new(),
+            services: Vec::new(),
+            start: Vec::new(),
+            remove: Vec::new(),
+            saved: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::containerd::{ContainerdError, WantedError};
 use super::files::FileError;
+use super::transaction::StepError;
 use crate::io::PathError;
 use crate::oci::Digest;
 use crate::problem::Problems;
@@ -85,6 +86,32 @@ pub enum ApplyError {
         /// Its version.
         version: u32,
     },
+    /// A journal is not one that this version can read.
+    #[error("{} is not a journal that this version of carrack-install reads", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON is wrong.
+        source: serde_json::Error,
+    },
+    /// A later installer wrote a journal.
+    #[error("{} was written by a later carrack-install", .0.display())]
+    LaterJournal(PathBuf),
+    /// A unit or program did not do what was asked.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// What a run before this one had sent to containerd is gone.
+    #[error("containerd has not kept what an earlier run ({0}) had sent; its changes were taken back, so begin again")]
+    Collected(String),
+    /// There is nothing to go back from.
+    #[error("nothing is installed in {}", .0.display())]
+    NothingInstalled(PathBuf),
+    /// There is nothing to go back to.
+    #[error("nothing was installed before {0}, or it cannot be gone back to any more")]
+    NothingBefore(String),
+    /// A run before this one had failed, and was broken off while it put things back.
+    #[error("an earlier run ({0}) had failed, and what it had changed was put back now")]
+    Unfinished(String),
     /// A local file or folder failed.
     #[error(transparent)]
     Path(#[from] PathError),

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::settle::Written;
 use crate::host::RootError;
 use crate::io::{AtPath, PathError};
@@ -78,6 +80,55 @@ pub enum Found {
     },
     /// A symbolic link, which is replaced.
     Link,
+}
+
+/// What was at a file's path before, as journals and receipts have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Before {
+    /// Of its content; absent where it was a symbolic link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Where the symbolic link led, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Length in bytes.
+    pub size: u64,
+    /// Permission bits, octal: `0755`.
+    pub mode: String,
+    /// User and group by number, `0:0`.
+    pub owner: String,
+}
+
+impl Before {
+    /// Whether this is what `wanted` says; what that leaves open does not count.
+    pub(super) fn is(&self, wanted: &Self) -> bool {
+        let owner = wanted.owner.is_empty() || self.owner == wanted.owner;
+        owner && self.digest == wanted.digest && self.link == wanted.link && self.mode == wanted.mode
+    }
+
+    /// What is at `path` now; nothing where nothing is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(super) fn at(path: &Path) -> Result<Option<Self>, PathError> {
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.at("look at", path)?,
+        };
+        let link = match found.is_symlink() {
+            true => Some(fs::read_link(path).at("read the link", path)?.to_string_lossy().into_owned()),
+            false => None,
+        };
+        Ok(Some(Self {
+            // What is neither stays what it is: nothing takes its place.
+            digest: if found.is_file() { hash(path, || true)? } else { None },
+            link,
+            size: found.len(),
+            mode: format!("{:04o}", found.mode() & 0o7777),
+            owner: format!("{}:{}", found.uid(), found.gid()),
+        }))
+    }
 }
 
 /// Why a bundle's files cannot be put on this host.

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::ApplyError;
 use super::containerd::{Wanted, WantedImage};
 use super::files::{FileError, Found, TargetFile, look_at};
 use super::plan::{FileAction, PlannedArchive};
-use super::receipt::{self, Receipt, ReceiptImage};
+use super::receipt::{self, ReceiptImage};
 use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
 use crate::oci::{Digest, Platform};
@@ -93,7 +93,7 @@ pub(super) fn blobs_of(manifest: &BundledManifest) -> impl Iterator<Item = (Dige
     all.map(|blob| (blob.digest, blob.size))
 }
 
-/// What would become of the archive, and the archives of other versions that the distribution imports as well.
+/// What would become of the archive; nothing where the bundle has no images.
 ///
 /// # Errors
 /// Where something is in the way, or receipts or the archive cannot be read.
@@ -103,16 +103,16 @@ pub(super) fn look(
     files: &[TargetFile],
     folder: ImageFolder,
     root: &Root,
-) -> Result<(Option<PlannedArchive>, Vec<String>), ApplyError> {
+) -> Result<Option<PlannedArchive>, ApplyError> {
     let receipts = receipt::all(root)?;
     let path = format!("{}/{}-{}.tar.zst", folder.path(), contents.profile.name, contents.profile.version);
     let target = resolve(&path, root)?;
     if let Some(file) = files.iter().find(|file| file.target == target) {
         return Err(FileError::Twice { first: file.path.clone(), second: path }.into());
     }
-    let ours = if wanted.images.is_empty() { None } else { Some(&path) };
-    let older = older(&receipts, &contents.profile.name, folder, ours, root)?;
-    let Some(_) = ours else { return Ok((None, older)) };
+    if wanted.images.is_empty() {
+        return Ok(None);
+    }
     let images = receipt_images(wanted);
     let last = receipts.iter().find_map(|receipt| Some((receipt, receipt.archive()?)).filter(|(_, a)| a.path == path));
     // What is in an archive follows from its images; its digest does only with the release that wrote it, so the receipt
@@ -126,30 +126,7 @@ pub(super) fn look(
         Found::Regular { .. } | Found::Link => FileAction::Replace,
     };
     let size = blobs(&wanted.images).values().sum();
-    Ok((Some(PlannedArchive { folder, path, target, size, found, kept, action }), older))
-}
-
-/// Archives that receipts of the same profile name, that are still there, and that are not `ours`.
-fn older(
-    receipts: &[Receipt],
-    name: &str,
-    folder: ImageFolder,
-    ours: Option<&String>,
-    root: &Root,
-) -> Result<Vec<String>, ApplyError> {
-    let same = receipts.iter().filter(|receipt| receipt.name == name).filter_map(Receipt::archive);
-    let same = same.filter(|archive| Some(&archive.path) != ours);
-    let mut paths: Vec<String> = same.map(|archive| archive.path.clone()).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    let mut older = Vec::new();
-    for path in paths {
-        let inside = Path::new(&path).parent() == Some(Path::new(folder.path()));
-        if inside && resolve(&path, root)?.exists() {
-            older.push(path);
-        }
-    }
-    Ok(older)
+    Ok(Some(PlannedArchive { folder, path, target, size, found, kept, action }))
 }
 
 /// The images as a receipt has them.

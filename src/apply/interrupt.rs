@@ -24,6 +24,11 @@ impl Interrupter {
 }
 
 impl Interrupt {
+    /// One that never comes.
+    pub fn never() -> Self {
+        Interrupter::new().1
+    }
+
     /// Ends when work is to stop; never, where nobody can say so any more.
     pub(super) async fn wait(&self) {
         if self.0.clone().wait_for(|stop| *stop).await.is_err() {

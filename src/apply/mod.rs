@@ -13,9 +13,11 @@ mod archive;
 mod check;
 mod constraints;
 pub mod containerd;
+mod dropped;
 mod error;
 mod feed;
 pub mod files;
+mod history;
 mod image_folder;
 pub mod installed;
 mod interrupt;
@@ -26,8 +28,12 @@ pub mod preflight;
 pub mod receipt;
 mod record;
 mod registries;
+mod released;
+mod resume;
+mod revert;
 mod rules;
 mod run;
+mod services;
 mod settle;
 mod source;
 mod staging;
@@ -35,14 +41,18 @@ pub mod status;
 mod survey;
 mod sweep;
 mod targets;
+mod transaction;
 mod upgrade;
 
 pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
+    resume::{Left, resume},
+    revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},
     survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
+    transaction::{Invocation, StepError},
 };

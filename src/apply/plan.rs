@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::ImageFolder;
-use super::containerd::{RuntimeState, Wanted, WantedImage};
-use super::files::{Found, TargetFile};
+use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
+use super::files::{Before, Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
+use crate::bundle::ResolvedPack;
 use crate::oci::{Digest, Reference};
 
 /// What apply would do to the host.
@@ -19,10 +20,55 @@ pub struct HostPlan {
     pub images: Vec<PlannedImage>,
     /// The archive that holds the images, where they go into a distribution's folder.
     pub archive: Option<PlannedArchive>,
-    /// Archives of other versions of the profile, within the root, which the distribution imports as well.
-    pub older_archives: Vec<String>,
-    /// Files that an earlier version of the profile put on the host and this one does not want, within the root.
-    pub left_over: Vec<String>,
+    /// Files that the installed version of the profile put on the host and this one does not want.
+    pub removals: Vec<Removal>,
+    /// What stays although it is not wanted any more, within the root, since it is not what was installed.
+    pub stays: Vec<String>,
+    /// Units that run, in the profile's order.
+    pub services: Vec<PlannedService>,
+    /// Units that the installed version runs and this one does not, within the running host.
+    pub dropped_services: Vec<String>,
+    /// Names of images that no version needs any more that one could go back to.
+    pub released: Vec<NameChange>,
+}
+
+/// A file that is taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Its path within the root.
+    pub path: String,
+    /// Its path on the running host.
+    pub target: PathBuf,
+    /// The pack that it was of.
+    pub pack: String,
+    /// What was there before anything was installed, and is put back.
+    pub original: Option<Before>,
+}
+
+/// A unit that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedService {
+    /// Its name.
+    pub unit: String,
+    /// The pack that asks for it.
+    pub pack: String,
+    /// Whether it runs now.
+    pub active: bool,
+    /// Whether it starts with the host now.
+    pub enabled: bool,
+    /// What is done.
+    pub action: ServiceAction,
+}
+
+/// What is done to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceAction {
+    /// It is enabled and started.
+    Start,
+    /// It runs, and something of its pack has changed.
+    Restart,
+    /// It is as it must be.
+    Keep,
 }
 
 /// What would become of an archive of images.
@@ -100,34 +146,33 @@ impl HostPlan {
             let pairs = wanted.images.iter().zip(tops);
             pairs.map(|(image, tops)| planned_image(image, wanted, state, tops)).collect()
         });
-        let images = images.unwrap_or_default();
-        Self { files: planned_files(files), images, archive: None, older_archives: Vec::new(), left_over: Vec::new() }
+        Self { files: planned_files(files), images: images.unwrap_or_default(), ..Self::default() }
     }
 
     /// The same where the images of `wanted` go into an archive.
-    pub fn with_archive(
-        files: Vec<(TargetFile, Found)>,
-        wanted: &Wanted,
-        archive: Option<PlannedArchive>,
-        older_archives: Vec<String>,
-    ) -> Self {
+    pub fn with_archive(files: Vec<(TargetFile, Found)>, wanted: &Wanted, archive: Option<PlannedArchive>) -> Self {
         let images =
             archive.iter().flat_map(|archive| wanted.images.iter().map(|image| archived_image(image, archive.action)));
         let (files, images) = (planned_files(files), images.collect());
-        Self { files, images, archive, older_archives, left_over: Vec::new() }
+        Self { files, images, archive, ..Self::default() }
     }
 
     /// What a person should know before and after.
     pub fn warnings(&self) -> Vec<String> {
-        let older = self.older_archives.iter().map(|path| {
-            format!(
-                "{path} of another version is still there and imported too; remove it when its images are not needed"
-            )
+        let stays = self.stays.iter().map(|path| {
+            format!("{path} is no longer wanted, but was changed since it was installed; it stays, so look whether it is needed")
         });
-        let left_over = self.left_over.iter().map(|path| {
-            format!("{path} is of another version and no longer wanted; it stays, so remove it when nothing needs it")
-        });
-        older.chain(left_over).collect()
+        stays.collect()
+    }
+
+    /// Whether anything of a pack changes: what runs of it reads something new.
+    pub fn touches(&self, pack: &ResolvedPack) -> bool {
+        self.files.iter().any(|file| file.file.pack == pack.name && file.action != FileAction::Keep)
+            || self.removals.iter().any(|removal| removal.pack == pack.name)
+            || self
+                .images
+                .iter()
+                .any(|image| image.action != ImageAction::Keep && pack.images.contains(&image.reference))
     }
 
     /// Whether the host is already as the bundle wants it.
@@ -135,6 +180,9 @@ impl HostPlan {
         self.files.iter().all(|file| file.action == FileAction::Keep)
             && self.images.iter().all(|image| image.action == ImageAction::Keep)
             && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
+            && self.removals.is_empty()
+            && self.services.iter().all(|service| service.action == ServiceAction::Keep)
+            && self.dropped_services.is_empty()
     }
 
     /// How many files an action is done to.

@@ -136,7 +136,7 @@ fn archive(
     let planned = image_folder::wanted(contents, &target.platform)
         .and_then(|wanted| image_folder::look(contents, &wanted, files, folder, &target.root));
     match planned {
-        Ok((Some(planned), _)) if planned.action != FileAction::Keep => {
+        Ok(Some(planned)) if planned.action != FileAction::Keep => {
             space.need(&planned.target, planned.size)?;
             // What a distribution that has run before has of these images already, nobody knows yet.
             let content = rules(contents).map(Rules::containerd);

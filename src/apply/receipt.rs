@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
 use super::check::Verdict;
-use super::files::Found;
+use super::containerd::NameTarget;
+use super::files::{Before, Found};
 use super::installed::KeptValue;
+use crate::distro::Step;
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -18,7 +20,7 @@ use crate::oci::{Digest, Reference};
 /// Where receipts are kept, within the root.
 pub const RECEIPTS: &str = "/var/lib/carrack/receipts";
 /// The shape of [`Receipt`]; another shape is another number.
-pub const RECEIPT_VERSION: u32 = 2;
+pub const RECEIPT_VERSION: u32 = 3;
 
 /// What one apply installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,68 @@ pub struct Receipt {
     /// What was checked of the host; nothing where an installer wrote it that did not write it down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preflight: Vec<ReceiptCheck>,
+    /// The number of the receipt to which a rollback leads; none where it was the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
+    /// The number of the receipt from which this is the way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_from: Option<u32>,
+    /// Folders that were made for files, the outer ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
+    /// Names of images that stood for something before anything was installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub original_names: Vec<OriginalName>,
+    /// Units that run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ReceiptService>,
+    /// What brings the distribution up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<Step>,
+    /// What takes the distribution down and away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<Step>,
+    /// The cluster's state as it was before this was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<SavedState>,
+}
+
+/// A name of an image that was somebody else's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OriginalName {
+    /// The name.
+    pub name: String,
+    /// What it stood for.
+    pub target: NameTarget,
+}
+
+/// A unit that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptService {
+    /// Its name.
+    pub unit: String,
+    /// The pack that asked for it.
+    pub pack: String,
+    /// Whether it ran before anything was installed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_active: bool,
+    /// Whether it started with the host before anything was installed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_enabled: bool,
+}
+
+/// The state of a cluster, saved before an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SavedState {
+    /// The folder of the copy, within the root.
+    pub folder: String,
+    /// When it was made, RFC 3339, UTC.
+    pub made: String,
+    /// What puts it back.
+    pub restore: Vec<Step>,
 }
 
 /// A requirement that was checked before anything changed, or that somebody had skipped.
@@ -152,6 +216,17 @@ impl Receipt {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
     }
 
+    /// Digests of what its files replaced that was not of an earlier version.
+    pub(super) fn originals(&self) -> impl Iterator<Item = Digest> {
+        self.files.iter().filter_map(|file| file.original.as_ref()?.digest)
+    }
+
+    /// Digests of everything that a way back to it needs.
+    pub(super) fn contents(&self) -> impl Iterator<Item = Digest> {
+        let files = self.files.iter().map(|file| file.digest);
+        files.chain(self.originals()).chain(self.archive().map(|archive| archive.digest))
+    }
+
     /// The archive of images, where one was written.
     pub fn archive(&self) -> Option<&ReceiptArchive> {
         match &self.runtime {
@@ -187,6 +262,9 @@ pub struct ReceiptFile {
     pub pack: String,
     /// `file`, or `manifest` for Kubernetes manifests.
     pub kind: String,
+    /// What was there before anything was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Before>,
 }
 
 /// An image as it was installed.
@@ -226,9 +304,17 @@ pub fn newest(root: &Root) -> Result<Option<(u32, PathBuf, Receipt)>, ApplyError
 /// # Errors
 /// As [`newest`].
 pub(super) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
+    Ok(entries(root)?.into_iter().map(|(_, _, receipt)| receipt).collect())
+}
+
+/// The same with their numbers and files.
+///
+/// # Errors
+/// As [`newest`].
+pub(super) fn entries(root: &Root) -> Result<Vec<(u32, PathBuf, Receipt)>, ApplyError> {
     let mut numbered = numbered(root)?;
     numbered.sort_unstable();
-    numbered.iter().rev().map(|(_, path)| read(path)).collect()
+    numbered.into_iter().rev().map(|(number, path)| read(&path).map(|receipt| (number, path, receipt))).collect()
 }
 
 fn read(path: &Path) -> Result<Receipt, ApplyError> {
@@ -246,13 +332,11 @@ fn read(path: &Path) -> Result<Receipt, ApplyError> {
     serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
 }
 
-/// Writes a receipt under the next number, and returns its path on this host.
+/// Writes a receipt under the file name `name`, and returns its path on this host.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub(super) fn write(root: &Root, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
-    let number = numbered(root)?.into_iter().map(|(number, _)| number).max().unwrap_or(0) + 1;
-    let name = file_name(number, receipt)?;
+pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
     let path = folder(root)?.join(name);
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
@@ -260,6 +344,32 @@ pub(super) fn write(root: &Root, receipt: &Receipt) -> Result<PathBuf, ApplyErro
     let private = receipt.variables.iter().any(|variable| !variable.kept.is_empty());
     AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
+}
+
+/// Removes receipts by file name, and the folder where none is left.
+///
+/// # Errors
+/// Where one cannot be removed.
+pub(super) fn remove(root: &Root, names: &[String]) -> Result<(), ApplyError> {
+    let folder = folder(root)?;
+    for name in names {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path)?,
+            _ => {}
+        }
+    }
+    // It stays where other receipts are.
+    let _ = fs::remove_dir(&folder);
+    Ok(())
+}
+
+/// Whether nothing is installed.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub(super) fn is_none_left(root: &Root) -> Result<bool, ApplyError> {
+    Ok(numbered(root)?.is_empty())
 }
 
 /// `NNNN-NAME-VERSION.json`.

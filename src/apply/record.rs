@@ -47,6 +47,14 @@ pub(super) fn receipt_of(
         variables: receipt_variables(inputs, &survey.plan),
         packs: profile.packs.iter().map(pack).collect(),
         preflight: survey.preflight.iter().map(check).collect(),
+        before: None,
+        rolled_back_from: None,
+        folders: Vec::new(),
+        original_names: Vec::new(),
+        services: Vec::new(),
+        start: Vec::new(),
+        remove: Vec::new(),
+        saved: None,
     }
 }
 
@@ -89,6 +97,7 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         owner: planned.file.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
         pack: planned.file.pack.clone(),
         kind: planned.file.kind.word().to_owned(),
+        original: None,
     };
     plan.files.iter().map(file).collect()
 }

@@ -1,22 +1,27 @@
 //! Applying: content first, changes together, the receipt last.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
-use super::containerd::{Changed, NameUndo, Session};
-use super::files::FileKind;
+use super::containerd::Session;
+use super::files::{Before, FileKind};
+use super::history::Entry;
 use super::image_folder;
 use super::plan::FileAction;
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables};
-use super::staging::{self, MadeFolders, StagedArchive, StagedFile};
-use super::survey::{Survey, blocking};
+use super::released;
+use super::services;
+use super::staging::{self, StagedFile, missing_folders};
+use super::survey::{RuntimeSurvey, Survey, TargetRuntime, blocking};
 use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
+use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
-use crate::io::with_causes;
+use crate::distro::Step;
+use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
 use crate::places::OWN;
 use crate::progress::Progress;
@@ -24,6 +29,8 @@ use crate::progress::Progress;
 /// How to apply.
 #[derive(Debug)]
 pub struct Options {
+    /// How it was called, for a run that goes on after this one was killed.
+    pub command: Invocation,
     /// Blobs read, and images unpacked, at once; at least 1.
     pub jobs: usize,
     /// Is told how far the pass over the bundle has come.
@@ -33,10 +40,12 @@ pub struct Options {
 }
 
 /// What was done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
-    /// The new receipt; none where nothing had to change.
+    /// The new receipt; none where nothing had to change, or the rest waits.
     pub receipt: Option<PathBuf>,
+    /// Whether units wait for the first start of the system that was prepared; the receipt is written then.
+    pub deferred: bool,
     /// Blobs that the runtime got, and their bytes.
     pub imported: (usize, u64),
     /// Blobs that the runtime had.
@@ -56,36 +65,25 @@ pub struct Outcome {
 /// # Errors
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
-    let root = &survey.target.root;
-    for file in &survey.plan.files {
-        staging::clean(&file.file.target)?;
-    }
-    if let Some(planned) = &survey.plan.archive {
-        staging::clean(&planned.target)?;
-        archive::clean(&planned.target)?;
-    }
+    clear(&survey)?;
     let warnings = warnings(&survey);
     let values = receipt_variables(inputs, &survey.plan);
-    let applied_before = receipt::newest(root)?.is_some_and(|(_, _, receipt)| {
+    let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
         receipt.bundle == inputs.contents.identity && receipt.variables == values
     });
     if survey.plan.is_empty() && applied_before {
-        return Ok(Outcome {
-            receipt: None,
-            imported: (0, 0),
-            present: 0,
-            unpacked: 0,
-            named: 0,
-            archive: None,
-            warnings,
-        });
+        return Ok(Outcome { warnings, ..Outcome::default() });
     }
+    let transaction = begin(&survey, inputs, options)?;
     let session = match &survey.runtime {
-        Some(runtime) => Some(Arc::new(Session::begin(&runtime.client).await?)),
+        Some(runtime) => match Session::begin(&runtime.client).await {
+            Ok(session) => Some(Arc::new(session)),
+            Err(error) => return Err(given_up(transaction, error.into())),
+        },
         None => None,
     };
-    let result = Job { survey: &survey, inputs, options, session: session.as_ref() }.run(warnings).await;
+    let result = Job { survey: &survey, inputs, options, session: session.as_ref() }.run(transaction, warnings).await;
     let Some(session) = session else { return result };
     let failed = result.is_err();
     match (result, session.end(failed).await) {
@@ -99,6 +97,48 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     }
 }
 
+/// Removes what killed runs left beside the files.
+fn clear(survey: &Survey) -> Result<(), ApplyError> {
+    for planned in &survey.plan.files {
+        clean(&planned.file.target)?;
+    }
+    if let Some(planned) = &survey.plan.archive {
+        clean(&planned.target)?;
+        archive::clean(&planned.target)?;
+    }
+    Ok(())
+}
+
+/// Writes down what is begun.
+fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Transaction, ApplyError> {
+    let profile = &inputs.contents.profile;
+    let mut record = Record::new(format!("apply {} {}", profile.name, profile.version), options.command.clone());
+    let mut made: Vec<String> = Vec::new();
+    for planned in &survey.plan.files {
+        if planned.action != FileAction::Keep {
+            record.files.push(Change::expected(&planned.file.path, &planned.file.target));
+            made.extend(missing_folders(&planned.file.target, &survey.target.root));
+        }
+    }
+    if let Some(planned) = &survey.plan.archive {
+        record.files.push(Change::expected(&planned.path, &archive::partial(&planned.target)));
+        made.extend(missing_folders(&planned.target, &survey.target.root));
+    }
+    made.sort_unstable();
+    made.dedup();
+    record.made = made;
+    record.guarded = survey.plan.services.iter().map(|service| service.unit.clone()).collect();
+    Transaction::begin(&survey.target.root, record)
+}
+
+/// The error of something that failed before anything had changed.
+fn given_up(transaction: Transaction, source: ApplyError) -> ApplyError {
+    match transaction.discard() {
+        left if left.is_empty() => source,
+        left => ApplyError::NeedsPerson { source: Box::new(source), left },
+    }
+}
+
 struct Job<'a> {
     survey: &'a Survey,
     inputs: Inputs<'a>,
@@ -107,51 +147,50 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    async fn run(&self, mut warnings: Vec<String>) -> Result<Outcome, ApplyError> {
-        let changing = self.survey.plan.files.iter().filter(|file| file.action != FileAction::Keep);
-        let (staged, mut made) = staging::stage(changing.map(|file| (&file.file, &file.found)))?;
-        let archive = match self.begin_archive(&mut made) {
-            Ok(archive) => archive,
-            Err(error) => {
-                drop(staged);
-                made.remove();
-                return Err(error);
-            }
+    async fn run(&self, mut transaction: Transaction, mut warnings: Vec<String>) -> Result<Outcome, ApplyError> {
+        let prepared = self.prepare(&mut transaction.record, &warnings).await;
+        let Prepared { swept, unpacked, written } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(given_up(transaction, self.blame(error))),
         };
-        let (mut swept, unpacked, written) = match self.content(staged, archive.as_ref()).await {
-            Ok(done) => done,
-            Err(error) => {
-                archive.iter().for_each(|archive| archive.discard());
-                made.remove();
-                return Err(self.blame(error));
-            }
-        };
-        let receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), &warnings);
-        let changes = Changes { files: std::mem::take(&mut swept.files), archive: self.staged_archive(archive), made };
-        let mut undo = Vec::new();
-        let (receipt, named) = match self.change(changes, &receipt, &mut undo).await {
-            Ok((receipt, named, warning)) => {
-                warnings.extend(warning);
-                (receipt, named)
-            }
-            Err((source, left)) => return Err(self.taken_back(source, left, undo).await),
-        };
+        let named = transaction.record.names.as_ref().map_or(0, |names| names.changes.len());
+        let session = self.session.map(|session| &**session);
+        let done = transaction.carry_out(session, &self.options.interrupt).await?;
+        warnings.extend(done.warnings);
         let Swept { imported, present, .. } = swept;
-        Ok(Outcome { receipt: Some(receipt), imported, present, unpacked, named, archive: written, warnings })
+        let (receipt, deferred) = (done.receipt, done.deferred);
+        Ok(Outcome { receipt, deferred, imported, present, unpacked, named, archive: written, warnings })
+    }
+
+    /// Everything that leaves the host as it is, and then all that is to change, as a record.
+    async fn prepare(&self, record: &mut Record, warnings: &[String]) -> Result<Prepared, ApplyError> {
+        let changing = self.survey.plan.files.iter().filter(|file| file.action != FileAction::Keep);
+        let staged = staging::stage(changing.map(|file| &file.file))?;
+        let archive = self.begin_archive()?;
+        let (mut swept, unpacked, written) = self.content(staged, archive.as_ref()).await?;
+        record.files = self.changes(std::mem::take(&mut swept.files), archive).await?;
+        record.names = self.names().await?;
+        services_of(self.survey, record);
+        let history = &self.survey.history;
+        let name = &self.inputs.contents.profile.name;
+        let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
+        complete(&mut receipt, self.survey, record);
+        let current = history.of_profile(name).next();
+        record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
+        let chain = history.chain(name);
+        let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
+        let kept = kept.chain(history.needed_by_others(name)).collect();
+        let file = receipt::file_name(history.next_number(), &receipt)?;
+        record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
+        Ok(Prepared { swept, unpacked, written })
     }
 
     /// The archive that is to be written, beside its place.
-    fn begin_archive(&self, made: &mut MadeFolders) -> Result<Option<Arc<Archive>>, ApplyError> {
+    fn begin_archive(&self) -> Result<Option<Arc<Archive>>, ApplyError> {
         let planned = self.survey.plan.archive.as_ref().filter(|planned| planned.action != FileAction::Keep);
         let (Some(planned), Some(wanted)) = (planned, &self.survey.archived) else { return Ok(None) };
-        made.make_for(&planned.target)?;
+        create_folders(planned.target.parent().unwrap_or(Path::new("/")))?;
         Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.inputs.source)?)))
-    }
-
-    fn staged_archive(&self, archive: Option<Arc<Archive>>) -> Option<StagedArchive> {
-        let planned = self.survey.plan.archive.as_ref()?;
-        let replaces = planned.action == FileAction::Replace;
-        Some(StagedArchive { target: planned.target.clone(), archive: archive?, replaces })
     }
 
     /// Content that is as it must be or in memory, and need not be read.
@@ -166,13 +205,13 @@ impl Job<'_> {
         skip
     }
 
-    /// Everything that leaves the host as it is: content, staged files, snapshots, an archive without its name.
+    /// One pass over the bundle: content, staged files, snapshots, an archive without its name.
     async fn content(
         &self,
         staged: Vec<StagedFile>,
         archive: Option<&Arc<Archive>>,
     ) -> Result<(Swept, usize, Option<ReceiptArchive>), ApplyError> {
-        let Options { jobs, progress, interrupt } = self.options;
+        let Options { jobs, progress, interrupt, .. } = self.options;
         let runtime = self.survey.runtime.as_ref();
         let import = self.session.zip(runtime).map(|(session, runtime)| (session.clone(), runtime.wanted.clone()));
         let filled = archive.cloned().zip(self.survey.archived.clone());
@@ -192,6 +231,37 @@ impl Job<'_> {
         Ok((swept, unpacked, None))
     }
 
+    /// All files that change, in order: the bundle's, those that go, and last the archive, because a distribution that runs
+    /// may import it the moment it appears.
+    async fn changes(&self, staged: Vec<StagedFile>, archive: Option<Arc<Archive>>) -> Result<Vec<Change>, ApplyError> {
+        let plan = &self.survey.plan;
+        let mut changes = blocking(move || {
+            let change = |staged: StagedFile| {
+                let (path, before) = (staged.file.path.clone(), Before::at(&staged.file.target)?);
+                Ok::<_, PathError>(Change { path, before, staged: Some(staged.leave()?) })
+            };
+            staged.into_iter().map(change).collect::<Result<Vec<_>, _>>()
+        })
+        .await?;
+        let kept = Kept::of(&self.survey.target.root)?;
+        for removal in &plan.removals {
+            changes.push(staging::removal(removal, &kept)?);
+        }
+        if let (Some(archive), Some(planned)) = (archive, &plan.archive) {
+            let (path, before) = (planned.path.clone(), Before::at(&planned.target)?);
+            changes.push(Change { path, before, staged: Some(archive.leave()?) });
+        }
+        Ok(changes)
+    }
+
+    async fn names(&self) -> Result<Option<Names>, ApplyError> {
+        let Some(RuntimeSurvey { client, wanted, .. }) = &self.survey.runtime else { return Ok(None) };
+        let TargetRuntime::Containerd { address, namespace, .. } = &self.survey.target.runtime else { return Ok(None) };
+        let changes = client.name_changes(&wanted.images).await?;
+        let released = self.survey.plan.released.clone();
+        Ok(Some(Names { address: address.clone(), namespace: namespace.clone(), changes, released }))
+    }
+
     /// Names everything that needs a damaged blob, host files as well as images.
     fn blame(&self, error: ApplyError) -> ApplyError {
         match error {
@@ -201,76 +271,49 @@ impl Job<'_> {
             other => other,
         }
     }
-
-    /// Everything that changes the host. It is short, and an interrupt that comes now is seen after it. With an error come
-    /// the files that could not be put back.
-    async fn change(
-        &self,
-        changes: Changes,
-        receipt: &Receipt,
-        undo: &mut Vec<NameUndo>,
-    ) -> Result<(PathBuf, usize, Option<String>), (ApplyError, Vec<String>)> {
-        if self.options.interrupt.is_set() {
-            changes.discard();
-            return Err((ApplyError::Interrupted, Vec::new()));
-        }
-        let named = match self.name(undo).await {
-            Ok(named) => named,
-            Err(error) => {
-                changes.discard();
-                return Err((error, Vec::new()));
-            }
-        };
-        let committed = match staging::commit(changes.files, changes.archive, changes.made) {
-            Ok(committed) => committed,
-            Err(error) => return Err((error.source.into(), error.left.iter().map(|left| with_causes(left)).collect())),
-        };
-        match receipt::write(&self.survey.target.root, receipt) {
-            Ok(path) => Ok((path, named, committed.finish().err().map(|error| with_causes(&error)))),
-            Err(error) => Err((error, committed.undo().iter().map(|left| with_causes(left)).collect())),
-        }
-    }
-
-    async fn name(&self, undo: &mut Vec<NameUndo>) -> Result<usize, ApplyError> {
-        let (Some(session), Some(runtime)) = (self.session, &self.survey.runtime) else { return Ok(0) };
-        let mut changed = 0;
-        for image in &runtime.wanted.images {
-            let names = session.set_names(image, undo).await?;
-            changed += names.iter().filter(|(_, change)| *change != Changed::Kept).count();
-        }
-        Ok(changed)
-    }
-
-    /// Takes the names back, after the files were, and says what state that leaves.
-    async fn taken_back(&self, source: ApplyError, mut left: Vec<String>, undo: Vec<NameUndo>) -> ApplyError {
-        if let (Some(session), false) = (self.session, undo.is_empty())
-            && let Err(error) = session.restore_names(undo).await
-        {
-            left.push(with_causes(&error));
-        }
-        let source = Box::new(source);
-        match (left.is_empty(), &*source) {
-            (true, ApplyError::Interrupted) => *source,
-            (true, _) => ApplyError::RolledBack(source),
-            (false, _) => ApplyError::NeedsPerson { source, left },
-        }
-    }
 }
 
-/// What waits for its name.
-struct Changes {
-    files: Vec<StagedFile>,
-    archive: Option<StagedArchive>,
-    made: MadeFolders,
+/// What is known once all content is there.
+struct Prepared {
+    swept: Swept,
+    unpacked: usize,
+    written: Option<ReceiptArchive>,
 }
 
-impl Changes {
-    /// Removes all of it.
-    fn discard(self) {
-        drop(self.files);
-        self.archive.iter().for_each(|staged| staged.archive.discard());
-        self.made.remove();
+/// What is done to units.
+fn services_of(survey: &Survey, record: &mut Record) {
+    let plan = &survey.plan;
+    record.stop = plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }).collect();
+    record.start = services::start(plan);
+    record.undo = services::undo(plan);
+    record.again = services::again(plan);
+}
+
+/// What a receipt says of what was there before.
+fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
+    let current = survey.history.of_profile(&receipt.name).next();
+    let name = receipt.name.clone();
+    for file in &mut receipt.files {
+        let change = record.files.iter().find(|change| change.path == file.path);
+        let found = || change.and_then(|change| change.before.clone());
+        file.original = survey.history.original(&name, &file.path).unwrap_or_else(found);
     }
+    receipt.before = current.map(|entry| entry.number);
+    let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
+    folders.extend(record.made.iter().cloned());
+    folders.sort();
+    folders.dedup();
+    receipt.folders = folders;
+    receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
+    let changes = record.names.iter().flat_map(|names| &names.changes);
+    receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);
+}
+
+/// Folders in the order in which they can be removed.
+pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
+    let mut folders = folders.to_vec();
+    folders.sort_by(|a, b| b.cmp(a));
+    folders
 }
 
 fn warnings(survey: &Survey) -> Vec<String> {

@@ -1,18 +1,16 @@
-//! Putting files in place: all are written beside their targets first, and get their names together, at the end.
+//! Writing files beside their places, where they wait for their names.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
+use std::path::Path;
 
-use super::archive::Archive;
-use super::files::{Found, TargetFile};
-use crate::io::{AtPath, AtomicFile, PathError, create_folders, remove_leftovers, sync_dir};
-
-/// Ends the name of what a new file replaced, until everything is done.
-const BACKUP: &str = ".carrack-old";
+use super::ApplyError;
+use super::files::{Before, TargetFile};
+use super::plan::Removal;
+use super::transaction::{Change, Kept, Staged};
+use crate::host::Root;
+use crate::io::{AtPath, AtomicFile, PathError, VerifiedReader, create_folders, sync_dir};
 
 /// A file that is being written beside its target.
 #[derive(Debug)]
@@ -21,36 +19,28 @@ pub(super) struct StagedFile {
     pub file: TargetFile,
     /// Its content goes here.
     pub writer: AtomicFile,
-    replaces: bool,
 }
 
-/// Folders that were made for staged files; see [`MadeFolders::remove`].
-#[derive(Debug, Default)]
-pub(super) struct MadeFolders(Vec<PathBuf>);
+impl StagedFile {
+    /// Leaves it for the transaction, synced.
+    ///
+    /// # Errors
+    /// Where that fails; then it is removed.
+    pub(super) fn leave(self) -> Result<Staged, PathError> {
+        let (_, inode) = self.writer.inode()?;
+        Ok(Staged { name: self.writer.leave()?, inode })
+    }
+}
 
 /// Begins files beside their targets, making folders where they are missing.
 ///
 /// # Errors
-/// The first that cannot be made; what was made is removed.
-pub(super) fn stage<'a>(
-    files: impl Iterator<Item = (&'a TargetFile, &'a Found)>,
-) -> Result<(Vec<StagedFile>, MadeFolders), PathError> {
-    let (mut staged, mut made) = (Vec::new(), MadeFolders::default());
-    for (file, found) in files {
-        match begin(file, *found != Found::Absent, &mut made) {
-            Ok(one) => staged.push(one),
-            Err(error) => {
-                drop(staged);
-                made.remove();
-                return Err(error);
-            }
-        }
-    }
-    Ok((staged, made))
+/// The first that cannot be made; the files before it are removed.
+pub(super) fn stage<'a>(files: impl Iterator<Item = &'a TargetFile>) -> Result<Vec<StagedFile>, PathError> {
+    files.map(begin).collect()
 }
 
-fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<StagedFile, PathError> {
-    made.note_missing(&file.target);
+fn begin(file: &TargetFile) -> Result<StagedFile, PathError> {
     let mut writer = AtomicFile::create(&file.target, file.mode)?;
     if let Some((uid, gid)) = file.owner {
         writer.set_owner(uid, gid)?;
@@ -59,213 +49,62 @@ fn begin(file: &TargetFile, replaces: bool, made: &mut MadeFolders) -> Result<St
         writer.write_all(&written.bytes).at("write", &file.target)?;
         writer.sync()?;
     }
-    Ok(StagedFile { file: file.clone(), writer, replaces })
+    Ok(StagedFile { file: file.clone(), writer })
 }
 
-impl MadeFolders {
-    /// Makes the folders on the way to `target`.
-    ///
-    /// # Errors
-    /// Where one cannot be made.
-    pub(super) fn make_for(&mut self, target: &Path) -> Result<(), PathError> {
-        self.note_missing(target);
-        create_folders(target.parent().unwrap_or(Path::new("/")))
-    }
-
-    fn note_missing(&mut self, target: &Path) {
-        let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
-        let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        self.0.extend(missing.into_iter().rev());
-    }
-
-    /// Removes the folders again, as far as they are empty: what somebody else has put there stays.
-    pub(super) fn remove(self) {
-        for folder in self.0.into_iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-/// Files that have their names, and can still be put back.
-#[derive(Debug)]
-#[must_use]
-pub(super) struct Committed {
-    done: Vec<Done>,
-    made: MadeFolders,
-}
-
-/// A file that may have its name.
-#[derive(Debug)]
-struct Done {
-    target: PathBuf,
-    /// Where what it replaced is.
-    backup: Option<PathBuf>,
-    /// Of the new file.
-    inode: (u64, u64),
-}
-
-/// Why the files did not all get their names.
-#[derive(Debug, thiserror::Error)]
-#[error("the files could not be put in place")]
-pub(super) struct CommitError {
-    /// What failed.
-    pub source: PathError,
-    /// What could then not be put back; empty where the host is as it was.
-    pub left: Vec<PathError>,
-}
-
-/// An archive that is complete and waits for its name.
-#[derive(Debug)]
-pub(super) struct StagedArchive {
-    /// Where it goes.
-    pub target: PathBuf,
-    /// What it is.
-    pub archive: Arc<Archive>,
-    /// Whether something is there.
-    pub replaces: bool,
-}
-
-/// Gives all files their names. What they replace is kept beside them until [`Committed::finish`].
+/// What becomes of a file that is taken away: what was there before anything was installed is written beside it.
 ///
 /// # Errors
-/// The first failure; the files before it have been put back.
-pub(super) fn commit(
-    staged: Vec<StagedFile>,
-    archive: Option<StagedArchive>,
-    made: MadeFolders,
-) -> Result<Committed, CommitError> {
-    let mut committed = Committed { done: Vec::new(), made };
-    let mut staged = staged.into_iter();
-    while let Some(file) = staged.next() {
-        if let Err(source) = committed.add(file) {
-            // Before their folders, which are to be empty.
-            drop(staged);
-            archive.iter().for_each(|staged| staged.archive.discard());
-            return Err(CommitError { source, left: committed.undo() });
+/// As [`stage_again`].
+pub(super) fn removal(removal: &Removal, kept: &Kept) -> Result<Change, ApplyError> {
+    let staged = match &removal.original {
+        Some(original) => {
+            let content = original.digest.as_ref().map(|digest| kept.open(digest)).transpose()?;
+            Some(stage_again(&removal.target, original, content)?)
         }
-    }
-    // Last, because a distribution that runs may import it the moment it appears.
-    if let Some(StagedArchive { target, archive, replaces }) = archive
-        && let Err(source) =
-            archive.inode().and_then(|inode| committed.replace(target, replaces, inode, || archive.name()))
-    {
-        archive.discard();
-        return Err(CommitError { source, left: committed.undo() });
-    }
-    Ok(committed)
+        None => None,
+    };
+    Ok(Change { path: removal.path.clone(), before: Before::at(&removal.target)?, staged })
 }
 
-impl Committed {
-    fn add(&mut self, staged: StagedFile) -> Result<(), PathError> {
-        let inode = staged.writer.inode()?;
-        self.replace(staged.file.target, staged.replaces, inode, || staged.writer.commit())
-    }
-
-    fn replace(
-        &mut self,
-        target: PathBuf,
-        replaces: bool,
-        inode: (u64, u64),
-        name: impl FnOnce() -> Result<(), PathError>,
-    ) -> Result<(), PathError> {
-        let backup = replaces.then(|| backup_of(&target));
-        if let Some(backup) = &backup {
-            remove_if_there(backup)?;
-            keep(&target, backup)?;
-        }
-        // Before the commit, since that may fail after the rename.
-        self.done.push(Done { target, backup, inode });
-        name()
-    }
-
-    /// Puts everything back. Returns what could not be.
-    pub(super) fn undo(self) -> Vec<PathError> {
-        let mut left = Vec::new();
-        for Done { target, backup, inode } in self.done.into_iter().rev() {
-            let restored = match backup {
-                // Where the new name was never given, both are the old file, and the rename leaves both.
-                Some(backup) => {
-                    fs::rename(&backup, &target).at("put back", &target).and_then(|()| remove_if_there(&backup))
-                }
-                // What stands there may be somebody else's, and the reason why the new name could not be given.
-                None if is_inode(&target, inode) => remove_if_there(&target),
-                None => Ok(()),
-            };
-            let restored = restored.and_then(|()| sync_dir(target.parent().unwrap_or(Path::new("/"))));
-            left.extend(restored.err());
-        }
-        self.made.remove();
-        left
-    }
-
-    /// Forgets what was replaced.
-    ///
-    /// # Errors
-    /// The first old file that cannot be removed.
-    pub(super) fn finish(self) -> Result<(), PathError> {
-        self.done.iter().filter_map(|done| done.backup.as_ref()).try_for_each(|backup| remove_if_there(backup))
-    }
-}
-
-/// Removes what a killed run left beside a file.
+/// Writes what was at `target` once beside it, with `content` where it was a file.
 ///
 /// # Errors
-/// Where it is there and cannot be removed.
-pub(super) fn clean(target: &Path) -> Result<(), PathError> {
-    remove_leftovers(target)?;
-    remove_if_there(&backup_of(target))
-}
-
-/// Where what a file replaced is until everything is done.
-pub(super) fn backup_of(target: &Path) -> PathBuf {
-    let mut name = OsString::from(target.file_name().unwrap_or_default());
-    name.push(BACKUP);
-    target.with_file_name(name)
-}
-
-fn is_inode(path: &Path, (device, inode): (u64, u64)) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (device, inode))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), PathError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
+/// Where the content is not what it was, or it cannot be written.
+pub(super) fn stage_again(target: &Path, was: &Before, content: Option<File>) -> Result<Staged, ApplyError> {
+    create_folders(target.parent().unwrap_or(Path::new("/")))?;
+    let mode = u32::from_str_radix(&was.mode, 8).unwrap_or(0o600);
+    let owner = was.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
+    let (Some(digest), Some(content)) = (&was.digest, content) else { return Ok(stage_link(target, was, owner)?) };
+    let mut writer = AtomicFile::create(target, mode)?;
+    // Only root gives files to others, and only root has put such ones here.
+    if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
+        writer.set_owner(uid, gid)?;
     }
+    let mut reader = VerifiedReader::new(content, *digest, was.size);
+    io::copy(&mut reader, &mut writer).at("put back", target)?;
+    let (_, inode) = writer.inode()?;
+    Ok(Staged { name: writer.leave()?, inode })
 }
 
-/// Gives the old file a second name. FAT and some network file systems have no hard links, and the kernel may refuse one to
-/// who does not own the file: then it is copied.
-fn keep(target: &Path, backup: &Path) -> Result<(), PathError> {
-    match fs::hard_link(target, backup) {
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-            copy(target, backup).at("keep the old file as", backup)
-        }
-        linked => linked.at("keep the old file as", backup),
+fn stage_link(target: &Path, was: &Before, owner: Option<(u32, u32)>) -> Result<Staged, PathError> {
+    let name = format!("{}.carrack-new", target.file_name().unwrap_or_default().to_string_lossy());
+    let path = target.with_file_name(&name);
+    super::transaction::clean(target)?;
+    symlink(was.link.as_deref().unwrap_or_default(), &path).at("link", &path)?;
+    if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
+        lchown(&path, Some(uid), Some(gid)).at("set the owner of", &path)?;
     }
+    sync_dir(target.parent().unwrap_or(Path::new("/")))?;
+    let inode = fs::symlink_metadata(&path).at("look at", &path)?.ino();
+    Ok(Staged { name, inode })
 }
 
-/// Copies content, mode and owner, and syncs them.
-fn copy(target: &Path, backup: &Path) -> io::Result<()> {
-    fs::copy(target, backup)?;
-    let found = fs::metadata(target)?;
-    std::os::unix::fs::chown(backup, Some(found.uid()), Some(found.gid()))?;
-    File::open(backup)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_copy_is_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, backup) = (folder.path().join("file"), folder.path().join("file.old"));
-        fs::write(&target, "old").unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o750)).unwrap();
-        copy(&target, &backup).unwrap();
-        assert_eq!(fs::read(&backup).unwrap(), b"old");
-        assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o7777, 0o750);
-    }
+/// Folders on the way to `target` that are not there yet, within `root`, the outer ones first.
+pub(super) fn missing_folders(target: &Path, root: &Root) -> Vec<String> {
+    let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
+    let within = |folder: &Path| Some(format!("/{}", folder.strip_prefix(root.folder()).ok()?.display()));
+    let mut missing: Vec<String> = missing.filter_map(within).collect();
+    missing.reverse();
+    missing
 }

@@ -11,10 +11,14 @@ use rustix::io::Errno;
 use super::ApplyError;
 use super::check::Check;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
+use super::dropped;
 use super::files::{Found, TargetFile};
+use super::history::History;
 use super::image_folder::{self, ImageFolder};
 use super::plan::HostPlan;
 use super::receipt;
+use super::released;
+use super::services;
 use super::source::Source;
 use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
@@ -31,6 +35,8 @@ pub struct Target {
     pub runtime: TargetRuntime,
     /// Which platform's files and images.
     pub platform: Platform,
+    /// How many versions before this one can be gone back to: their images and files stay.
+    pub keep: usize,
 }
 
 /// Where images go.
@@ -62,6 +68,8 @@ pub struct Survey {
     pub plan: HostPlan,
     /// What was checked of the host, for the receipt.
     pub preflight: Vec<Check>,
+    /// What has been installed before.
+    pub(super) history: History,
     _lock: RootLock,
 }
 
@@ -83,7 +91,15 @@ pub(super) struct RuntimeSurvey {
 /// Where something is in the way of what the bundle wants, or does not answer.
 pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
     let mut survey = compare(inputs, target, lock).await?;
-    survey.plan.left_over = left_over(inputs.contents, &target.root, &survey.plan)?;
+    let history = History::of(&target.root)?;
+    let name = &inputs.contents.profile.name;
+    (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
+    survey.plan.dropped_services = services::dropped(&history, name, &survey.plan);
+    if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
+        survey.plan.released = released::names(&history.chain(name), target.keep, wanted, client).await?;
+    }
+    survey.history = history;
     Ok(survey)
 }
 
@@ -103,16 +119,6 @@ impl RootLock {
     }
 }
 
-/// What a receipt of the same profile lists, this version does not, and is still there.
-fn left_over(contents: &Contents, root: &Root, plan: &HostPlan) -> Result<Vec<String>, ApplyError> {
-    let receipts = receipt::all(root)?;
-    let earlier = receipts.iter().filter(|receipt| receipt.name == contents.profile.name);
-    let files: BTreeSet<&String> = earlier.flat_map(|receipt| &receipt.files).map(|file| &file.path).collect();
-    let dropped = files.into_iter().filter(|path| !plan.files.iter().any(|planned| planned.file.path == **path));
-    let there = |path: &&String| root.resolve(path).is_ok_and(|place| place.symlink_metadata().is_ok());
-    Ok(dropped.filter(there).cloned().collect())
-}
-
 async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
     let Inputs { contents, source, .. } = inputs;
     receipt::check_name(&contents.profile.name, &contents.profile.version)?;
@@ -130,6 +136,7 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
             archived: None,
             plan,
             preflight: Vec::new(),
+            history: History::default(),
             _lock: lock,
         });
     };
@@ -142,7 +149,15 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { target: target.clone(), runtime, archived: None, plan, preflight: Vec::new(), _lock: lock })
+    Ok(Survey {
+        target: target.clone(),
+        runtime,
+        archived: None,
+        plan,
+        preflight: Vec::new(),
+        history: History::default(),
+        _lock: lock,
+    })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
@@ -163,8 +178,8 @@ async fn survey_folder(
     let wanted = Arc::new(image_folder::wanted(contents, &target.platform)?);
     let (contents, images, root) = (contents.clone(), Arc::clone(&wanted), target.root.clone());
     let plan = blocking(move || {
-        let (archive, older) = image_folder::look(&contents, &images, &files, folder, &root)?;
-        Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive, older))
+        let archive = image_folder::look(&contents, &images, &files, folder, &root)?;
+        Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive))
     });
     Ok(Survey {
         target: target.clone(),
@@ -172,6 +187,7 @@ async fn survey_folder(
         archived: Some(wanted),
         plan: plan.await?,
         preflight: Vec::new(),
+        history: History::default(),
         _lock: lock,
     })
 }

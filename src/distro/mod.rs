@@ -3,8 +3,25 @@
 //!
 //! Owns what distributions call their files, flags and units. It is pure: it looks at no host and does nothing.
 
+mod canonical;
+mod cluster;
+mod host;
+mod hosts;
+mod k3s;
+mod kube_vip;
+mod kubeadm;
+mod kubeadm_config;
+mod labels;
+mod none;
+mod objects;
+mod proxy;
+mod rancher;
+mod registries;
+mod rke2;
 mod step;
+mod tree;
 
+pub use cluster::{Cluster, Host, Release};
 pub use step::{SAVED, Step};
 
 /// What a distribution wants of one machine.
@@ -43,4 +60,82 @@ pub struct Save {
     pub save: Vec<Step>,
     /// What puts it back, while the distribution's own files are those that it was saved with.
     pub restore: Vec<Step>,
+}
+
+/// A distribution, told of one machine.
+trait Distribution {
+    /// What it cannot do of what is asked, each a sentence that says what to change.
+    fn refusals(&self) -> Vec<String>;
+    /// See [`Setup::files`].
+    fn files(&self) -> Vec<SetupFile>;
+    /// See [`Setup::start`].
+    fn start(&self) -> Vec<Step>;
+    /// See [`Setup::remove`].
+    fn remove(&self) -> Vec<Step>;
+    /// See [`Setup::save`].
+    fn save(&self) -> Option<Save>;
+}
+
+/// What the distribution of this name wants of a machine.
+///
+/// # Errors
+/// What cannot be done as it is asked, all of it, before anything is changed.
+pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<String>> {
+    let distribution: Box<dyn Distribution + '_> = match distribution {
+        "k3s" => Box::new(k3s::K3s::of(cluster).map_err(|refusal| vec![refusal])?),
+        "rke2" => Box::new(rke2::Rke2::of(cluster).map_err(|refusal| vec![refusal])?),
+        "kubeadm" => Box::new(kubeadm::Kubeadm::of(cluster)?),
+        "canonical" => Box::new(canonical::Canonical::of(cluster).map_err(|refusal| vec![refusal])?),
+        "none" => Box::new(none::Nothing(cluster)),
+        other => return Err(vec![format!("the distribution {other:?} is not one that this version of Carrack knows")]),
+    };
+    let mut refusals = host::refusals(cluster);
+    refusals.extend(distribution.refusals());
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let mut setup = Setup {
+        files: host::files(cluster),
+        start: host::start(cluster),
+        remove: distribution.remove(),
+        save: distribution.save(),
+    };
+    setup.files.extend(distribution.files());
+    setup.start.extend(distribution.start());
+    setup.remove.extend(host::remove(cluster));
+    Ok(setup)
+}
+
+/// The programs, and the units of packages, that a distribution uses where the bundle does not bring them, as absolute
+/// paths: those that are there go into [`Host::present`].
+pub fn looked_for() -> Vec<String> {
+    const FOLDERS: [&str; 6] = ["/usr/local/bin", "/usr/bin", "/usr/local/sbin", "/usr/sbin", "/opt/bin", "/snap/bin"];
+    const NAMES: [&str; 7] = ["k3s", "rke2", "kubeadm", "kubelet", "kubectl", "helm", "snap"];
+    const OWN_UNITS: [&str; 6] = [
+        "k3s.service",
+        "k3s-agent.service",
+        "rke2-server.service",
+        "rke2-agent.service",
+        "kubelet.service",
+        "kubelet.service.d/10-kubeadm.conf",
+    ];
+    let programs = NAMES.iter().flat_map(|name| FOLDERS.iter().map(move |folder| format!("{folder}/{name}")));
+    let units =
+        OWN_UNITS.iter().flat_map(|unit| cluster::UNITS[1..].iter().map(move |folder| format!("{folder}{unit}")));
+    programs.chain(units).collect()
+}
+
+/// A file without secrets.
+fn file(path: impl Into<String>, text: impl Into<String>) -> SetupFile {
+    SetupFile { path: path.into(), mode: 0o644, text: text.into(), private: false }
+}
+
+/// A file that root alone reads. It is private where `private` says so.
+fn guarded(path: impl Into<String>, text: impl Into<String>, private: bool) -> SetupFile {
+    SetupFile { path: path.into(), mode: 0o600, text: text.into(), private }
+}
+
+/// The words of a command.
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
 }

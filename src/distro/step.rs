@@ -5,6 +5,27 @@ use serde::{Deserialize, Serialize};
 /// In a step that saves or restores a cluster's state: the folder of the copy.
 pub const SAVED: &str = "@SAVED@";
 
+impl Step {
+    /// The same with `word` replaced by `text` in programs' arguments and paths.
+    #[must_use]
+    pub fn with(&self, word: &str, text: &str) -> Self {
+        let fill = |one: &String| one.replace(word, text);
+        match self.clone() {
+            Self::Run { what, command, unless, undo, seconds } => {
+                let command = command.iter().map(fill).collect();
+                let undo = undo.map(|undo| undo.iter().map(fill).collect());
+                Self::Run { what, command, unless: unless.as_ref().map(fill), undo, seconds }
+            }
+            Self::Wait { what, command, seconds } => {
+                Self::Wait { what, command: command.iter().map(fill).collect(), seconds }
+            }
+            Self::Copy { from, to } => Self::Copy { from: fill(&from), to: fill(&to) },
+            Self::Remove { path } => Self::Remove { path: fill(&path) },
+            other => other,
+        }
+    }
+}
+
 /// Something that is done on the running host. Each can be done again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]

@@ -84,6 +84,17 @@ impl AtomicFile {
         sync_dir(self.target.parent().unwrap_or(Path::new(".")))
     }
 
+    /// Leaves it, synced, under its provisional name for somebody who gives it its own; returns the last component of that.
+    ///
+    /// # Errors
+    /// Where syncing fails; then it is removed.
+    pub fn leave(mut self) -> Result<String, PathError> {
+        self.sync()?;
+        sync_dir(self.target.parent().unwrap_or(Path::new(".")))?;
+        self.committed = true;
+        Ok(self.temporary.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    }
+
     /// Writes `content` as `target` in one go.
     ///
     /// # Errors

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use super::format::has_credentials;
+
 /// One machine of a cluster. The default is the only server of a cluster of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Node {
@@ -90,8 +92,9 @@ pub enum Endpoint {
     Dns(String),
 }
 
-/// How the outside is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// How the outside is reached. A password may be in the URLs, so what they are put into is private where
+/// [`Self::has_credentials`] says so.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Proxy {
     /// For `http://`.
     pub http: Option<String>,
@@ -99,6 +102,26 @@ pub struct Proxy {
     pub https: Option<String>,
     /// What is reached without it: names, domains that begin with a dot, addresses, networks.
     pub no_proxy: Vec<String>,
+}
+
+impl Proxy {
+    /// Whether a user and mostly a password are in one of the URLs.
+    pub fn has_credentials(&self) -> bool {
+        self.http.iter().chain(&self.https).any(|url| has_credentials(url))
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |url: &Option<String>| {
+            url.as_ref().map(|url| if has_credentials(url) { "a URL with a secret".to_owned() } else { url.clone() })
+        };
+        f.debug_struct("Proxy")
+            .field("http", &shown(&self.http))
+            .field("https", &shown(&self.https))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
 }
 
 /// An authority.

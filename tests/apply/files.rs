@@ -13,7 +13,7 @@ use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
-use crate::{install, install_to, look};
+use crate::{install, install_to, look, patiently};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_checked_even_where_they_are_left_alone() {
@@ -158,17 +158,13 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
         root: Root::new(folder.path()).unwrap(),
         runtime: TargetRuntime::None,
         platform: Platform::of_this_machine(),
+        keep: 1,
     };
     let source = bundle.source();
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
-        survey(
-            Inputs { contents: &bundle.contents, source: &source, values: &values },
-            &target,
-            RootLock::take(&target.root)?,
-        )
-        .await
-        .map(drop)
+        let inputs = Inputs { contents: &bundle.contents, source: &source, values: &values };
+        patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await.map(drop)).await
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use carrack::apply::containerd::{Client, ContainerdError, Session};
 use carrack::apply::{
-    ApplyError, Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, Source, Survey, Target, TargetRuntime,
-    apply, survey,
+    ApplyError, Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, Source, Survey, Target,
+    TargetRuntime, apply, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -53,7 +53,7 @@ async fn install_from(
     root: &Path,
     runtime: TargetRuntime,
 ) -> Result<Outcome, ApplyError> {
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
     let inputs = without_values(&bundle.contents, source);
     patiently(async || {
         let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
@@ -84,12 +84,12 @@ async fn begin(client: &Client) -> Session {
 }
 
 fn options(interrupt: Interrupt) -> Options {
-    Options { jobs: 4, progress: Arc::new(Progress::default()), interrupt }
+    Options { command: Invocation::default(), jobs: 4, progress: Arc::new(Progress::default()), interrupt }
 }
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
-    let target = Target { root, runtime, platform: Platform::of_this_machine() };
+    let target = Target { root, runtime, platform: Platform::of_this_machine(), keep: 1 };
     let source = bundle.source();
     let inputs = without_values(&bundle.contents, &source);
     patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await).await

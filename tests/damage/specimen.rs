@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Inputs, Interrupter, Options, Outcome, RootLock, Source, Target, TargetRuntime, apply,
-    survey,
+    ApplyError, ImageFolder, Inputs, Interrupter, Invocation, Options, Outcome, RootLock, Source, Target,
+    TargetRuntime, apply, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -99,12 +99,13 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
         Images::Nowhere => TargetRuntime::None,
         Images::Folder => TargetRuntime::Folder(ImageFolder::K3s),
     };
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine() };
+    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let survey = survey(without_values(bundle.contents(), &source), &target, RootLock::take(&target.root)?).await?;
         let (_interrupter, interrupt) = Interrupter::new();
-        let options = Options { jobs: 2, progress: Arc::new(Progress::default()), interrupt };
+        let options =
+            Options { command: Invocation::default(), jobs: 2, progress: Arc::new(Progress::default()), interrupt };
         apply(survey, without_values(bundle.contents(), &source), &options).await
     })
 }

@@ -19,6 +19,8 @@ mod run;
 #[expect(dead_code, reason = "the tests of exports use the rest")]
 mod server;
 
+#[path = "../common/layers.rs"]
+mod layers;
 #[path = "../real/parts.rs"]
 #[expect(dead_code, reason = "the tests with real parts use the rest")]
 mod parts;

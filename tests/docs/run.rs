@@ -55,6 +55,7 @@ documents_that_are_run! {
     palette: "docs/palette.md",
     profile: "docs/profile.md",
     quickstart: "docs/quickstart.md",
+    site: "docs/site.md",
     variables: "docs/variables.md",
 }
 

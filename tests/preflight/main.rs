@@ -94,7 +94,7 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
     let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
-    let target = Target { root, runtime: TargetRuntime::None, platform };
+    let target = Target { root, runtime: TargetRuntime::None, platform, keep: 1 };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
     let inputs = Inputs { contents: &contents, source: &source, values: &values };
@@ -206,7 +206,7 @@ fn space_for(host: &Path, size: u64) -> Vec<String> {
     contents.files.clear();
     contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
-    let (values, target) = (Values::new(), Target { root, runtime, platform });
+    let (values, target) = (Values::new(), Target { root, runtime, platform, keep: 1 });
     let inputs = Inputs { contents: &contents, source: &source, values: &values };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();

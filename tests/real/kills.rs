@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrack::registry::in_process::Layer;
 
+use super::layers::noise;
 use super::parts::{Containerd, available};
 use super::project::{Project, sha256, succeed};
 
@@ -16,14 +17,7 @@ const KILLS: u32 = 20;
 
 /// A layer large enough that most kills come while it is on its way.
 fn large_layer(seed: u64) -> Layer {
-    let mut state = seed;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as u8
-    })
-    .take(24 << 20)
-    .collect();
-    let plain = Layer::tar(&[("large", 0o644, noise.as_slice())]).unwrap();
+    let plain = Layer::tar(&[("large", 0o644, noise(seed, 24 << 20).as_slice())]).unwrap();
     plain.zstd().unwrap()
 }
 

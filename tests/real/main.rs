@@ -17,6 +17,8 @@ mod full_disk;
 mod helm;
 mod image_folder;
 mod kills;
+#[path = "../common/layers.rs"]
+mod layers;
 mod parts;
 mod pinned;
 mod project;

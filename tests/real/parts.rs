@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use super::available::available;
-use carrack::oci::{Descriptor, Digest, Platform};
-use carrack::registry::in_process::{Image, InProcessRegistry, Layer};
+pub(crate) use super::layers::{busybox_layer, layer, speaking};
+use carrack::oci::{Descriptor, Digest};
+use carrack::registry::in_process::InProcessRegistry;
 
 /// A process that ends with its owner.
 pub struct Server(Child);
@@ -216,33 +216,6 @@ impl Drop for Containerd {
             run("umount", ["-l", mount]);
         }
     }
-}
-
-/// A layer with Debian's static busybox and other files, compressed as most registries have it.
-pub fn busybox_layer(files: &[(&str, &str)]) -> Layer {
-    let busybox = fs::read("/bin/busybox").unwrap();
-    let files = files.iter().map(|(path, text)| (*path, 0o644, text.as_bytes()));
-    let all: Vec<_> = std::iter::once(("bin/busybox", 0o755, busybox.as_slice())).chain(files).collect();
-    gzip(Layer::tar(&all).unwrap())
-}
-
-/// A small layer.
-pub fn layer(files: &[(&str, &str)]) -> Layer {
-    let files: Vec<_> = files.iter().map(|(path, text)| (*path, 0o644, text.as_bytes())).collect();
-    gzip(Layer::tar(&files).unwrap())
-}
-
-fn gzip(layer: Layer) -> Layer {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(&layer.content).unwrap();
-    let media_type = "application/vnd.oci.image.layer.v1.tar+gzip".to_owned();
-    Layer { content: encoder.finish().unwrap().into(), media_type, ..layer }
-}
-
-/// An image that prints a text with busybox.
-pub fn speaking(platform: &str, layers: Vec<Layer>, text: &str) -> Image {
-    let command = ["/bin/busybox", "echo", text].map(str::to_owned).to_vec();
-    Image { platform: platform.parse::<Platform>().unwrap(), layers, command }
 }
 
 /// The digest of what a registry serves for `reference`, as skopeo sees it.

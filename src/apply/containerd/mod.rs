@@ -18,7 +18,7 @@ pub use client::Client;
 pub use content::{Ingest, Opened};
 pub use error::{ContainerdError, Rpc};
 pub use labels::Labels;
-pub use names::{Changed, NameUndo};
+pub use names::{NameChange, NameTarget};
 pub use session::Session;
 pub use state::{NamedImage, RuntimeState};
 pub use unpack::Unpack;

@@ -3,33 +3,46 @@
 use std::collections::HashMap;
 
 use prost_types::FieldMask;
+use serde::{Deserialize, Serialize};
 use tonic::Code;
 
 use super::api::images::{CreateImageRequest, DeleteImageRequest, GetImageRequest, Image, UpdateImageRequest};
 use super::api::types;
 use super::{Client, ContainerdError, NamedImage, Session, WantedImage};
+use crate::apply::receipt::ReceiptImage;
 use crate::oci::Descriptor;
 
 /// The CRI plugin knows the image, and the kubelet's garbage collector leaves it alone (containerd 1.7 and later tell the
 /// kubelet of the second; older ones ignore it).
 const LABELS: [(&str, &str); 2] = [("io.cri-containerd.image", "managed"), ("io.cri-containerd.pinned", "pinned")];
 
-/// What was done to a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changed {
-    /// It did not exist.
-    Created,
-    /// It stood for another image, or lacked a label.
-    Updated,
-    /// It was right.
-    Kept,
+/// A name of an image that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameChange {
+    /// The name.
+    pub name: String,
+    /// What it shall stand for; absent where it is taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<NameTarget>,
+    /// What it stood for; absent where it did not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<NameTarget>,
 }
 
-/// How to make a name what it was.
-#[derive(Debug)]
-pub struct NameUndo {
-    name: String,
-    before: Option<Image>,
+/// What a name of an image stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameTarget {
+    /// Its media type.
+    pub media_type: String,
+    /// Its digest, as containerd has it.
+    pub digest: String,
+    /// Its length in bytes.
+    pub size: i64,
+    /// The labels of the name.
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
+    pub labels: HashMap<String, String>,
 }
 
 impl Client {
@@ -44,6 +57,58 @@ impl Client {
             .map(|image| NamedImage { managed: has_labels(&image), target: image.target.unwrap_or_default().digest }))
     }
 
+    /// What has to become of the names of these images: those that are not right yet.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn name_changes(&self, images: &[WantedImage]) -> Result<Vec<NameChange>, ContainerdError> {
+        let mut changes = Vec::new();
+        for (image, name) in images.iter().flat_map(|image| image.names.iter().map(move |name| (image, name))) {
+            let before = self.image(name).await?;
+            let right = |image: &Image, wanted: &Descriptor| {
+                image.target.as_ref().is_some_and(|target| target.digest == wanted.digest.to_string())
+            };
+            if before.as_ref().is_some_and(|before| right(before, &image.target) && has_labels(before)) {
+                continue;
+            }
+            let target = NameTarget {
+                media_type: image.target.media_type.clone(),
+                digest: image.target.digest.to_string(),
+                size: image.target.size.cast_signed(),
+                labels: labels(),
+            };
+            let (name, before) = (name.clone(), before.map(NameTarget::from));
+            changes.push(NameChange { name, target: Some(target), before });
+        }
+        Ok(changes)
+    }
+
+    /// What `name` stands for, with all that is known of it.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn name_target(&self, name: &str) -> Result<Option<NameTarget>, ContainerdError> {
+        Ok(self.image(name).await?.map(NameTarget::from))
+    }
+
+    /// What the names of `image` have to stand for, where all of its content is still there: what `named` says where one of
+    /// them is right, otherwise what is found of its target.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn whole(
+        &self,
+        image: &ReceiptImage,
+        named: Option<NameTarget>,
+    ) -> Result<Option<NameTarget>, ContainerdError> {
+        for digest in image.manifests.iter().chain(&image.blobs).chain([&image.target]) {
+            if !self.holds(digest).await? {
+                return Ok(None);
+            }
+        }
+        Ok(named.map(|named| NameTarget { labels: labels(), ..named }))
+    }
+
     async fn image(&self, name: &str) -> Result<Option<Image>, ContainerdError> {
         let request = self.request(GetImageRequest { name: name.to_owned() });
         match self.images().get(request).await {
@@ -55,56 +120,44 @@ impl Client {
 }
 
 impl Session {
-    /// Makes the image's names stand for its target, and adds to `undo` how each change is taken back. The caller has
-    /// seen to it that everything below the target is there.
+    /// Makes a name what `change` says. The caller has seen to it that everything below the target is there.
     ///
     /// # Errors
-    /// A failed call; what was changed before it is in `undo`.
-    pub async fn set_names(
-        &self,
-        image: &WantedImage,
-        undo: &mut Vec<NameUndo>,
-    ) -> Result<Vec<(String, Changed)>, ContainerdError> {
-        // Fails where the lease has ended, and what came under it may be gone.
-        self.keep_content(&image.target.digest.to_string()).await?;
-        let mut changes = Vec::with_capacity(image.names.len());
-        for name in &image.names {
-            let changed = self.set_name(name, &image.target, undo).await?;
-            changes.push((name.clone(), changed));
+    /// A failed call.
+    pub async fn change_name(&self, change: &NameChange) -> Result<(), ContainerdError> {
+        if let Some(target) = &change.target {
+            // Fails where the lease has ended, and what came under it may be gone.
+            self.keep_content(&target.digest).await?;
+            if let Some(before) = &change.before {
+                // So that taking it back finds the old image whole.
+                self.keep_content(&before.digest).await?;
+            }
         }
-        Ok(changes)
+        self.set_name(&change.name, change.target.as_ref()).await
     }
 
-    async fn set_name(
-        &self,
-        name: &str,
-        target: &Descriptor,
-        undo: &mut Vec<NameUndo>,
-    ) -> Result<Changed, ContainerdError> {
-        let wanted = Image { name: name.to_owned(), labels: labels(), target: Some(descriptor(target)) };
-        let before = self.client.image(name).await?;
-        if let Some(image) = &before {
-            let digest = image.target.as_ref().map_or("", |target| target.digest.as_str());
-            if digest == target.digest.to_string() && has_labels(image) {
-                return Ok(Changed::Kept);
-            }
-            // So that taking it back finds the old image whole.
-            self.keep_content(digest).await?;
+    /// Makes names what they were, the last change first.
+    ///
+    /// # Errors
+    /// The first failed call; the others are tried all the same.
+    pub async fn restore_names(&self, changes: &[NameChange]) -> Result<(), ContainerdError> {
+        let mut result = Ok(());
+        for change in changes.iter().rev() {
+            result = result.and(self.set_name(&change.name, change.before.as_ref()).await);
         }
-        let created = before.is_none();
-        // Before the call, since it may have worked where its answer is lost.
-        undo.push(NameUndo { name: name.to_owned(), before });
-        if created {
-            let request = self.client.request(CreateImageRequest { image: Some(wanted.clone()) });
-            match self.client.images().create(request).await {
-                Ok(_) => return Ok(Changed::Created),
-                // The CRI plugin makes names of its own as soon as it sees one; make this one right.
-                Err(status) if status.code() == Code::AlreadyExists => {}
-                Err(status) => return Err(ContainerdError::call("name the image", name, status)),
-            }
+        result
+    }
+
+    async fn set_name(&self, name: &str, target: Option<&NameTarget>) -> Result<(), ContainerdError> {
+        let Some(target) = target else { return self.remove_name(name).await };
+        let image = target.image(name);
+        let request = self.client.request(CreateImageRequest { image: Some(image.clone()) });
+        match self.client.images().create(request).await {
+            Ok(_) => Ok(()),
+            // It stood for something else, or the CRI plugin made it as soon as it saw another one.
+            Err(status) if status.code() == Code::AlreadyExists => self.update(image).await,
+            Err(status) => Err(ContainerdError::call("name the image", name, status)),
         }
-        self.update(wanted).await?;
-        Ok(Changed::Updated)
     }
 
     /// Sets the target and our labels; one of these that `image` lacks is taken away.
@@ -117,24 +170,6 @@ impl Session {
         answer.map(|_| ()).map_err(|status| ContainerdError::call("name the image", &name, status))
     }
 
-    /// Makes names what they were, the last change first.
-    ///
-    /// # Errors
-    /// The first failed call; the others are tried all the same.
-    pub async fn restore_names(&self, undo: Vec<NameUndo>) -> Result<(), ContainerdError> {
-        let mut result = Ok(());
-        for NameUndo { name, before } in undo.into_iter().rev() {
-            let restored = match before {
-                Some(image) => self.update(image).await,
-                None => self.remove_name(&name).await,
-            };
-            if result.is_ok() {
-                result = restored;
-            }
-        }
-        result
-    }
-
     async fn remove_name(&self, name: &str) -> Result<(), ContainerdError> {
         let request = self.client.request(DeleteImageRequest { name: name.to_owned(), sync: false });
         match self.client.images().delete(request).await {
@@ -143,6 +178,21 @@ impl Session {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl NameTarget {
+    fn image(&self, name: &str) -> Image {
+        let Self { media_type, digest, size, labels } = self.clone();
+        let target = types::Descriptor { media_type, digest, size, annotations: HashMap::new() };
+        Image { name: name.to_owned(), labels, target: Some(target) }
+    }
+}
+
+impl From<Image> for NameTarget {
+    fn from(image: Image) -> Self {
+        let types::Descriptor { media_type, digest, size, .. } = image.target.unwrap_or_default();
+        Self { media_type, digest, size, labels: image.labels }
     }
 }
 

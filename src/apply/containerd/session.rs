@@ -58,6 +58,14 @@ impl Session {
         Ok(Self { client: client.under_lease(&id)?, plain: client.clone(), id, abandoned, _lock: lock })
     }
 
+    /// Whether content is there.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn holds(&self, digest: &Digest) -> Result<bool, ContainerdError> {
+        self.client.holds(digest).await
+    }
+
     /// Keeps content that is there already, such as what a name refers to that is about to change.
     pub(super) async fn keep_content(&self, digest: &str) -> Result<(), ContainerdError> {
         self.keep(digest, "content".to_owned()).await

@@ -47,7 +47,13 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::File(FileError::Path(_))
         | ApplyError::Path(_)
         | ApplyError::Receipt { .. }
-        | ApplyError::LaterReceipt { .. } => Kind::Local,
+        | ApplyError::LaterReceipt { .. }
+        | ApplyError::Journal { .. }
+        | ApplyError::LaterJournal(_) => Kind::Local,
+        // Told alone only before anything has changed.
+        ApplyError::Step(_) => Kind::NotReady,
+        ApplyError::Unfinished(_) | ApplyError::Collected(_) => Kind::RolledBack,
+        ApplyError::NothingInstalled(_) | ApplyError::NothingBefore(_) => Kind::NotReady,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,
         ApplyError::File(FileError::Name(_)) => Kind::Integrity,
@@ -90,7 +96,12 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Receipt { path, .. } => {
             Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
         }
-        ApplyError::LaterReceipt { .. } => Some("use the carrack-install that came with the newest bundle".into()),
+        ApplyError::Journal { path, .. } => {
+            Some(format!("put {} right, or move it away and look whether files are as they must be", path.display()))
+        }
+        ApplyError::LaterReceipt { .. } | ApplyError::LaterJournal(_) => {
+            Some("use the carrack-install that came with the newest bundle".into())
+        }
         ApplyError::Path(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
             Some("run carrack-install as root".into())
         }

@@ -2,16 +2,16 @@
 
 use std::io::{BufRead, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{plan, preflight, target, variables};
+use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Interrupt, Interrupter, Options, Outcome, RootLock, apply, survey};
+use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -33,6 +33,8 @@ pub(super) struct Args {
     skip: preflight::SkipArgs,
     #[command(flatten)]
     variables: variables::VariableArgs,
+    #[command(flatten)]
+    keep: target::KeepArgs,
     /// Blobs read, and images unpacked, at once
     #[arg(long, short, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
@@ -49,6 +51,8 @@ pub(super) struct Args {
 struct Report {
     version: u32,
     changed: bool,
+    /// Whether the rest waits for the first start of the system that was prepared.
+    deferred: bool,
     receipt: Option<PathBuf>,
     imported: Imported,
     archive: Option<ReceiptArchive>,
@@ -66,14 +70,26 @@ struct Imported {
     names: usize,
 }
 
+impl Args {
+    /// The bundle.
+    pub(super) fn bundle(&self) -> &Path {
+        &self.bundle
+    }
+}
+
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
-    let (target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
+    let (mut target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
+    target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
-    let values = args.variables.values(contents, &args.bundle, &target.root, !args.yes, ui)?;
-    let inputs = Inputs { contents, source: &source, values: &values };
     let runtime = target::runtime()?;
+    if !args.dry_run {
+        resume::go_on(&target.root, true, &runtime, ui)?;
+    }
+    let site = args.variables.site()?;
+    let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
+    let inputs = Inputs { contents, source: &source, values: &values };
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
         let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;
@@ -89,13 +105,18 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         plan::lines(&host_plan).iter().for_each(|line| ui.detail(line));
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
-            confirm(ui)?;
+            confirm("apply this?", ui)?;
         }
     }
     let progress = Arc::new(Progress::default());
     let shown = ui.show("installing", &progress);
     let outcome = runtime.block_on(async {
-        let options = Options { jobs: args.jobs.get(), progress: Arc::clone(&progress), interrupt: on_signals()? };
+        let options = Options {
+            command: invocation(contents),
+            jobs: args.jobs.get(),
+            progress: Arc::clone(&progress),
+            interrupt: on_signals()?,
+        };
         Ok::<_, CliError>(apply(survey, inputs, &options).await?)
     })?;
     drop(shown);
@@ -106,9 +127,25 @@ fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Value
     outcome.warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
         let plan = plan::Report::new(plan, contents, values);
-        let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings } = outcome;
+        let Outcome { receipt, imported: (blobs, size), present, unpacked, named, archive, warnings, deferred } =
+            outcome;
         let imported = Imported { blobs, bytes: size, present_blobs: present, unpacked_layers: unpacked, names: named };
-        return ui.json(&Report { version: 1, changed: receipt.is_some(), receipt, imported, archive, plan, warnings });
+        return ui.json(&Report {
+            version: 1,
+            changed: receipt.is_some() || deferred,
+            deferred,
+            receipt,
+            imported,
+            archive,
+            plan,
+            warnings,
+        });
+    }
+    if outcome.deferred {
+        ui.status(
+            "prepared: the services start, and the receipt is written, when this system starts for the first time",
+        );
+        return Ok(());
     }
     let Some(receipt) = &outcome.receipt else {
         ui.status("nothing to change: this host is as the bundle wants it");
@@ -148,12 +185,40 @@ fn carried_line(outcome: &Outcome, plan: &HostPlan, images: &str) -> String {
     }
 }
 
+/// How this was called, without what nobody may read, for a run that goes on after this one was killed.
+fn invocation(contents: &Contents) -> Invocation {
+    let sensitive = |given: &str| {
+        let name = given.split('=').next().unwrap_or_default();
+        contents.profile.variables.iter().any(|variable| variable.sensitive && variable.name == name)
+    };
+    let mut given = std::env::args().skip(1);
+    let mut arguments = Vec::new();
+    while let Some(argument) = given.next() {
+        if let Some(value) = argument.strip_prefix("--set=") {
+            if !sensitive(value) {
+                arguments.push(argument);
+            }
+        } else if argument == "--set" {
+            let value = given.next().unwrap_or_default();
+            if !sensitive(&value) {
+                arguments.extend([argument, value]);
+            }
+        } else {
+            arguments.push(argument);
+        }
+    }
+    if !arguments.iter().any(|argument| argument == "--yes" || argument == "-y") {
+        arguments.push("--yes".to_owned());
+    }
+    Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
+}
+
 /// Asks where somebody can answer; a script has decided by calling.
-fn confirm(ui: &Ui) -> Result<(), CliError> {
+pub(super) fn confirm(question: &str, ui: &Ui) -> Result<(), CliError> {
     if !std::io::stdin().is_terminal() {
         return Ok(());
     }
-    ui.prompt("apply this? [y/N] ");
+    ui.prompt(&format!("{question} [y/N] "));
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| CliError::from_error(Kind::Local, &error))?;
@@ -164,7 +229,7 @@ fn confirm(ui: &Ui) -> Result<(), CliError> {
 }
 
 /// Ctrl-C and a service manager's stop end the work where that is safe.
-fn on_signals() -> Result<Interrupt, CliError> {
+pub(super) fn on_signals() -> Result<Interrupt, CliError> {
     let listen = |kind| signal(kind).map_err(|error| CliError::from_error(Kind::Local, &error));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let (interrupter, seen) = Interrupter::new();

@@ -4,6 +4,8 @@ mod apply;
 mod ask;
 mod plan;
 mod preflight;
+mod resume;
+mod revert;
 mod status;
 mod target;
 mod variables;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{CliError, Common, Ui};
+use super::{CliError, Common, Kind, Ui};
 
 /// Install a Carrack bundle on a host without a network
 #[derive(Debug, Parser)]
@@ -32,6 +34,10 @@ enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
     Status(status::Args),
+    Repair(revert::RepairArgs),
+    Rollback(revert::RollbackArgs),
+    Uninstall(revert::UninstallArgs),
+    Resume(resume::Args),
 }
 
 /// Runs `carrack-install` with the process's arguments.
@@ -51,5 +57,22 @@ fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
         Command::Plan(args) => plan::run(args, ui),
         Command::Apply(args) => apply::run(args, ui),
         Command::Status(args) => status::run(args, ui),
+        Command::Repair(args) => revert::repair(args, ui),
+        Command::Rollback(args) => revert::rollback(args, ui),
+        Command::Uninstall(args) => revert::uninstall(args, ui),
+        Command::Resume(args) => resume::run(args, ui),
     }
+}
+
+/// Runs what an interrupted run was called with, which a journal says.
+fn again(arguments: &[String], ui: &Ui) -> Result<(), CliError> {
+    let words = std::iter::once("carrack-install").chain(arguments.iter().map(String::as_str));
+    let parsed = Installer::try_parse_from(words).map_err(|error| {
+        let message = error.render().to_string();
+        CliError::new(Kind::Input, format!("the interrupted command cannot be run again: {}", message.trim()))
+    })?;
+    if let Command::Apply(args) = &parsed.command {
+        resume::await_medium(args.bundle());
+    }
+    execute(&parsed, ui)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{preflight, target, variables};
-use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage};
+use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
 use crate::apply::{Inputs, RootLock, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
@@ -24,6 +24,8 @@ pub(super) struct Args {
     skip: preflight::SkipArgs,
     #[command(flatten)]
     variables: variables::VariableArgs,
+    #[command(flatten)]
+    keep: target::KeepArgs,
 }
 
 #[derive(Serialize)]
@@ -39,7 +41,18 @@ pub(super) struct Report {
     files: Vec<FileReport>,
     images: Vec<ImageReport>,
     archive: Option<ArchiveReport>,
+    removed: Vec<String>,
+    /// Names of images that no version needs any more that one could go back to.
+    released: Vec<String>,
+    services: Vec<ServiceReport>,
     warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceReport {
+    unit: String,
+    action: &'static str,
 }
 
 #[derive(Serialize)]
@@ -76,9 +89,11 @@ struct ImageReport {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
-    let target = args.target.target(Some(bundle.contents()))?;
+    let mut target = args.target.target(Some(bundle.contents()))?;
+    target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
-    let values = args.variables.values(bundle.contents(), &args.bundle, &target.root, true, ui)?;
+    let site = args.variables.site()?;
+    let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
@@ -117,7 +132,16 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         let action = file_word(archive.action);
         format!("{action:7} archive  {} (images of {})", archive.path, bytes(archive.size))
     });
-    files.chain(images).chain(archive).collect()
+    let removed = plan.removals.iter().map(|removal| match removal.original {
+        None => format!("{:7} {:8} {}", "remove", "file", removal.path),
+        Some(_) => format!("{:7} {:8} {} (what was there before)", "restore", "file", removal.path),
+    });
+    let stopped = plan.dropped_services.iter().map(|unit| format!("{:7} {:8} {unit}", "stop", "service"));
+    let services = plan.services.iter().filter(|service| service.action != ServiceAction::Keep);
+    let services =
+        services.map(|service| format!("{:7} {:8} {}", service_word(service.action), "service", service.unit));
+    let released = plan.released.iter().map(|change| format!("{:7} {:8} {}", "release", "name", change.name));
+    files.chain(removed).chain(images).chain(released).chain(archive).chain(stopped).chain(services).collect()
 }
 
 /// All of it in a line.
@@ -129,14 +153,22 @@ pub(super) fn summary(plan: &HostPlan) -> String {
             counted(plan.images.len(), "image")
         );
     }
+    let some = |count: usize, text: &str| if count == 0 { String::new() } else { format!(", {count} {text}") };
+    let units = plan.services.iter().filter(|service| service.action != ServiceAction::Keep).count();
+    let units = match units + plan.dropped_services.len() {
+        0 => String::new(),
+        count => format!("; {} to start or stop", counted(count, "service")),
+    };
     format!(
-        "{} to create, {} to replace, {} kept; {} to add, {} to update, {} kept",
+        "{} to create, {} to replace{}, {} kept; {} to add, {} to update, {} kept{}{units}",
         counted(plan.count(FileAction::Create), "file"),
         plan.count(FileAction::Replace),
+        some(plan.removals.len(), "to remove"),
         plan.count(FileAction::Keep),
         counted(plan.count_images(ImageAction::Add), "image"),
         plan.count_images(ImageAction::Update),
         plan.count_images(ImageAction::Keep),
+        some(plan.released.len(), "names to release"),
     )
 }
 
@@ -156,6 +188,9 @@ impl Report {
                 action: file_word(archive.action),
                 image_bytes: archive.size,
             }),
+            removed: plan.removals.iter().map(|removal| removal.path.clone()).collect(),
+            released: plan.released.iter().map(|change| change.name.clone()).collect(),
+            services: services(plan),
             warnings: plan.warnings(),
         }
     }
@@ -192,6 +227,23 @@ fn file_word(action: FileAction) -> &'static str {
         FileAction::Create => "create",
         FileAction::Replace => "replace",
         FileAction::Keep => "keep",
+    }
+}
+
+fn services(plan: &HostPlan) -> Vec<ServiceReport> {
+    let stopped = plan.dropped_services.iter().map(|unit| ServiceReport { unit: unit.clone(), action: "stop" });
+    let other = plan
+        .services
+        .iter()
+        .map(|service| ServiceReport { unit: service.unit.clone(), action: service_word(service.action) });
+    stopped.chain(other).collect()
+}
+
+fn service_word(action: ServiceAction) -> &'static str {
+    match action {
+        ServiceAction::Start => "start",
+        ServiceAction::Restart => "restart",
+        ServiceAction::Keep => "keep",
     }
 }
 

@@ -88,7 +88,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
         Some((bundle, path)) => {
-            let values = args.variables.values(bundle.contents(), path, &target.root, true, ui)?;
+            let site = args.variables.site()?;
+            let values = args.variables.values(site.as_ref(), bundle.contents(), path, &target.root, true, ui)?;
             look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values }))?
         }
         None => look(None)?,

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use crate::apply::{ImageFolder, Source, Target, TargetRuntime};
+use crate::apply::{ImageFolder, RootLock, Source, Target, TargetRuntime};
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind};
 use crate::host::Root;
@@ -13,6 +13,17 @@ use crate::trust::Trusted;
 const DEFAULT_ADDRESS: &str = "/run/containerd/containerd.sock";
 /// Where the containerd that k3s and RKE2 start listens, both of them.
 const DISTRIBUTION_ADDRESS: &str = "/run/k3s/containerd/containerd.sock";
+
+/// How many versions before the installed one can be gone back to, unless somebody says otherwise.
+const KEEP: usize = 1;
+
+/// How much stays for a rollback.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeepArgs {
+    /// How many versions before this one can be gone back to: their images and files stay
+    #[arg(long, value_name = "N", default_value_t = KEEP)]
+    pub(super) keep: usize,
+}
 
 /// Where to install.
 #[derive(Debug, clap::Args)]
@@ -75,7 +86,7 @@ impl TargetArgs {
             (TargetRuntime::Folder(_), Some(contents)) if !root.is_host() => platform_of(contents),
             _ => Platform::of_this_machine(),
         };
-        Ok(Target { root, runtime, platform })
+        Ok(Target { root, runtime, platform, keep: KEEP })
     }
 
     /// A flag that would have no effect is a misunderstanding that somebody should hear of.
@@ -129,6 +140,13 @@ fn platform_of(contents: &Contents) -> Platform {
         [only] => only.clone(),
         _ => Platform::of_this_machine(),
     }
+}
+
+/// Takes the lock of the root that `--root` names.
+pub(super) fn locked(folder: Option<&Path>) -> Result<(Root, RootLock), CliError> {
+    let root = root(folder)?;
+    let lock = RootLock::take(&root)?;
+    Ok((root, lock))
 }
 
 /// The root that `--root` names.

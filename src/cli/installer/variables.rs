@@ -12,6 +12,7 @@ use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::problem::Problems;
 use crate::site::Site;
+use crate::site::node::Node;
 use crate::variables::{Given, InstalledValue, Known, MASK, Values, Variable, Written, is_name, resolve};
 
 /// What differs from place to place.
@@ -34,10 +35,20 @@ pub(super) struct Shown {
 }
 
 impl VariableArgs {
+    /// The site, where one is named.
+    pub(super) fn site(&self) -> Result<Option<Site>, CliError> {
+        let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
+        if let Some(site) = &site {
+            not_yet(site)?;
+        }
+        Ok(site)
+    }
+
     /// The values of the bundle's variables; what an earlier version of the profile was installed with below `root` is
     /// kept. Somebody at a terminal is asked for what is missing where `may_ask`.
     pub(super) fn values(
         &self,
+        site: Option<&Site>,
         contents: &Contents,
         bundle: &Path,
         root: &Root,
@@ -58,9 +69,8 @@ impl VariableArgs {
                 ));
             }
         }
-        let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
         site.iter().flat_map(|site| site.warnings(declared)).for_each(|warning| ui.warn(&warning));
-        let site = site.map(|site| site.values).unwrap_or_default();
+        let site = site.map(|site| &*site.values).unwrap_or_default();
         let installed = installed(root, &contents.profile.name)?;
         for variable in declared.iter().filter(|variable| variable.sensitive) {
             if let Some(InstalledValue::Value { plain: true, .. }) = installed.get(&variable.name) {
@@ -71,11 +81,34 @@ impl VariableArgs {
                 ));
             }
         }
-        let known = Known { declared, set: &set, site: &site, installed: &installed, bundle };
+        let known = Known { declared, set: &set, site, installed: &installed, bundle };
         let mut ask = |variable: &Variable| super::ask::ask(variable, ui);
         let somebody = may_ask && std::io::stdin().is_terminal();
         resolve(known, if somebody { Some(&mut ask) } else { None }).map_err(problems)
     }
+}
+
+/// What a site says of its machine and nothing does yet. To pass over it would install another machine than it says.
+fn not_yet(site: &Site) -> Result<(), CliError> {
+    let (node, default) = (&site.node, &Node::default());
+    let fields = [
+        ("role", node.role != default.role),
+        ("hostname", node.hostname.is_some()),
+        ("cluster", node.cluster != default.cluster),
+        ("endpoint", node.endpoint.is_some()),
+        ("proxy", node.proxy.is_some()),
+        ("caCertificates", !node.certificates.is_empty()),
+        ("registries", !node.registries.is_empty()),
+        ("installRoot", node.install_root.is_some()),
+        ("nodeLabels", !node.labels.is_empty()),
+        ("nodeTaints", !node.taints.is_empty()),
+    ];
+    let said: Vec<String> = fields.iter().filter(|(_, said)| *said).map(|(name, _)| format!("`spec.{name}`")).collect();
+    if said.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}: not supported by this version of Carrack yet: {}", site.file.display(), said.join(", "));
+    Err(CliError::new(Kind::Input, message))
 }
 
 /// The values in the order in which the bundle declares them, sensitive ones masked.
@@ -122,6 +155,22 @@ fn problems(problems: Problems) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nothing_does_yet_is_refused_by_name() {
+        let site = |name: &str| VariableArgs {
+            site: Some(format!("{}/fixtures/site/{name}.yaml", env!("CARGO_MANIFEST_DIR")).into()),
+            set: Vec::new(),
+        };
+        let error = site("agent").site().err().unwrap();
+        assert_eq!(error.kind.code(), 10);
+        assert!(error.message.ends_with("yet: `spec.role`, `spec.hostname`, `spec.cluster`"), "{}", error.message);
+        let error = site("everything").site().err().unwrap();
+        for field in ["endpoint", "proxy", "caCertificates", "registries", "installRoot", "nodeLabels", "nodeTaints"] {
+            assert!(error.message.contains(&format!("`spec.{field}`")), "{}", error.message);
+        }
+        assert!(!format!("{error:?}").contains("fixture-"), "{error:?}");
+    }
 
     #[test]
     fn a_value_may_have_any_text_and_no_error_has_it() {

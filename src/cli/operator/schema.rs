@@ -2,6 +2,7 @@
 
 use crate::cli::{CliError, Ui};
 use crate::profile::schema;
+use crate::site::schema::Site;
 
 /// Print the JSON Schema of a document, for editors
 #[derive(Debug, clap::Args)]
@@ -18,11 +19,14 @@ enum Document {
     Profile,
     /// A pack, pack.yaml
     Pack,
+    /// A site file, for carrack-install --site
+    Site,
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     ui.json(&match args.document {
         Document::Profile => schema::cluster_profile(),
         Document::Pack => schema::pack(),
+        Document::Site => schema::schema_of::<Site>(),
     })
 }

@@ -178,7 +178,8 @@ pub fn pack() -> Schema {
     schema_of::<PackDocument>()
 }
 
-fn schema_of<T: JsonSchema>() -> Schema {
+/// The JSON Schema (2020-12) of a document that has the shape of `T`.
+pub fn schema_of<T: JsonSchema>() -> Schema {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     RecursiveTransform(without_null).transform(&mut schema);
     schema

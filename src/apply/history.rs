@@ -1,0 +1,81 @@
+//! What has been installed on a host, one after another: which receipt counts, and the way back from it.
+
+use super::ApplyError;
+use super::files::Before;
+use super::receipt::{self, Receipt};
+use crate::host::Root;
+use crate::oci::Digest;
+
+/// All receipts of a root, the newest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History(Vec<Entry>);
+
+/// A receipt and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    /// Its number.
+    pub(super) number: u32,
+    /// Its file, a single path component.
+    pub(super) file: String,
+    /// What it says.
+    pub(super) receipt: Receipt,
+}
+
+impl History {
+    /// That of `root`.
+    ///
+    /// # Errors
+    /// Where a receipt cannot be read.
+    pub(super) fn of(root: &Root) -> Result<Self, ApplyError> {
+        let entry = |(number, path, receipt): (u32, std::path::PathBuf, Receipt)| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Entry { number, file, receipt }
+        };
+        Ok(Self(receipt::entries(root)?.into_iter().map(entry).collect()))
+    }
+
+    /// What was installed last, of whichever profile.
+    pub(super) fn newest(&self) -> Option<&Entry> {
+        self.0.first()
+    }
+
+    /// The number of the next receipt.
+    pub(super) fn next_number(&self) -> u32 {
+        self.newest().map_or(0, |entry| entry.number) + 1
+    }
+
+    /// All receipts of the profile `name`, the newest first.
+    pub(super) fn of_profile<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.0.iter().filter(move |entry| entry.receipt.name == name)
+    }
+
+    /// What is installed of the profile `name`, then what a rollback leads to, and so on.
+    pub(super) fn chain<'a>(&'a self, name: &'a str) -> Vec<&'a Entry> {
+        let mut chain: Vec<&Entry> = self.of_profile(name).take(1).collect();
+        while let Some(next) = chain.last().and_then(|entry| self.before(entry)) {
+            chain.push(next);
+        }
+        chain
+    }
+
+    /// What was installed before `entry`. Receipts of the first installers do not say; there it is the one before.
+    fn before<'a>(&'a self, entry: &'a Entry) -> Option<&'a Entry> {
+        let mut earlier = self.of_profile(&entry.receipt.name).filter(|other| other.number < entry.number);
+        match entry.receipt.before {
+            Some(number) => earlier.find(|other| other.number == number),
+            None if entry.receipt.receipt_version < 3 => earlier.next(),
+            None => None,
+        }
+    }
+
+    /// Digests that receipts of other profiles need.
+    pub(super) fn needed_by_others(&self, name: &str) -> Vec<Digest> {
+        self.0.iter().filter(|entry| entry.receipt.name != name).flat_map(|entry| entry.receipt.contents()).collect()
+    }
+
+    /// What was at `path` before the profile `name` put a file there; nothing where it put none.
+    pub(super) fn original(&self, name: &str, path: &str) -> Option<Option<Before>> {
+        let current = self.of_profile(name).next()?;
+        current.receipt.files.iter().find(|file| file.path == path).map(|file| file.original.clone())
+    }
+}

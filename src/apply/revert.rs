@@ -1,0 +1,357 @@
+//! The way back: to the version before, to what was installed, or to what was there before anything was.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::containerd::{Client, NameChange, Session};
+use super::dropped;
+use super::files::{Before, FileError};
+use super::history::{Entry, History};
+use super::plan::{HostPlan, Removal};
+use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime};
+use super::released;
+use super::run::innermost_first;
+use super::staging::{self, missing_folders};
+use super::survey::RootLock;
+use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, unit_is};
+use super::{ApplyError, Interrupt};
+use crate::distro::{SAVED, Step};
+use crate::host::Root;
+use crate::io::AtPath;
+
+/// Where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The version that was installed before.
+    Before,
+    /// What was installed last, as it was installed.
+    Installed,
+    /// Nothing of Carrack.
+    Nothing,
+}
+
+/// A way back, and what it would change.
+#[derive(Debug)]
+pub struct Revert {
+    /// What it does, for people: `roll shop 1.1.0 back to 1.0.0`.
+    pub what: String,
+    /// Files that are put back.
+    pub restored: Vec<Restored>,
+    /// Files that are taken away.
+    pub removed: Vec<Removal>,
+    /// Files that stay, since somebody has changed them.
+    pub stays: Vec<String>,
+    /// What cannot be put back from what is on this host, and why.
+    pub missing: Vec<String>,
+    /// Names of images that change.
+    pub names: Vec<String>,
+    /// Units that stop.
+    pub stopped: Vec<String>,
+    /// Units that are started.
+    pub started: Vec<String>,
+    /// From when the cluster's state is that is put back.
+    pub state_of: Option<String>,
+    root: Root,
+    record: Record,
+    lock: RootLock,
+}
+
+/// A file that is put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Its path within the root.
+    pub path: String,
+    /// Its path on the running host.
+    target: PathBuf,
+    /// As it shall be.
+    was: Before,
+    /// Where its content is.
+    from: PathBuf,
+}
+
+/// Looks for the way to `goal`. Nothing is changed.
+///
+/// # Errors
+/// [`ApplyError::NothingInstalled`], [`ApplyError::NothingBefore`], or what cannot be looked at.
+pub async fn look(goal: Goal, root: &Root, command: Invocation, lock: RootLock) -> Result<Revert, ApplyError> {
+    let history = History::of(root)?;
+    let current = history.newest().ok_or_else(|| ApplyError::NothingInstalled(root.folder().to_owned()))?;
+    let chain = history.chain(&current.receipt.name);
+    let target = match goal {
+        Goal::Installed => Some(current),
+        Goal::Nothing => None,
+        Goal::Before => Some(*chain.get(1).ok_or_else(|| ApplyError::NothingBefore(titled(&current.receipt)))?),
+    };
+    let mut finder = Finder { root, history: &history, current, target };
+    finder.way(goal, command, lock).await
+}
+
+fn titled(receipt: &Receipt) -> String {
+    format!("{} {}", receipt.name, receipt.version)
+}
+
+struct Finder<'a> {
+    root: &'a Root,
+    history: &'a History,
+    current: &'a Entry,
+    target: Option<&'a Entry>,
+}
+
+impl Finder<'_> {
+    async fn way(&mut self, goal: Goal, command: Invocation, lock: RootLock) -> Result<Revert, ApplyError> {
+        let current = &self.current.receipt;
+        let what = match self.target {
+            Some(target) if goal == Goal::Before => {
+                format!("roll {} back to {}", titled(current), target.receipt.version)
+            }
+            Some(_) => format!("repair {}", titled(current)),
+            None => format!("uninstall {}", titled(current)),
+        };
+        let mut revert = Revert {
+            record: Record::new(what.clone(), command),
+            what,
+            restored: Vec::new(),
+            removed: Vec::new(),
+            stays: Vec::new(),
+            missing: Vec::new(),
+            names: Vec::new(),
+            stopped: Vec::new(),
+            started: Vec::new(),
+            state_of: None,
+            root: self.root.clone(),
+            lock,
+        };
+        self.files(&mut revert)?;
+        self.images(&mut revert).await?;
+        self.units(goal, &mut revert);
+        self.result(goal, &mut revert)?;
+        revert.record.emptied = innermost_first(&current.folders);
+        Ok(revert)
+    }
+
+    fn files(&self, revert: &mut Revert) -> Result<(), ApplyError> {
+        let wanted = self.target.map(|entry| wanted_files(&entry.receipt)).unwrap_or_default();
+        let kept = Kept::of(self.root)?;
+        for (path, was) in &wanted {
+            let target = self.resolve(path)?;
+            if target.is_dir() {
+                revert.missing.push(format!("{path}: a folder stands there"));
+                continue;
+            }
+            let found = Before::at(&target)?;
+            if found.as_ref().is_some_and(|found| found.is(was)) {
+                continue;
+            }
+            let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
+            let from =
+                if same { target.clone() } else { was.digest.map(|digest| kept.path(&digest)).unwrap_or_default() };
+            match from.exists() {
+                true => revert.restored.push(Restored { path: path.clone(), target, was: was.clone(), from }),
+                false => revert.missing.push(format!("{path}: its content is not on this host any more")),
+            }
+        }
+        let plan = HostPlan::default();
+        let (removed, stays) = dropped::files(self.history, &self.current.receipt.name, self.root, &plan)?;
+        let gone = |path: &String| !wanted.iter().any(|(wanted, _)| wanted == path);
+        revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
+        revert.stays = stays.into_iter().filter(gone).collect();
+        Ok(())
+    }
+
+    async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
+        let ReceiptRuntime::Containerd { address, namespace, .. } = &self.current.receipt.runtime else {
+            return Ok(());
+        };
+        let client = Client::connect(address, namespace).await?;
+        let mut names =
+            Names { address: address.clone(), namespace: namespace.clone(), changes: Vec::new(), released: Vec::new() };
+        for image in self.target.iter().flat_map(|entry| &entry.receipt.images) {
+            let digest = image.target.to_string();
+            let (mut wrong, mut right) = (Vec::new(), None);
+            for name in &image.names {
+                let found = client.name_target(name).await?;
+                let managed = client.named(name).await?.is_some_and(|named| named.managed);
+                match found {
+                    Some(found) if found.digest == digest && managed => right = Some(found),
+                    found => wrong.push((name, found)),
+                }
+            }
+            if wrong.is_empty() {
+                continue;
+            }
+            let Some(right) = client.whole(image, right).await? else {
+                revert.missing.push(format!("{}: its content is not in containerd any more", image.reference));
+                continue;
+            };
+            names.changes.extend(wrong.into_iter().map(|(name, before)| NameChange {
+                name: name.clone(),
+                target: Some(right.clone()),
+                before,
+            }));
+        }
+        let mut needed: BTreeSet<&String> = BTreeSet::new();
+        needed.extend(self.target.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
+        let name = &self.current.receipt.name;
+        let chain = self.history.chain(name);
+        let older = chain.iter().skip(1).filter(|_| self.target.is_none()).map(|entry| &entry.receipt);
+        let leaving: Vec<&Receipt> = [&self.current.receipt].into_iter().chain(older).collect();
+        names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
+        revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
+        revert.record.names = Some(names);
+        Ok(())
+    }
+
+    fn units(&self, goal: Goal, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let services = self.target.map(|entry| entry.receipt.services.clone()).unwrap_or_default();
+        let record = &mut revert.record;
+        for service in current.services.iter().filter(|one| !services.iter().any(|other| other.unit == one.unit)) {
+            // A unit of the host's own goes on, with its own files.
+            if service.was_enabled || service.was_active {
+                record.start.push(Step::Start { unit: service.unit.clone(), restart: true });
+            } else {
+                revert.stopped.push(service.unit.clone());
+                record.stop.push(Step::Disable { unit: service.unit.clone() });
+            }
+        }
+        let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
+        if goal == Goal::Nothing {
+            record.stop.extend(current.remove.iter().cloned());
+        }
+        if goal == Goal::Before
+            && let Some(saved) = &current.saved
+        {
+            record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
+            revert.state_of = Some(saved.made.clone());
+        }
+        if changed || goal != Goal::Installed {
+            record.start.extend(self.target.iter().flat_map(|entry| entry.receipt.start.iter().cloned()));
+        }
+        for service in services {
+            let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
+            if changed || !active || !enabled {
+                revert.started.push(service.unit.clone());
+                record.start.push(Step::Start { unit: service.unit, restart: active });
+            }
+        }
+        record.guarded = current.services.iter().map(|service| service.unit.clone()).collect();
+        record.again = current.start.clone();
+        let again = |service: &receipt::ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
+        record.again.extend(current.services.iter().map(again));
+    }
+
+    fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
+        let name = &self.current.receipt.name;
+        let kept = self.history.needed_by_others(name);
+        let Some(target) = self.target else {
+            let receipts = self.history.of_profile(name).map(|entry| entry.file.clone()).collect();
+            let states = self.history.of_profile(name).filter_map(|entry| entry.receipt.saved.as_ref());
+            let states = states.map(|saved| Step::Remove { path: saved.folder.clone() });
+            revert.record.start.extend(states);
+            revert.record.result = Some(transaction::Outcome::Removed { receipts, kept });
+            return Ok(());
+        };
+        let mut receipt = target.receipt.clone();
+        receipt.applied = receipt::now();
+        let chain = self.history.chain(name);
+        let after = chain.iter().skip(if goal == Goal::Before { 2 } else { 1 });
+        let kept = kept.into_iter().chain(after.flat_map(|entry| entry.receipt.contents())).collect();
+        let file = match goal {
+            // A repair leaves the receipt that it makes true again.
+            Goal::Installed => target.file.clone(),
+            _ => {
+                receipt.receipt_version = receipt::RECEIPT_VERSION;
+                receipt.rolled_back_from = Some(self.current.number);
+                receipt::file_name(self.history.next_number(), &receipt)?
+            }
+        };
+        if goal == Goal::Installed {
+            receipt.applied.clone_from(&target.receipt.applied);
+        }
+        revert.record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
+        Ok(())
+    }
+
+    fn resolve(&self, path: &str) -> Result<PathBuf, ApplyError> {
+        let place = |source| FileError::Place { pack: "(receipt)".to_owned(), source };
+        Ok(self.root.resolve(path).map_err(place)?)
+    }
+}
+
+/// The files of a receipt as they shall be, the archive of images last.
+fn wanted_files(receipt: &Receipt) -> Vec<(String, Before)> {
+    let as_was = |file: &ReceiptFile| {
+        let owner = file.owner.clone().unwrap_or_default();
+        let was = Before { digest: Some(file.digest), link: None, size: file.size, mode: file.mode.clone(), owner };
+        (file.path.clone(), was)
+    };
+    let archive = receipt.archive().map(|archive| {
+        let (digest, mode) = (Some(archive.digest), "0644".to_owned());
+        (archive.path.clone(), Before { digest, link: None, size: archive.size, mode, owner: String::new() })
+    });
+    receipt.files.iter().map(as_was).chain(archive).collect()
+}
+
+impl Revert {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        let Self { restored, removed, names, stopped, started, .. } = self;
+        let some = !restored.is_empty() || !removed.is_empty() || !names.is_empty();
+        !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
+    }
+
+    /// Goes this way. Returns what a person should know.
+    ///
+    /// # Errors
+    /// As [`super::apply`].
+    pub async fn go(self, interrupt: &Interrupt) -> Result<Vec<String>, ApplyError> {
+        let Self { restored, removed, mut record, root, lock, .. } = self;
+        let targets = restored.iter().map(|one| (&one.path, &one.target));
+        let targets =
+            targets.chain(removed.iter().filter(|one| one.original.is_some()).map(|one| (&one.path, &one.target)));
+        for (path, target) in targets {
+            transaction::clean(target)?;
+            record.files.push(Change::expected(path, target));
+            record.made.extend(missing_folders(target, &root));
+        }
+        let mut transaction = Transaction::begin(&root, record)?;
+        match stage(&restored, &removed, &root) {
+            Ok(changes) => transaction.record.files = changes,
+            Err(error) => {
+                let left = transaction.discard();
+                let source = Box::new(error);
+                return Err(if left.is_empty() { *source } else { ApplyError::NeedsPerson { source, left } });
+            }
+        }
+        let session = match &transaction.record.names {
+            Some(Names { address, namespace, changes, released }) if !changes.is_empty() || !released.is_empty() => {
+                Some(Session::begin(&Client::connect(address, namespace).await?).await?)
+            }
+            _ => None,
+        };
+        let done = transaction.carry_out(session.as_ref(), interrupt).await;
+        let released = match session {
+            Some(session) => session.end(done.is_err()).await,
+            None => Ok(()),
+        };
+        let mut warnings = done?.warnings;
+        warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
+        drop(lock);
+        Ok(warnings)
+    }
+}
+
+fn stage(restored: &[Restored], removed: &[Removal], root: &Root) -> Result<Vec<Change>, ApplyError> {
+    let mut changes = Vec::new();
+    for Restored { path, target, was, from } in restored {
+        let content = File::open(from).at("read", from)?;
+        let staged = Some(staging::stage_again(target, was, Some(content))?);
+        changes.push(Change { path: path.clone(), staged, before: Before::at(target)? });
+    }
+    let kept = Kept::of(root)?;
+    for removal in removed {
+        changes.push(staging::removal(removal, &kept)?);
+    }
+    Ok(changes)
+}

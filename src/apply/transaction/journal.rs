@@ -1,0 +1,310 @@
+//! The journal: what is being changed, and how far that has come. One file, whose name is the phase, so that going on to
+//! the next phase is one rename.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::apply::ApplyError;
+use crate::apply::containerd::NameChange;
+use crate::apply::files::{Before, FileError};
+use crate::apply::receipt::Receipt;
+use crate::apply::staging::missing_folders;
+use crate::distro::Step;
+use crate::host::Root;
+use crate::io::{AtPath, AtomicFile, PathError, sync_dir};
+use crate::oci::Digest;
+
+/// Where it is, within the root.
+pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
+/// The shape of [`Record`]; another shape is another number.
+const VERSION: u32 = 1;
+
+/// How far a change has come. Killed in one of these, it goes on from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::apply) enum Phase {
+    /// Content is on its way, and files are being written beside their targets. Nothing has changed yet.
+    Preparing,
+    /// All content is there; images get their names.
+    Naming,
+    /// What has to stop first does, and what has to be saved is.
+    Stopping,
+    /// Files get their names.
+    Changing,
+    /// Everything is in place; units are started, and waited for.
+    Starting,
+    /// It failed, and names and files become what they were.
+    Restoring,
+    /// They are what they were; units are started again.
+    Restarting,
+}
+
+impl Phase {
+    const ALL: [Self; 7] = [
+        Self::Preparing,
+        Self::Naming,
+        Self::Stopping,
+        Self::Changing,
+        Self::Starting,
+        Self::Restoring,
+        Self::Restarting,
+    ];
+
+    /// The name of the journal's file in this phase.
+    pub(in crate::apply) fn file(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing.json",
+            Self::Naming => "naming.json",
+            Self::Stopping => "stopping.json",
+            Self::Changing => "changing.json",
+            Self::Starting => "starting.json",
+            Self::Restoring => "restoring.json",
+            Self::Restarting => "restarting.json",
+        }
+    }
+}
+
+/// Everything that is needed to go on, or to go back, without the bundle.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::apply) struct Record {
+    /// [`VERSION`].
+    pub(in crate::apply) journal_version: u32,
+    /// What this does, for people: `apply shop 1.1.0`.
+    pub(in crate::apply) what: String,
+    /// How it was called, to begin again where nothing has changed yet.
+    pub(in crate::apply) command: Invocation,
+    /// Files, in the order in which they change.
+    pub(in crate::apply) files: Vec<Change>,
+    /// Folders that were made on the way, within the root; the outer ones first.
+    pub(in crate::apply) made: Vec<String>,
+    /// Folders that were made for the journal itself, within the root; the outer ones first.
+    pub(in crate::apply) own: Vec<String>,
+    /// Folders that may be empty afterwards and are removed then, within the root; the inner ones first.
+    pub(in crate::apply) emptied: Vec<String>,
+    /// The names of images.
+    pub(in crate::apply) names: Option<Names>,
+    /// What is done before files change.
+    pub(in crate::apply) stop: Vec<Step>,
+    /// What is done when all files are in place.
+    pub(in crate::apply) start: Vec<Step>,
+    /// What takes [`Self::start`] back, before files are put back.
+    pub(in crate::apply) undo: Vec<Step>,
+    /// What brings up what ran before, after files were put back.
+    pub(in crate::apply) again: Vec<Step>,
+    /// Units that must not start on half their files.
+    pub(in crate::apply) guarded: Vec<String>,
+    /// What is left when it is done; absent while that is not known yet.
+    pub(in crate::apply) result: Option<Outcome>,
+}
+
+/// How the installer was called.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Invocation {
+    /// The arguments, without values of sensitive variables.
+    pub arguments: Vec<String>,
+    /// The folder that relative paths are relative to.
+    pub folder: PathBuf,
+}
+
+/// A file that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::apply) struct Change {
+    /// Its path within the root.
+    pub(in crate::apply) path: String,
+    /// What it becomes; absent where it is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::apply) staged: Option<Staged>,
+    /// What it was; absent where nothing was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::apply) before: Option<Before>,
+}
+
+impl Change {
+    /// A file that is going to be staged: what it is then called, and no more.
+    pub(in crate::apply) fn expected(path: &str, target: &Path) -> Self {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let name = if name.ends_with(".partial") { name.into_owned() } else { format!("{name}.carrack-new") };
+        Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None }
+    }
+}
+
+/// A file that waits for its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::apply) struct Staged {
+    /// Its provisional name, in the same folder.
+    pub(in crate::apply) name: String,
+    /// Its inode: by that it is known under its name, too.
+    pub(in crate::apply) inode: u64,
+}
+
+/// The names of images in a containerd.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::apply) struct Names {
+    /// Its socket.
+    pub(in crate::apply) address: PathBuf,
+    /// Its namespace.
+    pub(in crate::apply) namespace: String,
+    /// Names that change.
+    pub(in crate::apply) changes: Vec<NameChange>,
+    /// Names that are taken away when all else is done.
+    pub(in crate::apply) released: Vec<NameChange>,
+}
+
+/// What is left when a change is done.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind", deny_unknown_fields)]
+pub(in crate::apply) enum Outcome {
+    /// Something is installed.
+    Installed {
+        /// The file of the receipt, a single path component.
+        file: String,
+        /// The receipt.
+        receipt: Box<Receipt>,
+        /// Digests of files that are kept besides those of the receipt, for a rollback.
+        kept: Vec<Digest>,
+    },
+    /// A profile is no longer installed.
+    Removed {
+        /// The files of its receipts.
+        receipts: Vec<String>,
+        /// Digests of files that are kept for what else is installed.
+        kept: Vec<Digest>,
+    },
+}
+
+/// The journal of a root.
+#[derive(Debug)]
+pub(in crate::apply) struct Journal {
+    folder: PathBuf,
+    phase: Phase,
+}
+
+impl Journal {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(in crate::apply) fn begin(root: &Root, record: &Record) -> Result<Self, ApplyError> {
+        let journal = Self { folder: folder(root)?, phase: Phase::Preparing };
+        journal.write(record)?;
+        Ok(journal)
+    }
+
+    /// Folders on the way to it that are not there, within the root; the outer ones first.
+    ///
+    /// # Errors
+    /// Where the path means nothing in the root.
+    pub(in crate::apply) fn missing_folders(root: &Root) -> Result<Vec<String>, ApplyError> {
+        Ok(missing_folders(&folder(root)?.join(Phase::Preparing.file()), root))
+    }
+
+    /// The journal that an earlier run has left.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or a later installer has written it.
+    pub(in crate::apply) fn left(root: &Root) -> Result<Option<(Self, Record)>, ApplyError> {
+        let folder = folder(root)?;
+        for phase in Phase::ALL {
+            let path = folder.join(phase.file());
+            let text = match fs::read(&path) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    continue;
+                }
+                other => other.at("read", &path)?,
+            };
+            let record = serde_json::from_slice(&text);
+            let record: Record = record.map_err(|source| ApplyError::Journal { path: path.clone(), source })?;
+            if record.journal_version > VERSION {
+                return Err(ApplyError::LaterJournal(path));
+            }
+            return Ok(Some((Self { folder, phase }, record)));
+        }
+        Ok(None)
+    }
+
+    /// How far it has come.
+    pub(in crate::apply) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Writes what is known by now, in the same phase.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(in crate::apply) fn write(&self, record: &Record) -> Result<(), PathError> {
+        let path = self.path();
+        let mut text = serde_json::to_vec_pretty(record).map_err(io::Error::from).at("write", &path)?;
+        text.push(b'\n');
+        AtomicFile::write_all(&path, 0o600, &text)
+    }
+
+    /// Goes on to the next phase.
+    ///
+    /// # Errors
+    /// Where the file cannot be renamed, or its name not be made durable.
+    pub(in crate::apply) fn advance(&mut self, phase: Phase) -> Result<(), PathError> {
+        if phase == self.phase {
+            return Ok(());
+        }
+        let next = self.folder.join(phase.file());
+        fs::rename(self.path(), &next).at("rename to", &next)?;
+        self.phase = phase;
+        sync_dir(&self.folder)
+    }
+
+    /// Ends it: nothing is left to do.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub(in crate::apply) fn end(&self) -> Result<(), PathError> {
+        let path = self.path();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path),
+            _ => {}
+        }
+        sync_dir(&self.folder)?;
+        // It stays where there is something else in it.
+        let _ = fs::remove_dir(&self.folder);
+        Ok(())
+    }
+
+    /// The file.
+    pub(in crate::apply) fn path(&self) -> PathBuf {
+        self.folder.join(self.phase.file())
+    }
+}
+
+impl Record {
+    /// A record of nothing yet.
+    pub(in crate::apply) fn new(what: String, command: Invocation) -> Self {
+        Self {
+            journal_version: VERSION,
+            what,
+            command,
+            files: Vec::new(),
+            made: Vec::new(),
+            own: Vec::new(),
+            emptied: Vec::new(),
+            names: None,
+            stop: Vec::new(),
+            start: Vec::new(),
+            undo: Vec::new(),
+            again: Vec::new(),
+            guarded: Vec::new(),
+            result: None,
+        }
+    }
+}
+
+fn folder(root: &Root) -> Result<PathBuf, ApplyError> {
+    let probe = root.resolve(&format!("{JOURNAL}/x"));
+    let probe = probe.map_err(|source| FileError::Place { pack: "(journal)".to_owned(), source })?;
+    Ok(probe.parent().map_or_else(PathBuf::new, Path::to_owned))
+}

@@ -1,0 +1,209 @@
+//! `carrack-install repair`, `rollback` and `uninstall`: the ways back.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{apply, resume, target};
+use crate::apply::{Goal, Invocation, Revert, look_back};
+use crate::cli::ui::counted;
+use crate::cli::{CliError, Kind, Ui};
+
+/// Go back to the version that was installed before
+///
+/// Its files come from what was kept of them, its images are still in the runtime. Where the upgrade had saved the cluster's
+/// state, that is put back too: what has changed in the cluster since then is lost.
+#[derive(Debug, clap::Args)]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Remove what Carrack has put on this host, and nothing else
+///
+/// What was there before is put back. Files that somebody has changed since stay, and are named.
+#[derive(Debug, clap::Args)]
+pub(super) struct UninstallArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Put back what status finds changed or missing, from what is on this host
+///
+/// Modes, owners, names of images and services are put right at once. Content that is lost has to come from the bundle: run apply
+/// with it.
+#[derive(Debug, clap::Args)]
+pub(super) struct RepairArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct CommonArgs {
+    /// Change what is below this folder instead of the running host
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Show what would change, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    version: u32,
+    what: &'a str,
+    changed: bool,
+    restored: Vec<&'a str>,
+    removed: Vec<&'a str>,
+    stays: &'a [String],
+    missing: &'a [String],
+    names: &'a [String],
+    stopped: &'a [String],
+    started: &'a [String],
+    state_of: Option<&'a str>,
+    warnings: Vec<String>,
+}
+
+pub(super) fn rollback(args: &RollbackArgs, ui: &Ui) -> Result<(), CliError> {
+    go(Goal::Before, &args.common, "rollback", ui)
+}
+
+pub(super) fn uninstall(args: &UninstallArgs, ui: &Ui) -> Result<(), CliError> {
+    go(Goal::Nothing, &args.common, "uninstall", ui)
+}
+
+pub(super) fn repair(args: &RepairArgs, ui: &Ui) -> Result<(), CliError> {
+    go(Goal::Installed, &args.common, "repair", ui)
+}
+
+fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliError> {
+    let (root, lock) = target::locked(args.root.as_deref())?;
+    let runtime = target::runtime()?;
+    if !args.dry_run {
+        resume::go_on(&root, true, &runtime, ui)?;
+    }
+    let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
+    if !root.is_host() {
+        arguments.extend(["--root".to_owned(), root.folder().display().to_string()]);
+    }
+    let invocation = Invocation { arguments, folder: "/".into() };
+    let way = runtime.block_on(look_back(goal, &root, invocation, lock)).map_err(CliError::before_changes)?;
+    way.stays.iter().for_each(|path| {
+        ui.warn(&format!("{path} was changed since it was installed; it stays, so look whether it is needed"));
+    });
+    let mut lost = lost(&way);
+    // A repair puts right what it can all the same.
+    if (goal != Goal::Installed || way.is_empty())
+        && let Some(lost) = lost.take()
+    {
+        return Err(lost);
+    }
+    let lines = lines(&way);
+    if args.dry_run || way.is_empty() {
+        return show(&way, &lines, Vec::new(), args.dry_run, ui);
+    }
+    lines.iter().for_each(|line| ui.detail(line));
+    ui.status(&summary(&way));
+    if !args.yes {
+        apply::confirm("go on?", ui)?;
+    }
+    let report = serde_json::to_value(report(&way, Vec::new(), true));
+    let report = report.map_err(|error| CliError::from_error(Kind::Bug, &error))?;
+    let what = way.what.clone();
+    let warnings = runtime.block_on(async { Ok::<_, CliError>(way.go(&apply::on_signals()?).await?) })?;
+    warnings.iter().for_each(|warning| ui.warn(warning));
+    ui.status(&format!("done: {what}"));
+    if let Some(lost) = lost {
+        return Err(lost);
+    }
+    if ui.wants_json() {
+        return ui.json(&with_warnings(report, warnings));
+    }
+    Ok(())
+}
+
+/// What is not on this host any more has to come from the bundle.
+fn lost(way: &Revert) -> Option<CliError> {
+    if way.missing.is_empty() {
+        return None;
+    }
+    let things = counted(way.missing.len(), "thing");
+    let message = format!("cannot {}: {things} cannot be put back from this host", way.what);
+    let mut error = CliError::new(Kind::NotReady, message);
+    error.causes.clone_from(&way.missing);
+    Some(error.hint("install the bundle of that version: carrack-install apply BUNDLE"))
+}
+
+fn show(way: &Revert, lines: &[String], warnings: Vec<String>, dry_run: bool, ui: &Ui) -> Result<(), CliError> {
+    if ui.wants_json() {
+        return ui.json(&report(way, warnings, !dry_run && !way.is_empty()));
+    }
+    if !lines.is_empty() {
+        ui.data(&lines.join("\n"));
+    }
+    ui.status(&summary(way));
+    Ok(())
+}
+
+/// A line for each change.
+fn lines(way: &Revert) -> Vec<String> {
+    let line = |word: &str, kind: &str, what: &str| format!("{word:7} {kind:8} {what}");
+    let mut lines: Vec<String> = way.stopped.iter().map(|unit| line("stop", "service", unit)).collect();
+    lines.extend(way.restored.iter().map(|file| line("restore", "file", &file.path)));
+    lines.extend(way.removed.iter().map(|removal| match removal.original {
+        Some(_) => line("restore", "file", &format!("{} (what was there before)", removal.path)),
+        None => line("remove", "file", &removal.path),
+    }));
+    lines.extend(way.names.iter().map(|name| line("change", "name", name)));
+    lines.extend(
+        way.state_of.iter().map(|time| line("restore", "state", &format!("of the cluster, as it was at {time}"))),
+    );
+    lines.extend(way.started.iter().map(|unit| line("start", "service", unit)));
+    lines
+}
+
+fn summary(way: &Revert) -> String {
+    if way.is_empty() {
+        return format!("nothing to do to {}", way.what);
+    }
+    let state = way.state_of.as_ref().map_or(String::new(), |time| {
+        format!("; the cluster's state becomes that of {time}, and what has changed in it since is lost")
+    });
+    format!(
+        "{}: {} to restore, {} to remove, {}, {} to stop, {} to start{state}",
+        way.what,
+        counted(way.restored.len(), "file"),
+        way.removed.len(),
+        counted(way.names.len(), "image name"),
+        counted(way.stopped.len(), "service"),
+        way.started.len(),
+    )
+}
+
+fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
+    Report {
+        version: 1,
+        what: &way.what,
+        changed,
+        restored: way.restored.iter().map(|file| file.path.as_str()).collect(),
+        removed: way.removed.iter().map(|removal| removal.path.as_str()).collect(),
+        stays: &way.stays,
+        missing: &way.missing,
+        names: &way.names,
+        stopped: &way.stopped,
+        started: &way.started,
+        state_of: way.state_of.as_deref(),
+        warnings,
+    }
+}
+
+fn with_warnings(mut report: serde_json::Value, warnings: Vec<String>) -> serde_json::Value {
+    if let Some(fields) = report.as_object_mut() {
+        fields.insert("warnings".to_owned(), warnings.into());
+    }
+    report
+}

@@ -1,0 +1,36 @@
+# Installs the snap of Canonical Kubernetes and makes this machine a node, or goes on where that was cut off: then what
+# there is of it is taken away first. A snap that was there before Carrack stays as it is.
+# $1: bootstrap or join
+# $2: its configuration
+# $3: the folder where it is remembered how far this went
+# $4: the node's name
+# $5: the file with the token to join with, or nothing
+# $6: the snap; its assertion is beside it
+# all others: the snaps that it needs
+set -eu
+verb=$1 config=$2 state=$3 name=$4 token=$5 snap=$6
+shift 6
+
+if [ -e "$state/begun" ]; then
+    snap remove k8s --purge || true
+elif [ -e /snap/k8s/current ]; then
+    echo 'this machine has the snap already'
+    exit 0
+fi
+mkdir -p "$state"
+: >"$state/begun"
+sync
+for base in "$@"; do
+    snap ack "${base%.snap}.assert"
+    snap install "$base"
+done
+snap ack "${snap%.snap}.assert"
+snap install "$snap" --classic
+snap refresh k8s --hold
+case $verb in
+bootstrap) /snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m ;;
+join) /snap/bin/k8s join-cluster "$(cat "$token")" --file "$config" --name "$name" --timeout 15m ;;
+esac
+: >"$state/made"
+sync
+rm "$state/begun"

@@ -1,0 +1,27 @@
+# Makes this machine a node with kubeadm, or goes on where that was cut off: then what there is of a node is taken away
+# first. A node that was there before Carrack is left as it is.
+# $1: kubeadm
+# $2: init or join
+# $3: its configuration
+# $4: the folder where it is remembered how far this went
+# $5: a static pod that has to be there first, or nothing
+set -eu
+kubeadm=$1 verb=$2 config=$3 state=$4 pod=$5
+
+if [ -e "$state/begun" ]; then
+    "$kubeadm" reset --force
+elif [ -e /etc/kubernetes/kubelet.conf ]; then
+    echo 'this machine is a node already'
+    exit 0
+fi
+mkdir -p "$state" /etc/kubernetes/manifests
+: >"$state/begun"
+sync
+if [ -n "$pod" ]; then cp "$pod" /etc/kubernetes/manifests/kube-vip.yaml; fi
+case $verb in
+init) "$kubeadm" init --config "$config" ;;
+join) "$kubeadm" join --config "$config" ;;
+esac
+: >"$state/made"
+sync
+rm "$state/begun"
