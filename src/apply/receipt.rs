@@ -211,6 +211,35 @@ pub struct ReceiptArchive {
 }
 
 impl Receipt {
+    /// One of nothing, of the profile `name`.
+    #[cfg(test)]
+    pub(super) fn empty(name: &str, version: &str) -> Self {
+        Self {
+            receipt_version: RECEIPT_VERSION,
+            bundle: Digest::of(b""),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            applied: String::new(),
+            installer: env!("CARGO_PKG_VERSION").to_owned(),
+            runtime: ReceiptRuntime::None,
+            verified: Vec::new(),
+            files: Vec::new(),
+            images: Vec::new(),
+            warnings: Vec::new(),
+            variables: Vec::new(),
+            packs: Vec::new(),
+            preflight: Vec::new(),
+            before: None,
+            rolled_back_from: None,
+            folders: Vec::new(),
+            original_names: Vec::new(),
+            services: Vec::new(),
+            start: Vec::new(),
+            remove: Vec::new(),
+            saved: None,
+        }
+    }
+
     /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)

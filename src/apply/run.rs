@@ -305,7 +305,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
     }
     receipt.before = current.map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
-    folders.extend(record.made.iter().cloned());
+    folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();
     folders.dedup();
     receipt.folders = folders;
