@@ -24,7 +24,6 @@ use crate::bundle::Contents;
 use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
-use crate::site::node::Node;
 
 /// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
 const CONTAINERD_ROOT: &str = "/var/lib/containerd";
@@ -56,8 +55,8 @@ pub async fn preflight(
         }
         None => Vec::new(),
     };
-    if let (Some(contents), true) = (contents, target.root.is_host()) {
-        checks.extend(registries::checks(contents, &Node::default()).await);
+    if let (Some(inputs), true) = (inputs, target.root.is_host()) {
+        checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
     checks.push(writable(&files, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
