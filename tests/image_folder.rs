@@ -140,6 +140,8 @@ impl Sample {
     }
 
     fn distribution(&mut self, name: &str) {
+        let program = format!("/usr/local/bin/{name}");
+        self.file(&program, b"a program".to_vec(), FileContent::Inline(b"a program".to_vec()));
         self.parts.profile.packs.push(ResolvedPack {
             name: "base".to_owned(),
             layer: "k8s".to_owned(),

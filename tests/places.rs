@@ -18,6 +18,7 @@ fn check(packs: &str) -> (Sandbox, Ran) {
     let sandbox = Sandbox::new();
     sandbox.write("web/Chart.yaml", CHART);
     sandbox.write("web/templates/none.yaml", "");
+    sandbox.write("rke2", "a program");
     for name in ["a_b.yaml", "a-b.yaml", "m.yaml", "M.json", "chart-web.yaml", "rbac.v1.yaml", "rbac.v2.yaml"] {
         sandbox.write(name, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
     }
@@ -75,7 +76,7 @@ fn two_parts_are_never_one_to_the_host() {
 #[test]
 fn rke2_gets_a_chart_within_its_object() {
     let (sandbox, ran) = check(
-        "    - {name: rke2, layer: k8s, distribution: rke2}\n    - name: shop\n      layer: addon\n      chart: {source: ./web, \
+        "    - {name: rke2, layer: k8s, distribution: rke2, files: [{source: ./rke2, path: /usr/local/bin/rke2}]}\n    - name: shop\n      layer: addon\n      chart: {source: ./web, \
          namespace: shop, values: [{a: 1}]}\n",
     );
     assert_eq!(ran.code, 0, "{}", ran.stderr);

@@ -93,7 +93,9 @@ impl Fake {
     pub(crate) fn stop(&self) {
         if let Some(runtime) = self.server.lock().unwrap().take() {
             std::fs::remove_file(self.socket()).unwrap();
-            runtime.shutdown_background();
+            // On a thread where that may wait: nothing of it answers any more when this returns.
+            let ended = std::thread::spawn(move || runtime.shutdown_timeout(std::time::Duration::from_secs(60)));
+            ended.join().unwrap();
         }
         self.services.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).locked.clear();
     }

@@ -1,20 +1,21 @@
 //! What happens to a containerd while a bundle is imported into it. Each case ends in success, or in an error and a host on
-//! which nothing refers to what came; and the next run ends as an undisturbed one.
+//! which nothing refers to what came; and the next run ends as an undisturbed one. What a killed run left in part is a case of
+//! the suite.
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use carrack::apply::containerd::{Client, Opened, Session};
-use carrack::apply::{ApplyError, BlobReader, Interrupter, Outcome, Source, Target, TargetRuntime, apply, survey};
-use carrack::host::Root;
-use carrack::oci::{Digest, Platform};
+use carrack::apply::containerd::{Client, Opened};
+use carrack::apply::{ApplyError, BlobReader, Outcome, Source, TargetRuntime};
+use carrack::oci::Digest;
 use tonic::Code;
 
 use crate::image::TestBundle;
 use crate::suite::{Runtime, bundle, tree};
-use crate::{install, locked, options, without_values};
+use crate::{begin, install, install_from};
 
 /// Room for everything but the largest layer; and room for all of it.
 const LITTLE: usize = 4 << 20;
@@ -134,26 +135,16 @@ fn largest(bundle: &TestBundle) -> (Digest, u64) {
     (*digest, content.len() as u64)
 }
 
-async fn install_from(
-    bundle: &TestBundle,
-    source: &Source,
-    root: &Path,
-    runtime: &Runtime,
-    unpack: bool,
-) -> Result<Outcome, ApplyError> {
-    let to = TargetRuntime::Containerd { address: runtime.socket(), namespace: "k8s.io".to_owned(), unpack };
-    let target = Target { root: Root::new(root).unwrap(), runtime: to, platform: Platform::of_this_machine(), keep: 1 };
-    let inputs = without_values(&bundle.contents, source);
-    let survey = survey(inputs, &target, locked(&target.root)?).await?;
-    let (_interrupter, interrupt) = Interrupter::new();
-    apply(survey, inputs, &options(interrupt)).await
+/// Where images go.
+fn into(runtime: &Runtime, unpack: bool) -> TargetRuntime {
+    TargetRuntime::Containerd { address: runtime.socket(), namespace: "k8s.io".to_owned(), unpack }
 }
 
 /// Installs while `disturb` comes in the middle of the largest blob.
 async fn install_disturbed(runtime: &Arc<Runtime>, root: &Path, disturb: fn(&Runtime)) -> Result<Outcome, ApplyError> {
     let (bundle, disturber) = (bundle(), Arc::clone(runtime));
     let source = disturbed(&bundle, largest(&bundle).0, 2 << 20, move || disturb(&disturber));
-    install_from(&bundle, &source, root, runtime, true).await
+    install_from(&bundle, &source, root, into(runtime, true)).await
 }
 
 async fn gone_while_writing(runtime: Runtime) {
@@ -187,7 +178,7 @@ async fn garbage_collected_all_the_time(runtime: Runtime) {
         collector.collect();
         source.open(digest)
     });
-    let outcome = install_from(&bundle, &source, root.path(), &runtime, true).await.unwrap();
+    let outcome = install_from(&bundle, &source, root.path(), into(&runtime, true)).await.unwrap();
     assert_eq!((outcome.imported.0, outcome.unpacked, runtime.names().len()), (11, 4, 6));
     let content = runtime.content();
     runtime.collect();
@@ -212,13 +203,15 @@ async fn a_lease_that_ends_before_names(runtime: Runtime, unpack: bool) {
     let (runtime, root, bundle) = (Arc::new(runtime), tempfile::tempdir().unwrap(), bundle());
     let ((last, content), disturber) = (bundle.blobs.last().unwrap(), Arc::clone(&runtime));
     let source = disturbed(&bundle, *last, content.len(), move || {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while disturber.content().len() < 11 {
+            assert!(Instant::now() < deadline, "the rest does not come");
             std::thread::yield_now();
         }
         disturber.end_leases();
         disturber.collect();
     });
-    let error = install_from(&bundle, &source, root.path(), &runtime, unpack).await.unwrap_err();
+    let error = install_from(&bundle, &source, root.path(), into(&runtime, unpack)).await.unwrap_err();
     assert!(!matches!(error, ApplyError::NeedsPerson { .. }), "{error:?}");
     runtime.collect();
     runtime.assert_untouched(root.path());
@@ -238,26 +231,23 @@ async fn no_space(runtime: Runtime) {
 
 /// Such as that of a run that was killed a moment ago.
 async fn an_ingest_that_another_holds(runtime: Runtime) {
-    let (runtime, root, bundle) = (Arc::new(runtime), tempfile::tempdir().unwrap(), bundle());
+    let (root, bundle) = (tempfile::tempdir().unwrap(), bundle());
     let (digest, size) = largest(&bundle);
     let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
-    let session = Session::begin(&client).await.unwrap();
+    let session = begin(&client).await;
     let Opened::Wanted(held) = session.open(digest, size).await.unwrap() else { panic!("it is present") };
     drop(session);
-    let finished = AtomicBool::new(false);
-    let install = async {
-        let installed = install_from(&bundle, &bundle.source(), root.path(), &runtime, true).await;
-        finished.store(true, Ordering::Relaxed);
-        installed
-    };
     let let_go = async {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while runtime.content().len() < 10 {
+            assert!(Instant::now() < deadline, "the rest does not come");
             tokio::task::yield_now().await;
         }
-        assert!(!finished.load(Ordering::Relaxed));
         drop(held);
     };
-    let (installed, ()) = tokio::join!(install, let_go);
+    let source = bundle.source();
+    let installing = install_from(&bundle, &source, root.path(), into(&runtime, true));
+    let (installed, ()) = tokio::join!(installing, let_go);
     assert_eq!(installed.unwrap().imported.0, 11);
     assert_eq!((runtime.names().len(), runtime.leftovers()), (6, (0, 0, 4)));
 }

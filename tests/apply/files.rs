@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use carrack::apply::files::FileError;
 use carrack::apply::receipt::newest;
 use carrack::apply::status::differences;
-use carrack::apply::{ApplyError, ImageFolder, Inputs, Target, TargetRuntime, survey};
+use carrack::apply::{ApplyError, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
 use carrack::site::node::Node;
@@ -14,7 +14,7 @@ use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
-use crate::{install, install_to, locked, look};
+use crate::{install, install_to, look, patiently};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_checked_even_where_they_are_left_alone() {
@@ -164,13 +164,8 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     let source = bundle.source();
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
-        survey(
-            Inputs { contents: &bundle.contents, source: &source, values: &values, node: Node::alone() },
-            &target,
-            locked(&target.root)?,
-        )
-        .await
-        .map(drop)
+        let inputs = Inputs { contents: &bundle.contents, source: &source, values: &values, node: Node::alone() };
+        patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await.map(drop)).await
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

@@ -13,7 +13,9 @@ mod suite;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use carrack::apply::containerd::{Client, ContainerdError, Session};
 use carrack::apply::{
     ApplyError, Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, Source, Survey, Target,
     TargetRuntime, apply, survey,
@@ -37,28 +39,49 @@ fn without_values<'a>(contents: &'a Contents, source: &'a Source) -> Inputs<'a> 
     Inputs { contents, source, values: &NONE, node: Node::alone() }
 }
 
-/// The lock of a root. A process that another test starts has this one's open files for the moment between fork and exec, so
-/// a lock that was given back may be held a little longer.
-fn locked(root: &Root) -> Result<RootLock, ApplyError> {
-    let begun = std::time::Instant::now();
-    loop {
-        match RootLock::take(root) {
-            Err(ApplyError::Busy(_)) if begun.elapsed().as_secs() < 10 => std::thread::yield_now(),
-            other => return other,
-        }
-    }
-}
-
 /// Installs into `root`, with images going to the socket where one is given.
 async fn install(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Outcome, ApplyError> {
     install_to(bundle, root, runtime(socket)).await
 }
 
 async fn install_to(bundle: &TestBundle, root: &Path, runtime: TargetRuntime) -> Result<Outcome, ApplyError> {
+    install_from(bundle, &bundle.source(), root, runtime).await
+}
+
+async fn install_from(
+    bundle: &TestBundle,
+    source: &Source,
+    root: &Path,
+    runtime: TargetRuntime,
+) -> Result<Outcome, ApplyError> {
     let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
-    let survey = survey(without_values(&bundle.contents, &bundle.source()), &target, locked(&target.root)?).await?;
-    let (_interrupter, interrupt) = Interrupter::new();
-    apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await
+    let inputs = without_values(&bundle.contents, source);
+    patiently(async || {
+        let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
+        let (_interrupter, interrupt) = Interrupter::new();
+        apply(survey, inputs, &options(interrupt)).await
+    })
+    .await
+}
+
+/// A program that another test starts has copies of all locks of this process for a moment, until it is that program.
+async fn patiently<T, E: Into<ApplyError>>(attempt: impl AsyncFn() -> Result<T, E>) -> Result<T, ApplyError> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match attempt().await.map_err(Into::into) {
+            Err(ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)))
+                if Instant::now() < deadline =>
+            {
+                tokio::task::yield_now().await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// A session of the test's own.
+async fn begin(client: &Client) -> Session {
+    patiently(async || Session::begin(client).await).await.unwrap()
 }
 
 fn options(interrupt: Interrupt) -> Options {
@@ -68,8 +91,9 @@ fn options(interrupt: Interrupt) -> Options {
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
     let target = Target { root, runtime, platform: Platform::of_this_machine(), keep: 1 };
-    let lock = locked(&target.root)?;
-    survey(without_values(&bundle.contents, &bundle.source()), &target, lock).await
+    let source = bundle.source();
+    let inputs = without_values(&bundle.contents, &source);
+    patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await).await
 }
 
 fn runtime(socket: Option<&Path>) -> TargetRuntime {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use carrack::apply::containerd::{Client, ContainerdError, Opened, Session};
+use carrack::apply::containerd::{Client, ContainerdError, Opened};
 use carrack::apply::{ApplyError, Interrupter, apply};
 use carrack::oci::Digest;
 
@@ -15,7 +15,7 @@ use crate::fake::Fake;
 use crate::faults;
 use crate::image::{Layer, TestBundle};
 use crate::real::Real;
-use crate::{install, look, options, without_values};
+use crate::{begin, install, look, options, patiently, without_values};
 
 /// One or the other.
 pub(crate) enum Runtime {
@@ -156,7 +156,7 @@ async fn installs_once(runtime: &Runtime) {
     assert_eq!(tree(root.path()), installed);
     // Garbage collection comes with the end of a lease, and finds nothing to take.
     let (content, client) = (runtime.content(), Client::connect(&runtime.socket(), "k8s.io").await.unwrap());
-    Session::begin(&client).await.unwrap().end(true).await.unwrap();
+    begin(&client).await.end(true).await.unwrap();
     assert_eq!((runtime.content(), runtime.leftovers()), (content, (0, 0, 4)));
 }
 
@@ -175,10 +175,14 @@ async fn damage_leaves_nothing(runtime: &Runtime) {
 
 async fn an_interrupt_leaves_nothing(runtime: &Runtime) {
     let (bundle, root) = (bundle(), tempfile::tempdir().unwrap());
-    let survey = look(&bundle, root.path(), Some(&runtime.socket())).await.unwrap();
-    let (interrupter, interrupt) = Interrupter::new();
-    interrupter.interrupt();
-    let result = apply(survey, without_values(&bundle.contents, &bundle.source()), &options(interrupt)).await;
+    let source = bundle.source();
+    let result = patiently(async || {
+        let survey = look(&bundle, root.path(), Some(&runtime.socket())).await?;
+        let (interrupter, interrupt) = Interrupter::new();
+        interrupter.interrupt();
+        apply(survey, without_values(&bundle.contents, &source), &options(interrupt)).await
+    });
+    let result = result.await;
     assert!(matches!(result, Err(ApplyError::Interrupted)), "{result:?}");
     runtime.assert_untouched(root.path());
 }
@@ -200,7 +204,7 @@ async fn a_killed_run_is_resumed(runtime: &Runtime, right: usize) {
     begun[right..].fill(0);
     begun.truncate(if right == 0 { begun.len() } else { right });
     let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
-    let session = Session::begin(&client).await.unwrap();
+    let session = begin(&client).await;
     // What was on its way when the connection ended may be lost, so it may take more than one try.
     let mut taken = 0;
     for _ in 0..100 {
@@ -255,13 +259,18 @@ async fn a_failed_change_is_taken_back(runtime: &Runtime) {
 
     let mut second = bundle();
     second.contents.identity = Digest::of(b"second");
-    let survey = look(&second, root.path(), Some(&runtime.socket())).await.unwrap();
-    // Somebody puts a folder where a file is to come.
-    fs::create_dir_all(root.path().join("etc/tool/same/folder")).unwrap();
-    let (_interrupter, interrupt) = Interrupter::new();
-    let result = apply(survey, without_values(&second.contents, &second.source()), &options(interrupt)).await;
+    let (source, place) = (second.source(), root.path().join("etc/tool/same"));
+    let result = patiently(async || {
+        let survey = look(&second, root.path(), Some(&runtime.socket())).await?;
+        // Somebody puts a folder where a file is to come.
+        fs::create_dir_all(place.join("folder")).unwrap();
+        let (_interrupter, interrupt) = Interrupter::new();
+        let result = apply(survey, without_values(&second.contents, &source), &options(interrupt)).await;
+        fs::remove_dir_all(&place).unwrap();
+        result
+    });
+    let result = result.await;
     assert!(matches!(result, Err(ApplyError::RolledBack(_))), "{result:?}");
-    fs::remove_dir_all(root.path().join("etc/tool/same")).unwrap();
     assert_eq!((runtime.names(), runtime.content(), tree(root.path())), before);
     assert_eq!(fs::read(root.path().join("etc/tool/config")).unwrap(), b"before\n");
     assert_eq!(runtime.leftovers(), (0, 0, 1));

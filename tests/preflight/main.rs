@@ -69,15 +69,24 @@ fn k3s(version: &str) -> ResolvedProfile {
 /// A bundle with a file of 4 GiB.
 fn contents(profile: ResolvedProfile) -> Contents {
     let blob = Descriptor { size: 4 << 30, ..Descriptor::of(media_type::HOST_FILE, b"") };
-    let path = "/var/lib/rancher/k3s/agent/images/base.tar".to_owned();
-    let pack = "k3s".to_owned();
-    let file = HostFile { blob, pack, path, mode: 0o644, owner: None, platform: None, template: false };
+    let file = |blob: &Descriptor, path: &str| HostFile {
+        blob: blob.clone(),
+        pack: "k3s".to_owned(),
+        path: path.to_owned(),
+        mode: 0o644,
+        owner: None,
+        platform: None,
+        template: false,
+    };
+    let program = Descriptor::of(media_type::HOST_FILE, b"a program");
+    let programs = ["k3s", "rke2"].map(|name| file(&program, &format!("/usr/local/bin/{name}")));
+    let large = file(&blob, "/var/lib/rancher/k3s/agent/images/base.tar");
     Contents {
         identity: Digest::of(b""),
         profile,
         created: Some("2026-11-20T08:00:00Z".to_owned()),
         requires_installer: None,
-        files: vec![file],
+        files: programs.into_iter().chain([large]).collect(),
         manifests: Vec::new(),
         charts: Vec::new(),
         config: None,

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::available::{available, skip};
 use super::machine::{Machine, Parts};
@@ -15,54 +16,74 @@ const TOOLS: [&str; 7] = ["qemu-system-x86_64", "setpriv", "mkfs.vfat", "mcopy",
 /// Where the installer lies in the machine.
 pub(crate) const INSTALLER: &str = "/media/usb/carrack-install";
 
-/// One test's machine and disks. One test has it at a time.
+const DISK: &str = "disk.img";
+
+/// The memory and the disk of a machine at some moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Saved(pub(crate) &'static str);
+
+/// A machine that has booted, and on which nothing is installed.
+pub(crate) const BOOTED: Saved = Saved("booted");
+
+impl Saved {
+    fn disk(self) -> String {
+        format!("{}.img", self.0)
+    }
+
+    fn state(self) -> String {
+        format!("{}.state", self.0)
+    }
+}
+
+/// Images, disks and what was saved. One test has it at a time.
 pub(crate) struct Bench {
     image: PathBuf,
     folder: PathBuf,
     _lock: fs::File,
 }
 
+static BENCH: LazyLock<Mutex<Bench>> = LazyLock::new(|| {
+    let image = image();
+    let lock = fs::File::create(image.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bench = Bench { folder: image.join("run"), image, _lock: lock };
+    bench.prepare();
+    Mutex::new(bench)
+});
+
+fn image() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("vm")
+}
+
 impl Bench {
-    /// Sets it up, or says why the test cannot be run here. What lies in the folder of the last run is removed.
-    pub(crate) fn set_up(test: &str) -> Option<Self> {
+    /// The workbench, when no other test has it; or says why the test cannot be run here.
+    pub(crate) fn set_up(test: &str) -> Option<MutexGuard<'static, Self>> {
         if !available(test, &TOOLS) {
             return None;
         }
-        let image = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("vm");
-        if !image.join("state").is_file() {
+        if !image().join("state").is_file() {
             skip(&format!("{test}: needs scripts/vm-image to have been run"));
             return None;
         }
-        let lock = fs::File::create(image.join("lock")).unwrap();
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        let folder = image.join("run");
-        let this = Self { image, folder, _lock: lock };
-        this.prepare();
-        Some(this)
+        Some(BENCH.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Boots a machine that has only the stick, and saves it.
+    /// Boots a machine that has only the stick, and saves it. What lies there of an earlier run is removed.
     fn prepare(&self) {
         let _ = fs::remove_dir_all(&self.folder);
         fs::create_dir(&self.folder).unwrap();
         self.make_stick();
-        power::copy(&self.image.join("root.img"), &self.path("booted.img"));
-        let mut machine = Machine::boot(&self.parts("booted.img"));
+        power::copy(&self.image.join("root.img"), &self.path(DISK));
+        let mut machine = self.boot();
         machine.wait_for_boot();
         machine.wait_for("the stick", "mountpoint -q /media/usb");
         machine.wait_for("containerd", "ctr version");
-        // Files and their pages are the same, whatever the machine did when.
-        machine.succeed("sync; echo 3 >/proc/sys/vm/drop_caches");
-        machine.save(&self.path("booted.state"));
+        self.save(machine, BOOTED);
     }
 
     fn make_stick(&self) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/static-installer");
-        let built = Command::new(script).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let installer = String::from_utf8(built.stdout).unwrap().trim_end().to_owned();
         let mut content = shop::build(&self.folder);
-        content.push(Path::new(env!("CARGO_MANIFEST_DIR")).join(installer));
+        content.push(installer());
         let stick = self.path("stick.img");
         let size: u64 = content.iter().map(|path| path.metadata().unwrap().len()).sum();
         run(Command::new("mkfs.vfat").args(["-C", "-n", "CARRACK"]).arg(&stick).arg((size / 1024 + 4096).to_string()));
@@ -77,17 +98,24 @@ impl Bench {
         Parts { image: self.image.clone(), disk: self.path(disk), stick: self.path("stick.img"), log: None }
     }
 
-    /// A machine that has booted, and on which nothing is installed.
-    pub(crate) fn booted(&self) -> Machine {
-        power::copy(&self.path("booted.img"), &self.path("disk.img"));
-        Machine::resume(&self.parts("disk.img"), &self.path("booted.state"))
+    /// A machine that goes on from `saved`, with disks of its own.
+    pub(crate) fn resume(&self, saved: Saved) -> Machine {
+        power::copy(&self.path(&saved.disk()), &self.path(DISK));
+        Machine::resume(&self.parts(DISK), &self.path(&saved.state()))
     }
 
     /// The same; what it writes is written down, for [`Self::fail`].
-    pub(crate) fn booted_with_log(&self) -> Machine {
-        power::copy(&self.path("booted.img"), &self.path("disk.img"));
-        let parts = Parts { log: Some(self.log()), ..self.parts("disk.img") };
-        Machine::resume(&parts, &self.path("booted.state"))
+    pub(crate) fn resume_with_log(&self, saved: Saved) -> Machine {
+        power::copy(&self.path(&saved.disk()), &self.path(DISK));
+        let parts = Parts { log: Some(self.log()), ..self.parts(DISK) };
+        Machine::resume(&parts, &self.path(&saved.state()))
+    }
+
+    /// Saves a machine that goes on from something else, and ends it.
+    pub(crate) fn save(&self, mut machine: Machine, saved: Saved) {
+        machine.succeed("sync");
+        machine.save(&self.path(&saved.state()));
+        power::copy(&self.path(DISK), &self.path(&saved.disk()));
     }
 
     /// Where the writes are written down.
@@ -95,15 +123,26 @@ impl Bench {
         self.path("writes")
     }
 
-    /// Leaves on the disk what a failing power does, after a machine with a log; see [`power::fail`].
-    pub(crate) fn fail(&self, random: &mut Random) -> Option<Loss> {
-        power::fail(&self.path("booted.img"), &self.log(), &self.path("disk.img"), random)
+    /// Leaves on the disk what a failing power does, after a machine that went on from `saved` with a log; see [`power::fail`].
+    pub(crate) fn fail(&self, saved: Saved, random: &mut Random) -> Option<Loss> {
+        power::fail(&self.path(&saved.disk()), &self.log(), &self.path(DISK), random)
     }
 
     /// Boots from the disk as it is.
     pub(crate) fn boot(&self) -> Machine {
-        Machine::boot(&self.parts("disk.img"))
+        Machine::boot(&self.parts(DISK))
     }
+}
+
+/// The static installer: the one that `CARRACK_STATIC_INSTALLER` names, or one that is built now.
+fn installer() -> PathBuf {
+    if let Some(built) = std::env::var_os("CARRACK_STATIC_INSTALLER") {
+        return built.into();
+    }
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let built = Command::new(package.join("scripts/static-installer")).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    package.join(String::from_utf8(built.stdout).unwrap().trim_end())
 }
 
 fn run(command: &mut Command) {

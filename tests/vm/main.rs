@@ -11,7 +11,9 @@ mod bench;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod layers;
 mod machine;
+mod plug;
 mod power;
 mod service;
 mod shop;
 mod state;
+mod ways;

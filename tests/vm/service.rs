@@ -1,6 +1,6 @@
 //! A service that runs a container from the bundle comes up with the apply, and with every start after it.
 
-use super::bench::{Bench, INSTALLER};
+use super::bench::{BOOTED, Bench, INSTALLER};
 use super::machine::Machine;
 use super::shop::{FIRST, Version};
 
@@ -16,7 +16,7 @@ fn a_service_from_the_stick_runs_and_comes_back() {
     let Some(bench) = Bench::set_up("a_service_from_the_stick_runs_and_comes_back") else {
         return;
     };
-    let mut machine = bench.booted();
+    let mut machine = bench.resume(BOOTED);
     machine.expect(1, "touch /media/usb/written");
     machine.succeed("ls /sys/class/net | grep -vx lo && exit 1 || exit 0");
     println!("{}", machine.succeed(&format!("{INSTALLER} preflight {}", FIRST.bundle())));

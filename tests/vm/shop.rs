@@ -30,6 +30,9 @@ impl Version {
     }
 }
 
+/// How large its data is.
+const DATA: usize = 2 << 20;
+
 /// Builds the bundles of all versions in `folder`; returns their paths.
 pub(crate) fn build(folder: &Path) -> Vec<PathBuf> {
     let registry = InProcessRegistry::start().unwrap();
@@ -52,9 +55,9 @@ fn build_version(version: &Version, folder: &Path, registry: &InProcessRegistry,
     fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, content: &[u8]| fs::write(folder.join(name), content).unwrap();
     write("shop.service", unit(version).as_bytes());
-    write("run", script(&reference).as_bytes());
+    write("run", script(&reference, number).as_bytes());
     write("motd", format!("This host sells things, by {number}.\n").as_bytes());
-    write("data", &noise(2, 2 << 20));
+    write("data", &noise(2, DATA));
     let mut files = "        - {source: ./shop.service, path: /etc/systemd/system/shop.service}\n        \
                      - {source: ./run, path: /usr/local/bin/shop, mode: \"0755\"}\n        \
                      - {source: ./motd, path: /etc/motd}\n        \
@@ -88,11 +91,16 @@ fn unit(version: &Version) -> String {
     )
 }
 
-/// Runs the container. One that was left when the power failed is removed first.
-fn script(image: &str) -> String {
+/// Runs the container. One that was left when the power failed is removed first. Started on half its files it leaves a
+/// mark, and so a difference.
+fn script(image: &str, number: &str) -> String {
     let ctr = "ctr -n k8s.io";
     format!(
-        "#!/bin/sh\n{ctr} tasks rm --force shop\n{ctr} containers rm shop\n\
+        "#!/bin/sh\n\
+         for file in /etc/motd $(printf '/etc/shop/%s ' prices taxes tills only-{number}); do\n  \
+         grep -q {number} $file || {{ echo $file >>/var/started-on-half; exit 1; }}\ndone\n\
+         [ $(stat -c %s /usr/local/share/shop/data) = {DATA} ] || echo data >>/var/started-on-half\n\
+         {ctr} tasks rm --force shop\n{ctr} containers rm shop\n\
          exec {ctr} run --rm --mount type=bind,src=/run/shop,dst=/shop,options=rbind:rw {image} shop\n"
     )
 }

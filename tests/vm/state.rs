@@ -5,19 +5,29 @@ use std::collections::BTreeSet;
 use super::machine::Machine;
 
 /// What the system itself writes at every start, or whenever it runs.
-const LEFT_OUT: &str = "/var/log /var/tmp /tmp /var/lib/systemd /var/cache /etc/.pwd.lock /run";
+const LEFT_OUT: &str = "/var/log /var/tmp /tmp /var/lib/systemd /var/cache /etc/.pwd.lock /run /var/lib/containerd";
+const RECEIPTS: &str = "/var/lib/carrack/receipts";
 
-/// Every file on the root file system as `type mode owner path → target`, or with its SHA-256; containerd's own folder
-/// apart, for which there are [`content`]'s lines.
+/// Every file on the root file system as `type mode owner path → target`, or with its SHA-256; of receipts what they say.
+/// containerd's own folder is left out: there are [`content`]'s lines.
 pub(crate) fn files(machine: &mut Machine) -> BTreeSet<String> {
-    let prune: Vec<_> =
-        LEFT_OUT.split(' ').chain(["/var/lib/containerd"]).map(|path| format!("-path {path}")).collect();
+    let prune: Vec<_> = LEFT_OUT.split(' ').map(|path| format!("-path {path}")).collect();
     let find = format!("find / -xdev \\( {} \\) -prune -o", prune.join(" -o "));
     let script = format!(
         "set -e; {find} \\( -type f -printf '%y %#m %u:%g %p\\n' -o -printf '%y %#m %u:%g %p %l\\n' \\)\n\
-         {find} -type f -print0 | xargs -0 sha256sum"
+         {find} -type f -not -path '{RECEIPTS}/*' -print0 | xargs -0 sha256sum"
     );
-    lines(&machine.succeed(&script))
+    let mut all = lines(&machine.succeed(&script));
+    for name in machine.run(&format!("ls {RECEIPTS}")).output.lines().filter(|line| line.ends_with(".json")) {
+        let text = machine.succeed(&format!("cat {RECEIPTS}/{name}"));
+        let mut receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+        // When it was, what there was to check, and how much space was free then.
+        for field in ["applied", "verified", "preflight"] {
+            assert!(receipt.as_object_mut().unwrap().remove(field).is_some(), "{field} in {text}");
+        }
+        all.insert(format!("{name} {receipt}"));
+    }
+    all
 }
 
 /// Names, content and snapshots in containerd's namespace of the kubelet, each with labels, and what every snapshot holds.

@@ -39,7 +39,8 @@ pub(super) struct SkipArgs {
 }
 
 /// Checks without which nothing can be installed, so that skipping them would only have it fail later.
-const NEEDED: [&str; 8] = ["platform", "installer", "manifests", "files", "folders", "containerd", "images", "space"];
+const NEEDED: [&str; 9] =
+    ["platform", "installer", "distribution", "manifests", "files", "folders", "containerd", "images", "space"];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
