@@ -133,7 +133,9 @@ impl<'a> Rancher<'a> {
     pub(super) fn files(&self) -> Vec<SetupFile> {
         let (cluster, folder) = (self.cluster, self.folder());
         let config = format!("{folder}/config.yaml.d/50-carrack.yaml");
-        let mut files = vec![guarded(config, self.config().written(), cluster.config_is_private)];
+        let said = Some(self.config()).filter(|said| !said.is_empty());
+        let mut files: Vec<SetupFile> =
+            said.map(|said| guarded(config, said.written(), cluster.config_is_private)).into_iter().collect();
         files.extend(self.token().map(|token| guarded(self.token_file(), format!("{}\n", token.0), true)));
         files.extend(registries::file(&format!("{folder}/registries.yaml"), &cluster.node.registries));
         let variables = proxy::variables(cluster, &[]);
