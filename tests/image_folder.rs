@@ -217,7 +217,13 @@ impl Site {
         let opened = trusted.clone();
         let source = Source::new(blobs, move |digest| Ok(Box::new(opened.open(digest).unwrap())));
         let target = self.survey_target();
-        let lock = RootLock::take(&target.root).unwrap();
+        let lock = loop {
+            match RootLock::take(&target.root) {
+                // A program that another test starts has copies of all locks for a moment, until it is that program.
+                Err(ApplyError::Busy(_)) => tokio::task::yield_now().await,
+                taken => break taken.unwrap(),
+            }
+        };
         let found = survey(without_values(trusted.contents(), &source), &target, lock).await.unwrap();
         (trusted, source, found)
     }
@@ -511,7 +517,7 @@ fn below_a_root_images_are_left_alone_unless_a_runtime_is_named() {
     sample.distribution("k3s");
     let site = Site::new(&sample);
     printed(&site.run("apply", &[]), 0);
-    assert!(!site.tree().keys().any(|path| path.contains("rancher")), "{:?}", site.tree());
+    assert!(!site.tree().keys().any(|path| path.contains("agent/images")), "{:?}", site.tree());
     for flag in [&["--no-unpack"][..], &["--namespace", "x"], &["--containerd-address", "/x"]] {
         let refused = printed(&site.run("apply", flag), 2);
         assert!(refused.contains(flag[0]) && refused.contains("no effect"), "{refused}");

@@ -128,6 +128,7 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
     made.sort_unstable();
     made.dedup();
     record.made = made;
+    record.start = services::start(&survey.plan, &survey.setup);
     record.guarded = survey.plan.units().map(|service| service.unit.clone()).collect();
     Transaction::begin(&survey.target.root, record)
 }
