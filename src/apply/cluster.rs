@@ -101,6 +101,7 @@ fn host(target: &Target) -> Host {
     let name = if root.is_host() { text("/proc/sys/kernel/hostname") } else { text("/etc/hostname") };
     let there = |path: &String| root.resolve(path).is_ok_and(|path| path.exists());
     Host {
+        running: root.is_host(),
         hostname: name.trim().to_owned(),
         architecture: target.platform.architecture.clone(),
         os: field("ID"),

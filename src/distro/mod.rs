@@ -66,6 +66,8 @@ pub struct Save {
 trait Distribution {
     /// What it cannot do of what is asked, each a sentence that says what to change.
     fn refusals(&self) -> Vec<String>;
+    /// What is not there and has to be before it can start, each a sentence that says where to put it.
+    fn lacks(&self) -> Vec<String>;
     /// See [`Setup::files`].
     fn files(&self) -> Vec<SetupFile>;
     /// See [`Setup::start`].
@@ -91,6 +93,11 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
     };
     let mut refusals = host::refusals(cluster);
     refusals.extend(distribution.refusals());
+    let lacks = distribution.lacks();
+    let startable = lacks.is_empty();
+    if cluster.host.running {
+        refusals.extend(lacks);
+    }
     if !refusals.is_empty() {
         return Err(refusals);
     }
@@ -101,7 +108,13 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         save: distribution.save(),
     };
     setup.files.extend(distribution.files());
-    setup.start.extend(distribution.start());
+    if startable {
+        setup.start.extend(distribution.start());
+    } else {
+        // Into a folder that becomes a machine's root, it may come later.
+        setup.remove = Vec::new();
+        setup.save = None;
+    }
     setup.remove.extend(host::remove(cluster));
     Ok(setup)
 }

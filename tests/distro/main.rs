@@ -318,3 +318,17 @@ fn none_is_given_what_every_machine_is_given() {
     machine.node.taints.push(taint);
     assert!(machine.setup("none").is_err());
 }
+
+#[test]
+fn into_a_folder_programs_may_come_later() {
+    for distribution in DISTRIBUTIONS {
+        let mut machine = Machine::of(distribution);
+        machine.files.clear();
+        machine.host.present.clear();
+        machine.setup(distribution).unwrap_err();
+        machine.host.running = false;
+        let setup = machine.setup(distribution).unwrap();
+        assert!(!setup.files.is_empty() && setup.start.is_empty() && setup.remove.is_empty(), "{distribution}");
+        assert!(setup.files.iter().all(|file| !file.path.ends_with(".service")), "{distribution}");
+    }
+}
