@@ -9,7 +9,7 @@ use super::dropped;
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::plan::{HostPlan, Removal};
-use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime};
+use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime, SavedState};
 use super::released;
 use super::run::innermost_first;
 use super::services;
@@ -53,6 +53,8 @@ pub struct Revert {
     pub started: Vec<String>,
     /// From when the cluster's state is that is put back.
     pub state_of: Option<String>,
+    /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
+    pub state_by_hand: Option<SavedState>,
     root: Root,
     record: Record,
     lock: RootLock,
@@ -120,6 +122,7 @@ impl Finder<'_> {
             stopped: Vec::new(),
             started: Vec::new(),
             state_of: None,
+            state_by_hand: None,
             root: self.root.clone(),
             lock,
         };
@@ -224,7 +227,15 @@ impl Finder<'_> {
             && let Some(saved) = &current.saved
         {
             record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
-            revert.state_of = Some(saved.made.clone());
+            if saved.restore.is_empty() {
+                revert.state_by_hand = Some(saved.clone());
+            } else {
+                revert.state_of = Some(saved.made.clone());
+            }
+        }
+        if self.root.is_host() && (changed || goal != Goal::Installed) {
+            let wanted = self.target.map(|entry| entry.receipt.start.as_slice()).unwrap_or_default();
+            record.start.extend(services::unload(Some(current), wanted));
         }
         if changed || goal != Goal::Installed {
             record.start.extend(self.target.iter().flat_map(|entry| services::restarting(&entry.receipt.start)));
