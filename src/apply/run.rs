@@ -67,7 +67,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey);
+    let warnings = warnings(&survey, inputs);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
@@ -105,7 +105,7 @@ fn clear(survey: &Survey) -> Result<(), ApplyError> {
     }
     if let Some(planned) = &survey.plan.archive {
         clean(&planned.target)?;
-        archive::clean(&planned.target)?;
+        archive::clean(planned)?;
     }
     Ok(())
 }
@@ -122,7 +122,7 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
         }
     }
     if let Some(planned) = &survey.plan.archive {
-        record.files.push(Change::expected(&planned.path, &archive::partial(&planned.target)));
+        record.files.extend(archive::provisional(planned).map(|path| Change::expected(&planned.path, &path)));
         made.extend(missing_folders(&planned.target, &survey.target.root));
     }
     made.sort_unstable();
@@ -324,7 +324,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey) -> Vec<String> {
+fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -335,8 +335,18 @@ fn warnings(survey: &Survey) -> Vec<String> {
             runtime.version
         ));
     }
-    let unwatched =
-        survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
+    let (_, distribution) = super::cluster::distribution(inputs.contents);
+    let carried = inputs.contents.images.iter().any(|image| !image.is_absent());
+    let left = survey.target.runtime == TargetRuntime::None && !survey.target.root.is_host();
+    if distribution == "kubeadm" && carried && left {
+        warnings.push(
+            "the images stay in the bundle: kubeadm has no folder for them, and its first start needs them in the containerd of \
+             that system; import them there before"
+                .to_owned(),
+        );
+    }
+    let unwatched = distribution == "none"
+        && survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
     if unwatched {
         warnings.push(format!("manifests, charts and configuration are put under {OWN}; nothing applies them yet"));
     }
