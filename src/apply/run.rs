@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
+use super::cluster;
 use super::containerd::Session;
 use super::files::{Before, FileKind};
 use super::history::Entry;
 use super::image_folder;
-use super::plan::FileAction;
+use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables};
 use super::released;
@@ -21,6 +22,7 @@ use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
+use crate::bundle::Contents;
 use crate::distro::Step;
 use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
@@ -67,7 +69,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey);
+    let warnings = warnings(&survey, inputs.contents);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
@@ -323,7 +325,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey) -> Vec<String> {
+fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -334,10 +336,9 @@ fn warnings(survey: &Survey) -> Vec<String> {
             runtime.version
         ));
     }
-    let unwatched =
-        survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
-    if unwatched {
-        warnings.push(format!("manifests, charts and configuration are put under {OWN}; nothing applies them yet"));
+    let unwatched = |file: &PlannedFile| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN);
+    if cluster::distribution(contents).1 == cluster::NONE && survey.plan.files.iter().any(unwatched) {
+        warnings.push(format!("manifests and charts are put under {OWN}; without a distribution nothing applies them"));
     }
     warnings
 }
