@@ -12,6 +12,7 @@ use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
+use super::pause;
 use super::plan::FileAction;
 use super::receipt;
 use super::registries;
@@ -58,6 +59,7 @@ pub async fn preflight(
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
+    checks.extend(inputs.and_then(|inputs| pause::check(inputs, target)));
     checks.push(writable(&files, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));

@@ -12,7 +12,7 @@ use super::check::Verdict;
 use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
-use crate::distro::Step;
+use crate::distro::{Save, Step};
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -78,6 +78,9 @@ pub struct Receipt {
     /// What takes the distribution down and away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<Step>,
+    /// How the cluster's state is saved and put back, where this machine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Save>,
     /// The cluster's state as it was before this was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedState>,
@@ -236,6 +239,7 @@ impl Receipt {
             services: Vec::new(),
             start: Vec::new(),
             remove: Vec::new(),
+            state: None,
             saved: None,
         }
     }
@@ -243,6 +247,12 @@ impl Receipt {
     /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
+    }
+
+    /// The units that run, the distribution's first.
+    pub(super) fn units(&self) -> impl Iterator<Item = String> {
+        let started = self.start.iter().filter_map(Step::unit);
+        started.chain(self.services.iter().map(|service| service.unit.as_str())).map(str::to_owned)
     }
 
     /// Digests of what its files replaced that was not of an earlier version.

@@ -54,6 +54,7 @@ pub(super) fn receipt_of(
         services: Vec::new(),
         start: Vec::new(),
         remove: Vec::new(),
+        state: None,
         saved: None,
     }
 }

@@ -14,6 +14,7 @@ use super::released;
 use super::run::innermost_first;
 use super::services;
 use super::staging::{self, missing_folders};
+use super::states;
 use super::survey::RootLock;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, unit_is};
 use super::{ApplyError, Interrupt};
@@ -217,29 +218,51 @@ impl Finder<'_> {
             }
         }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
-        if goal == Goal::Nothing {
-            record.stop.extend(current.remove.iter().cloned());
+        match goal {
+            Goal::Nothing => record.stop.extend(current.remove.iter().cloned()),
+            Goal::Before => self.state(revert),
+            Goal::Installed => {}
         }
-        if goal == Goal::Before
-            && let Some(saved) = &current.saved
-        {
-            record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
-            revert.state_of = Some(saved.made.clone());
-        }
-        if changed || goal != Goal::Installed {
-            record.start.extend(self.target.iter().flat_map(|entry| services::restarting(&entry.receipt.start)));
+        let record = &mut revert.record;
+        let cluster = self.target.map(|entry| entry.receipt.start.clone()).unwrap_or_default();
+        let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
+        if changed || goal == Goal::Before {
+            record.start.extend(services::restarting(&cluster));
+        } else if self.root.is_host() && cluster.iter().any(down) {
+            let started = cluster.iter().filter(|step| down(step)).filter_map(Step::unit);
+            revert.started.extend(started.map(str::to_owned));
+            record.start.extend(cluster);
         }
         for service in services {
             let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
+            if !current.services.iter().any(|known| known.unit == service.unit) {
+                record.undo.push(Step::Disable { unit: service.unit.clone() });
+            }
             if changed || !active || !enabled {
                 revert.started.push(service.unit.clone());
                 record.start.push(Step::Start { unit: service.unit, restart: active });
             }
         }
-        record.guarded = current.services.iter().map(|service| service.unit.clone()).collect();
+        record.guarded = current.units().collect();
         record.again = services::restarting(&current.start);
         let again = |service: &receipt::ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
         record.again.extend(current.services.iter().map(again));
+    }
+
+    /// Puts the cluster's state back that was saved before the installed version came, and saves the one that is there, so that
+    /// it can come back where this fails.
+    fn state(&self, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let Some(saved) = &current.saved else { return };
+        if let Some(save) = &current.state {
+            let folder = states::folder(self.history.next_number());
+            revert.record.stop.extend(states::saving(save, &folder));
+            revert.record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
+            revert.record.discarded.push(folder);
+        }
+        revert.record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
+        revert.record.discarded.push(saved.folder.clone());
+        revert.state_of = Some(saved.made.clone());
     }
 
     fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {

@@ -181,6 +181,7 @@ impl Job<'_> {
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record);
         receipt.saved = saved;
+        receipt.state.clone_from(&self.survey.setup.save);
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
