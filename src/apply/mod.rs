@@ -14,6 +14,7 @@ mod check;
 mod cluster;
 mod constraints;
 pub mod containerd;
+pub mod difference;
 mod dropped;
 mod error;
 mod feed;

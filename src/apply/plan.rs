@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::ImageFolder;
 use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
+use super::difference::Difference;
 use super::files::{Before, Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
@@ -101,6 +102,8 @@ pub struct PlannedFile {
     pub found: Found,
     /// What would be done.
     pub action: FileAction,
+    /// What changes in it, where it is replaced.
+    pub difference: Option<Difference>,
 }
 
 /// What is done to a file.
@@ -215,7 +218,7 @@ fn planned_files(files: Vec<(TargetFile, Found)>) -> Vec<PlannedFile> {
             Found::Absent => FileAction::Create,
             Found::Regular { .. } | Found::Link => FileAction::Replace,
         };
-        PlannedFile { file, found, action }
+        PlannedFile { file, found, action, difference: None }
     });
     planned.collect()
 }

@@ -247,6 +247,7 @@ impl Receipt {
     /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
+            || self.files.iter().any(|file| file.private && file.path == path)
     }
 
     /// The units that run, the distribution's first.
@@ -301,6 +302,9 @@ pub struct ReceiptFile {
     pub pack: String,
     /// `file`, or `manifest` for Kubernetes manifests.
     pub kind: String,
+    /// Whether a secret is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// What was there before anything was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Before>,
@@ -380,7 +384,7 @@ pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<Pat
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.variables.iter().any(|variable| !variable.kept.is_empty());
+    let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path));
     AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
 }

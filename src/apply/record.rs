@@ -98,6 +98,7 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         owner: planned.file.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
         pack: planned.file.pack.clone(),
         kind: planned.file.kind.word().to_owned(),
+        private: planned.file.has_secrets(),
         original: None,
     };
     plan.files.iter().map(file).collect()

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::ApplyError;
 use super::check::Check;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
+use super::difference;
 use super::dropped;
 use super::files::{Found, TargetFile};
 use super::history::History;
@@ -100,6 +101,11 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
     survey.plan.dropped_services = services::dropped(&history, name, &survey.plan);
+    survey.plan.files = {
+        let (files, history) = (std::mem::take(&mut survey.plan.files), history.clone());
+        let source = inputs.source.clone();
+        blocking(move || difference::tell(files, &source, &history)).await?
+    };
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
         survey.plan.released = released::names(&history.chain(name), target.keep, wanted, client).await?;
     }

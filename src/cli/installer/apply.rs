@@ -105,8 +105,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let host_plan = survey.plan.clone();
     if !host_plan.is_empty() {
-        variables::lines(&values, contents).iter().for_each(|line| ui.detail(line));
-        plan::lines(&host_plan).iter().for_each(|line| ui.detail(line));
+        let lines = variables::lines(&values, contents).into_iter().chain(plan::lines(&host_plan));
+        // Who is asked sees what it is about.
+        match asks(args.yes) {
+            true => lines.for_each(|line| ui.prompt(&format!("{line}\n"))),
+            false => lines.for_each(|line| ui.detail(&line)),
+        }
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
             confirm("apply this?", ui)?;
@@ -217,9 +221,14 @@ fn invocation(contents: &Contents) -> Invocation {
     Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
 }
 
+/// Whether somebody can answer and has not answered yet.
+fn asks(yes: bool) -> bool {
+    !yes && std::io::stdin().is_terminal()
+}
+
 /// Asks where somebody can answer; a script has decided by calling.
 pub(super) fn confirm(question: &str, ui: &Ui) -> Result<(), CliError> {
-    if !std::io::stdin().is_terminal() {
+    if !asks(false) {
         return Ok(());
     }
     ui.prompt(&format!("{question} [y/N] "));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{preflight, target, variables};
+use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
 use crate::apply::{Inputs, RootLock, survey};
 use crate::bundle::Contents;
@@ -75,6 +76,12 @@ struct FileReport {
     size: u64,
     mode: String,
     pack: String,
+    /// What changes in it, as a unified diff, where it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_diff: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -123,7 +130,9 @@ pub(super) fn show(plan: &HostPlan, contents: &Contents, values: &Values, ui: &U
 pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
     let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).map(|file| {
         let (action, kind) = (file_word(file.action), file.file.kind.word());
-        format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode)
+        let line =
+            format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode);
+        [line].into_iter().chain(file.difference.iter().flat_map(difference)).collect::<Vec<_>>().join("\n")
     });
     let images = plan.images.iter().filter(|image| image.action != ImageAction::Keep).map(|image| {
         let action = image_word(image.action);
@@ -143,6 +152,15 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         services.map(|service| format!("{:7} {:8} {}", service_word(service.action), "service", service.unit));
     let released = plan.released.iter().map(|change| format!("{:7} {:8} {}", "release", "name", change.name));
     files.chain(removed).chain(images).chain(released).chain(archive).chain(stopped).chain(services).collect()
+}
+
+/// What changes in a file, each line set in, so that none can be taken for one of the plan.
+fn difference(difference: &Difference) -> Vec<String> {
+    let lines: Vec<&str> = match difference {
+        Difference::Text(text) => text.split('\n').collect(),
+        other => other.reason().into_iter().collect(),
+    };
+    lines.into_iter().map(|line| format!("{:7} {line}", "")).collect()
 }
 
 /// All of it in a line.
@@ -207,6 +225,11 @@ impl FileReport {
             size: planned.file.size,
             mode: format!("{:04o}", planned.file.mode),
             pack: planned.file.pack.clone(),
+            diff: match &planned.difference {
+                Some(Difference::Text(text)) => Some(text.clone()),
+                _ => None,
+            },
+            no_diff: planned.difference.as_ref().and_then(Difference::reason),
         }
     }
 }
