@@ -226,3 +226,32 @@ fn receipts_say_what_was_there_and_what_leads_back() {
     assert_eq!((&report["what"], &report["changed"]), (&"roll shop 1.1.0 back to 1.0.0".into(), &true.into()));
     assert_eq!(report["removed"], serde_json::json!(["/etc/shop/new"]));
 }
+
+#[test]
+fn a_state_that_is_put_back_by_hand_is_told_before_anything_changes() {
+    let host = Host::new();
+    for (version, files) in [("1.0.0", &FIRST), ("1.1.0", &SECOND)] {
+        host.run(&["apply", &build(&host.sandbox, version, files)], 0);
+    }
+    let path = host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json");
+    let mut receipt: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let saved = |restore: Value| serde_json::json!({"folder": "/var/lib/carrack/states/0002", "made": "2026-11-20T08:00:00Z", "restore": restore});
+    receipt["saved"] = saved(serde_json::json!([]));
+    fs::write(&path, receipt.to_string()).unwrap();
+    let shown = host.run(&["rollback", "--dry-run"], 0);
+    for said in
+        ["the cluster's state stays as it is", "2026-11-20T08:00:00Z", "/var/lib/carrack/states/0002", "by hand"]
+    {
+        assert!(shown.stderr.contains(said), "{said} in\n{}", shown.stderr);
+    }
+    assert!(!shown.stdout.contains("restore state"), "{}", shown.stdout);
+    let report: Value = serde_json::from_str(&host.run(&["rollback", "--dry-run", "--json"], 0).stdout).unwrap();
+    assert_eq!(report["stateOf"], Value::Null);
+    assert_eq!(report["stateByHand"]["folder"], "/var/lib/carrack/states/0002");
+
+    receipt["saved"] = saved(serde_json::json!([{"kind": "remove", "path": "/nonexistent"}]));
+    fs::write(&path, receipt.to_string()).unwrap();
+    let shown = host.run(&["rollback", "--dry-run"], 0);
+    assert!(shown.stdout.contains("of the cluster, as it was at 2026-11-20"), "{}", shown.stdout);
+    assert!(!shown.stderr.contains("by hand"), "{}", shown.stderr);
+}

@@ -9,7 +9,7 @@ use super::dropped;
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::plan::{HostPlan, Removal};
-use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime};
+use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime, SavedState};
 use super::released;
 use super::run::innermost_first;
 use super::services;
@@ -54,6 +54,8 @@ pub struct Revert {
     pub started: Vec<String>,
     /// From when the cluster's state is that is put back.
     pub state_of: Option<String>,
+    /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
+    pub state_by_hand: Option<SavedState>,
     root: Root,
     record: Record,
     lock: RootLock,
@@ -121,6 +123,7 @@ impl Finder<'_> {
             stopped: Vec::new(),
             started: Vec::new(),
             state_of: None,
+            state_by_hand: None,
             root: self.root.clone(),
             lock,
         };
@@ -225,6 +228,9 @@ impl Finder<'_> {
         }
         let record = &mut revert.record;
         let cluster = self.target.map(|entry| entry.receipt.start.clone()).unwrap_or_default();
+        if self.root.is_host() && (changed || goal != Goal::Installed) {
+            record.start.extend(services::unload(Some(current), &cluster));
+        }
         let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
         if changed || goal == Goal::Before {
             record.start.extend(services::restarting(&cluster));
@@ -254,6 +260,10 @@ impl Finder<'_> {
     fn state(&self, revert: &mut Revert) {
         let current = &self.current.receipt;
         let Some(saved) = &current.saved else { return };
+        if saved.restore.is_empty() {
+            revert.state_by_hand = Some(saved.clone());
+            return;
+        }
         if let Some(save) = &current.state {
             let folder = states::folder(self.history.next_number());
             revert.record.stop.extend(states::saving(save, &folder));

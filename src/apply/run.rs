@@ -292,9 +292,10 @@ fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
     let (plan, setup) = (&survey.plan, &survey.setup);
     let installed = survey.history.of_profile(name).next().map(|entry| &entry.receipt);
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
-    record.start = services::start(plan, setup);
+    record.start = services::unload(installed, &setup.start);
+    record.start.extend(services::start(plan, setup));
     record.undo = services::undo(plan, setup, &survey.target.root);
-    record.again.extend(services::again(plan, installed));
+    record.again.extend(services::again(plan, setup, installed));
 }
 
 /// What a receipt says of what was there before.

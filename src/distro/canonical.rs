@@ -286,7 +286,7 @@ impl Distribution for Canonical<'_> {
             start.push(Step::Wait { what: "label the node".to_owned(), command, seconds: 300 });
         }
         start.extend(self.vip_file().map(|file| objects::manifest(&file.path, &kubectl)));
-        if self.is_first() {
+        if super::applies_objects("canonical", self.cluster.node) {
             start.extend(objects::steps(self.cluster, &kubectl, &words([K8S, "helm"])));
         }
         let object = format!("node/{node}");

@@ -5,8 +5,6 @@ use super::{SetupFile, Step, file, words};
 
 /// Takes the name back that the machine had.
 const GIVE_BACK: &str = "printf '%s\\n' \"$1\" > /proc/sys/kernel/hostname";
-/// Takes authorities away before their files are, so that what is put together from them lacks them.
-const DISTRUST: &str = "while [ \"$1\" != -- ]; do rm -f \"$1\"; shift; done; shift; exec \"$@\"";
 /// The hostname is a file like all others, so that it is put back as they are. The running system takes it from there by
 /// writing it to the kernel, as `hostname -F` does: `hostnamectl` needs a message bus, which small systems do not have.
 const TAKE_HOSTNAME: &str = "[ ! -s /etc/hostname ] || cat /etc/hostname > /proc/sys/kernel/hostname";
@@ -42,13 +40,6 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Vec<Step> {
     hostname.chain(trust(cluster)).collect()
 }
 
-/// The name stays what it is until the machine starts again, since programs that run have read it.
-pub(super) fn remove(cluster: &Cluster<'_>) -> Vec<Step> {
-    let what = "no longer trust the site's authorities".to_owned();
-    let command = distrust(cluster);
-    command.map(|command| Step::Run { what, command, unless: None, undo: None, seconds: 120 }).into_iter().collect()
-}
-
 /// One file for each certificate: OpenSSL's folders of links pass over a file that has several.
 fn certificates(cluster: &Cluster<'_>) -> Vec<SetupFile> {
     let Some(store) = cluster.host.store() else { return Vec::new() };
@@ -70,24 +61,11 @@ fn blocks(pem: &str) -> Vec<String> {
     pem.split(BEGIN).skip(1).filter_map(block).collect()
 }
 
-fn update(cluster: &Cluster<'_>) -> Option<Vec<String>> {
-    let store = cluster.host.store().filter(|_| !cluster.node.certificates.is_empty())?;
-    Some(store.update.iter().map(|word| (*word).to_owned()).collect())
-}
-
-fn distrust(cluster: &Cluster<'_>) -> Option<Vec<String>> {
-    let update = update(cluster)?;
-    let files = certificates(cluster).into_iter().map(|file| file.path);
-    let head = words(["/bin/sh", "-c", DISTRUST, "distrust"]);
-    Some(head.into_iter().chain(files).chain(["--".to_owned()]).chain(update).collect())
-}
-
-/// There is nothing that takes it back: what undoes steps comes before files are put back, and there may be files from a run
-/// before that stay.
 fn trust(cluster: &Cluster<'_>) -> Option<Step> {
-    let command = update(cluster)?;
-    let what = "trust the site's authorities".to_owned();
-    Some(Step::Run { what, command, unless: None, undo: None, seconds: 120 })
+    let store = cluster.host.store().filter(|_| !cluster.node.certificates.is_empty())?;
+    let command = store.update.iter().map(|word| (*word).to_owned()).collect();
+    let what = "put together the authorities that this system trusts".to_owned();
+    Some(Step::Load { what, command, seconds: 120 })
 }
 
 #[cfg(test)]

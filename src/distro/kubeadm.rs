@@ -45,6 +45,10 @@ impl<'a> Kubeadm<'a> {
         matches!(self.cluster.node.cluster, Membership::Init { .. })
     }
 
+    fn applies_objects(&self) -> bool {
+        super::applies_objects("kubeadm", self.cluster.node)
+    }
+
     fn program(&self, name: &str) -> String {
         self.cluster.program(name).unwrap_or_default().to_owned()
     }
@@ -263,7 +267,7 @@ impl Distribution for Kubeadm<'_> {
                 format!("neither the bundle nor this host has the program {name}; add it to `files` of the pack {pack}, with the path /usr/bin/{name} (https://dl.k8s.io)")
             })
             .collect();
-        if self.is_server() && self.is_first() && !cluster.releases.is_empty() && cluster.program("helm").is_none() {
+        if self.applies_objects() && !cluster.releases.is_empty() && cluster.program("helm").is_none() {
             lacks.push(format!(
                 "the bundle has charts, and neither it nor this host has Helm; add it to `files` of the pack {pack}, with the path \
                  /usr/local/bin/helm (https://github.com/helm/helm/releases)"
@@ -320,7 +324,7 @@ impl Distribution for Kubeadm<'_> {
         if let Some(upgrade) = upgrade {
             start.extend([upgrade, kubelet(true)]);
         }
-        if self.is_server() && self.is_first() {
+        if self.applies_objects() {
             let helm = words([&self.program("helm"), "--kubeconfig", ADMIN]);
             start.extend(objects::steps(self.cluster, &kubectl, &helm));
         }

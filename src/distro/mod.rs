@@ -24,6 +24,8 @@ mod tree;
 pub use cluster::{Cluster, Host, Release};
 pub use step::{SAVED, Step};
 
+use crate::site::node::{Membership, Node, Role};
+
 /// What a distribution wants of one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
@@ -115,7 +117,6 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         setup.remove = Vec::new();
         setup.save = None;
     }
-    setup.remove.extend(host::remove(cluster));
     Ok(setup)
 }
 
@@ -136,6 +137,18 @@ pub fn looked_for() -> Vec<String> {
     let units =
         OWN_UNITS.iter().flat_map(|unit| cluster::UNITS[1..].iter().map(move |folder| format!("{folder}{unit}")));
     programs.chain(units).collect()
+}
+
+/// Whether a machine takes what runs in its cluster to it: manifests and charts. The servers of k3s and RKE2 each apply what is
+/// in their folder, which is the same on all of them; otherwise the machine does that makes the cluster. What belongs to no
+/// cluster is put everywhere.
+pub fn applies_objects(distribution: &str, node: &Node) -> bool {
+    let server = node.role == Role::Server;
+    match distribution {
+        "k3s" | "rke2" => server,
+        "kubeadm" | "canonical" => server && matches!(node.cluster, Membership::Init { .. }),
+        _ => true,
+    }
 }
 
 /// A file without secrets.

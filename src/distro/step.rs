@@ -24,6 +24,9 @@ impl Step {
                 let undo = undo.map(|undo| undo.iter().map(fill).collect());
                 Self::Run { what, command, unless: unless.as_ref().map(fill), undo, seconds }
             }
+            Self::Load { what, command, seconds } => {
+                Self::Load { what, command: command.iter().map(fill).collect(), seconds }
+            }
             Self::Wait { what, command, seconds } => {
                 Self::Wait { what, command: command.iter().map(fill).collect(), seconds }
             }
@@ -69,6 +72,16 @@ pub enum Step {
         /// What takes it back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<Vec<String>>,
+        /// Seconds until it is given up.
+        seconds: u32,
+    },
+    /// A program is run to its end, which must be a good one, by which the system takes up what is in files: also after they
+    /// were put back or removed.
+    Load {
+        /// What that is for, for people: `trust the site's authorities`.
+        what: String,
+        /// The program, as an absolute path, and its arguments.
+        command: Vec<String>,
         /// Seconds until it is given up.
         seconds: u32,
     },

@@ -42,6 +42,9 @@ fn line(text: &mut String, step: &Step) {
         Step::Disable { unit } => writeln!(text, "disable {unit}"),
         Step::Copy { from, to } => writeln!(text, "copy {from} -> {to}"),
         Step::Remove { path } => writeln!(text, "remove {path}"),
+        Step::Load { what, command, seconds } => {
+            writeln!(text, "load within {seconds} s: {what}\n  {}", words(command))
+        }
         Step::Wait { what, command, seconds } => writeln!(text, "wait up to {seconds} s: {what}\n  {}", words(command)),
         Step::Run { what, command, unless, undo, seconds } => {
             let _ = writeln!(text, "run up to {seconds} s: {what}\n  {}", words(command));

@@ -99,6 +99,7 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
             }
             program(what, command, limit(*seconds), interrupt)
         }
+        Step::Load { what, command, seconds } => program(what, command, limit(*seconds), interrupt),
         Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
         Step::Copy { from, to } => copy(Path::new(from), Path::new(to), interrupt),
         Step::Remove { path } => remove(Path::new(path)),
