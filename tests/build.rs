@@ -266,6 +266,18 @@ fn the_registry_of_a_definition_must_answer() {
     assert!(refused.stdout.contains(&line("FAIL")), "{}", refused.stdout);
     assert!(refused.stderr.contains(&format!("leave it out: --skip {check}")), "{}", refused.stderr);
     assert_eq!(preflight(&["--skip", &check]).code, 0);
+
+    // A mirror that the site names will do. That nobody would pull from it without a distribution is another check's affair.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mirror = listener.local_addr().unwrap();
+    let site = format!(
+        "apiVersion: carrack/v1\nkind: Site\nspec:\n  registries:\n    mirrors:\n      \"{host}\": {{endpoint: \
+         [\"http://{mirror}\"]}}\n"
+    );
+    sandbox.write("site.yaml", site);
+    let mirrored = preflight(&["--site", "site.yaml"]);
+    let found = format!("ok    {check}  needed answers at {mirror} or {host}  found {mirror} answers");
+    assert!(mirrored.stdout.contains(&found), "{}", mirrored.stdout);
 }
 
 #[test]

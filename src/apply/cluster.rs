@@ -10,13 +10,13 @@ use super::settle::{Secret, Settler, Written};
 use super::survey::Target;
 use super::targets::Inputs;
 use crate::bundle::Contents;
-use crate::distro::{self, Cluster, Host, Release, Setup, SetupFile, looked_for};
+use crate::distro::{self, Cluster, Host, Release, Setup, SetupFile, applies_objects, looked_for};
 use crate::host::Root;
 use crate::places::Places;
 use crate::variables::template::{Around, Spelling};
 
 /// What a profile without a distribution has.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// The pack that the machine's part of a cluster is of, and its distribution.
 pub(super) fn distribution(contents: &Contents) -> (&str, &str) {
@@ -59,7 +59,7 @@ pub(super) fn setup(
         config_is_private: config.as_ref().is_some_and(|config| !config.secrets.is_empty()),
         files: &paths,
         manifests: &manifests,
-        releases: &releases(contents, distribution),
+        releases: &releases(inputs, distribution),
         images: &images,
     };
     let setup = distro::setup(distribution, &cluster).map_err(ApplyError::Refused)?;
@@ -73,8 +73,8 @@ fn installed_version(root: &Root, contents: &Contents, pack: &str) -> Result<Opt
     Ok(found.and_then(|pack| pack.version.clone()))
 }
 
-/// Releases that the distribution does not install by itself.
-fn releases(contents: &Contents, distribution: &str) -> Vec<Release> {
+/// Releases that the distribution does not install by itself, and this machine does.
+fn releases(inputs: Inputs<'_>, distribution: &str) -> Vec<Release> {
     let places = Places::of([distribution].into_iter());
     let release = |chart: &crate::bundle::ChartFile| {
         let package = places.package(&chart.pack, &chart.name, &chart.version, &chart.blob.digest)?;
@@ -85,7 +85,8 @@ fn releases(contents: &Contents, distribution: &str) -> Vec<Release> {
             values: chart.values.as_ref().map(|_| places.release(&chart.pack, &chart.release)),
         })
     };
-    contents.charts.iter().filter_map(release).collect()
+    let charts = inputs.contents.charts.iter();
+    charts.filter(|_| applies_objects(distribution, inputs.node)).filter_map(release).collect()
 }
 
 /// What is known of the machine that is installed into.
@@ -101,6 +102,7 @@ fn host(target: &Target) -> Host {
     let name = if root.is_host() { text("/proc/sys/kernel/hostname") } else { text("/etc/hostname") };
     let there = |path: &String| root.resolve(path).is_ok_and(|path| path.exists());
     Host {
+        running: root.is_host(),
         hostname: name.trim().to_owned(),
         architecture: target.platform.architecture.clone(),
         os: field("ID"),

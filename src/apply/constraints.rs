@@ -68,7 +68,6 @@ pub(super) mod tests {
     use super::super::receipt;
     use super::*;
     use crate::bundle::ResolvedDependency;
-    use crate::oci::Digest;
 
     fn pack(name: &str, version: &str) -> ResolvedPack {
         let version = (!version.is_empty()).then(|| version.to_owned());
@@ -82,27 +81,9 @@ pub(super) mod tests {
         });
         Receipt {
             receipt_version: 1,
-            bundle: Digest::of(b""),
-            name: name.to_owned(),
-            version: "1.0.0".to_owned(),
-            applied: String::new(),
             installer: "0.1.0".to_owned(),
-            runtime: receipt::ReceiptRuntime::None,
-            verified: Vec::new(),
-            files: Vec::new(),
-            images: Vec::new(),
-            warnings: Vec::new(),
-            variables: Vec::new(),
             packs: packs.collect(),
-            preflight: Vec::new(),
-            before: None,
-            rolled_back_from: None,
-            folders: Vec::new(),
-            original_names: Vec::new(),
-            services: Vec::new(),
-            start: Vec::new(),
-            remove: Vec::new(),
-            saved: None,
+            ..Receipt::empty(name, "1.0.0")
         }
     }
 

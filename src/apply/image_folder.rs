@@ -14,6 +14,7 @@ use crate::bundle::{BundledManifest, Contents};
 use crate::host::Root;
 use crate::oci::{Digest, Platform};
 use crate::places::Places;
+use crate::site::node::Node;
 
 /// Permission bits of an archive, whatever the umask.
 pub(super) const MODE: u32 = 0o644;
@@ -28,12 +29,13 @@ pub enum ImageFolder {
 }
 
 impl ImageFolder {
-    /// The folder, within the root.
-    pub fn path(self) -> &'static str {
-        match self {
+    /// The folder of a machine, within the root.
+    pub fn path(self, node: &Node) -> String {
+        let usual = match self {
             Self::K3s => "/var/lib/rancher/k3s/agent/images",
             Self::Rke2 => "/var/lib/rancher/rke2/agent/images",
-        }
+        };
+        self.places().within(usual.to_owned(), node.install_root.as_deref())
     }
 
     /// The distribution that a profile's pack names, where it is one of these.
@@ -52,13 +54,13 @@ impl ImageFolder {
         }
     }
 
-    /// Where the folder is on the running host.
+    /// Where the folder of a machine is on the running host.
     ///
     /// # Errors
     /// Where the path means nothing below `root`.
-    pub fn resolve(self, root: &Root) -> Result<PathBuf, ApplyError> {
+    pub fn resolve(self, node: &Node, root: &Root) -> Result<PathBuf, ApplyError> {
         // The last component of a resolved path is not followed; archives are a level below it.
-        Ok(resolve(&format!("{}/archive", self.path()), root)?.with_file_name(""))
+        Ok(resolve(&format!("{}/archive", self.path(node)), root)?.with_file_name(""))
     }
 }
 
@@ -115,8 +117,7 @@ pub(super) fn look(
 ) -> Result<Option<PlannedArchive>, ApplyError> {
     let receipts = receipt::all(root)?;
     let profile = &inputs.contents.profile;
-    let path = format!("{}/{}-{}.tar.zst", folder.path(), profile.name, profile.version);
-    let path = folder.places().within(path, inputs.node.install_root.as_deref());
+    let path = format!("{}/{}-{}.tar.zst", folder.path(inputs.node), profile.name, profile.version);
     let target = resolve(&path, root)?;
     if let Some(file) = files.iter().find(|file| file.target == target) {
         return Err(FileError::Twice { first: file.path.clone(), second: path }.into());

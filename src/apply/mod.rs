@@ -26,6 +26,7 @@ pub mod installed;
 mod interrupt;
 mod machine;
 mod missing;
+mod pause;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;

@@ -12,10 +12,11 @@ use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
+use super::pause;
 use super::plan::FileAction;
 use super::receipt;
 use super::registries;
-use super::rules::Rules;
+use super::rules::{CONTAINERD_ROOT, Rules};
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
 use super::upgrade;
@@ -25,9 +26,6 @@ use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
 use crate::site::node::Node;
-
-/// containerd's content and snapshots are there unless its configuration says otherwise, which it does not tell.
-const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 
 /// Where the containerd of k3s and of RKE2 has its socket.
 const DISTRIBUTION_RUN: &str = "/run/k3s";
@@ -51,15 +49,17 @@ pub async fn preflight(
     let contents = inputs.map(|inputs| inputs.contents);
     let files = match inputs {
         Some(inputs) => {
-            demands(inputs.contents, target, machine, &mut checks)?;
+            demands(inputs, target, machine, &mut checks)?;
             files(inputs, target, &mut checks)?
         }
         None => Vec::new(),
     };
-    if let (Some(contents), true) = (contents, target.root.is_host()) {
-        checks.extend(registries::checks(contents, &Node::default()).await);
+    if let (Some(inputs), true) = (inputs, target.root.is_host()) {
+        checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
-    checks.push(writable(&files, target));
+    checks.extend(inputs.and_then(|inputs| pause::check(inputs, target)));
+    let node = inputs.map_or(Node::alone(), |inputs| inputs.node);
+    checks.push(writable(&files, node, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));
     for file in pending {
@@ -71,7 +71,7 @@ pub async fn preflight(
         if let (Some(contents), Some(client)) = (contents, client) {
             let missing = images(contents, target, &client, &mut checks).await;
             let distributions =
-                rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(Rules::containerd);
+                rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(|rules| rules.containerd(node));
             let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
             space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
         }
@@ -90,11 +90,12 @@ fn rules(contents: &Contents) -> Option<&'static Rules> {
 
 /// What the profile, its packs and its distribution ask for.
 fn demands(
-    contents: &Contents,
+    inputs: Inputs<'_>,
     target: &Target,
     machine: Option<&Facts>,
     checks: &mut Vec<Check>,
 ) -> Result<(), ApplyError> {
+    let Inputs { contents, node, .. } = inputs;
     let profile = &contents.profile;
     let here = machine.and_then(Facts::platform);
     checks.push(platform(contents, here.as_ref().unwrap_or(&target.platform)));
@@ -103,7 +104,7 @@ fn demands(
     if let Some(facts) = machine {
         let (root, created) = (target.root.folder(), contents.created.as_deref());
         let installed = receipts.iter().any(|receipt| receipt.name == profile.name);
-        checks.extend(Machine { profile, facts, root, created, installed }.checks()?);
+        checks.extend(Machine { profile, facts, root, created, node, installed }.checks()?);
     }
     checks.extend(constraints::checks(profile, &receipts));
     checks.extend(upgrade::checks(profile, &receipts));
@@ -148,7 +149,7 @@ fn archive(
         Ok(Some(planned)) if planned.action != FileAction::Keep => {
             space.need(&planned.target, planned.size)?;
             // What a distribution that has run before has of these images already, nobody knows yet.
-            let content = rules(contents).map(Rules::containerd);
+            let content = rules(contents).map(|rules| rules.containerd(inputs.node));
             let fresh = space.machine.zip(content).filter(|(machine, content)| !machine.exists(content));
             if let Some((_, content)) = fresh {
                 space.need(&target.root.folder().join(content.trim_start_matches('/')), planned.size * UNPACKED)?;
@@ -170,11 +171,11 @@ fn platform(contents: &Contents, here: &Platform) -> Check {
     Check::new("platform", needed, here.to_string(), served.iter().any(|platform| platform.satisfies(here)))
 }
 
-fn writable(files: &[TargetFile], target: &Target) -> Check {
+fn writable(files: &[TargetFile], node: &Node, target: &Target) -> Check {
     let folders = files.iter().filter_map(|file| file.target.parent());
     let receipts = receipt::folder(&target.root).unwrap_or_else(|_| target.root.folder().to_owned());
     let images = match target.runtime {
-        TargetRuntime::Folder(folder) => folder.resolve(&target.root).ok(),
+        TargetRuntime::Folder(folder) => folder.resolve(node, &target.root).ok(),
         _ => None,
     };
     let mut refused: Vec<String> = folders

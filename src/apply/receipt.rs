@@ -12,7 +12,7 @@ use super::check::Verdict;
 use super::containerd::NameTarget;
 use super::files::{Before, FileKind, Found};
 use super::installed::KeptValue;
-use crate::distro::Step;
+use crate::distro::{Save, Step};
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -78,6 +78,9 @@ pub struct Receipt {
     /// What takes the distribution down and away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<Step>,
+    /// How the cluster's state is saved and put back, where this machine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Save>,
     /// The cluster's state as it was before this was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedState>,
@@ -211,10 +214,46 @@ pub struct ReceiptArchive {
 }
 
 impl Receipt {
+    /// One of nothing, of the profile `name`.
+    #[cfg(test)]
+    pub(super) fn empty(name: &str, version: &str) -> Self {
+        Self {
+            receipt_version: RECEIPT_VERSION,
+            bundle: Digest::of(b""),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            applied: String::new(),
+            installer: env!("CARGO_PKG_VERSION").to_owned(),
+            runtime: ReceiptRuntime::None,
+            verified: Vec::new(),
+            files: Vec::new(),
+            images: Vec::new(),
+            warnings: Vec::new(),
+            variables: Vec::new(),
+            packs: Vec::new(),
+            preflight: Vec::new(),
+            before: None,
+            rolled_back_from: None,
+            folders: Vec::new(),
+            original_names: Vec::new(),
+            services: Vec::new(),
+            start: Vec::new(),
+            remove: Vec::new(),
+            state: None,
+            saved: None,
+        }
+    }
+
     /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
             || self.files.iter().any(|file| file.private && file.path == path)
+    }
+
+    /// The units that run, the distribution's first.
+    pub(super) fn units(&self) -> impl Iterator<Item = String> {
+        let started = self.start.iter().filter_map(Step::unit);
+        started.chain(self.services.iter().map(|service| service.unit.as_str())).map(str::to_owned)
     }
 
     /// Digests of what its files replaced that was not of an earlier version.

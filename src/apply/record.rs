@@ -13,6 +13,7 @@ use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
 use super::targets::Inputs;
 use crate::bundle::ResolvedPack;
+use crate::site::node::Node;
 use crate::variables::{Values, Variable};
 
 /// What a receipt says once everything has worked. `written` is the archive of images that waits for its name.
@@ -39,7 +40,7 @@ pub(super) fn receipt_of(
         version: profile.version.clone(),
         applied: receipt::now(),
         installer: env!("CARGO_PKG_VERSION").to_owned(),
-        runtime: receipt_runtime(survey, written),
+        runtime: receipt_runtime(survey, inputs.node, written),
         verified,
         files: receipt_files(&survey.plan),
         images: wanted.map(|wanted| receipt_images(wanted)).unwrap_or_default(),
@@ -54,6 +55,7 @@ pub(super) fn receipt_of(
         services: Vec::new(),
         start: Vec::new(),
         remove: Vec::new(),
+        state: None,
         saved: None,
     }
 }
@@ -67,7 +69,7 @@ fn check(check: &Check) -> ReceiptCheck {
     ReceiptCheck { name, needed, found, verdict }
 }
 
-fn receipt_runtime(survey: &Survey, written: Option<&ReceiptArchive>) -> ReceiptRuntime {
+fn receipt_runtime(survey: &Survey, node: &Node, written: Option<&ReceiptArchive>) -> ReceiptRuntime {
     match (&survey.target.runtime, &survey.runtime) {
         (TargetRuntime::Containerd { address, namespace, unpack }, Some(runtime)) => ReceiptRuntime::Containerd {
             version: runtime.version.clone(),
@@ -78,7 +80,7 @@ fn receipt_runtime(survey: &Survey, written: Option<&ReceiptArchive>) -> Receipt
         (TargetRuntime::Folder(folder), _) => {
             let kept = survey.plan.archive.as_ref().and_then(|planned| planned.kept.as_ref());
             let archive = written.or(kept).cloned();
-            let filled = ReceiptFolder { folder: folder.path().to_owned(), archive };
+            let filled = ReceiptFolder { folder: folder.path(node), archive };
             match folder {
                 ImageFolder::K3s => ReceiptRuntime::K3s(filled),
                 ImageFolder::Rke2 => ReceiptRuntime::Rke2(filled),

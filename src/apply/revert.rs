@@ -11,11 +11,12 @@ use super::dropped;
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::plan::{HostPlan, Removal};
-use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime};
+use super::receipt::{self, Receipt, ReceiptFile, ReceiptRuntime, SavedState};
 use super::released;
 use super::run::innermost_first;
 use super::services;
 use super::staging::{self, missing_folders};
+use super::states;
 use super::survey::RootLock;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, unit_is};
 use super::{ApplyError, Interrupt};
@@ -58,6 +59,8 @@ pub struct Revert {
     pub started: Vec<String>,
     /// From when the cluster's state is that is put back.
     pub state_of: Option<String>,
+    /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
+    pub state_by_hand: Option<SavedState>,
     asides: Vec<Aside>,
     /// Files of the receipt that is gone back to, as they will be.
     joined: Vec<ReceiptFile>,
@@ -140,6 +143,7 @@ impl Finder<'_> {
             stopped: Vec::new(),
             started: Vec::new(),
             state_of: None,
+            state_by_hand: None,
             root: self.root.clone(),
             lock,
         };
@@ -278,29 +282,58 @@ impl Finder<'_> {
             }
         }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
-        if goal == Goal::Nothing {
-            record.stop.extend(current.remove.iter().cloned());
+        match goal {
+            Goal::Nothing => record.stop.extend(current.remove.iter().cloned()),
+            Goal::Before => self.state(revert),
+            Goal::Installed => {}
         }
-        if goal == Goal::Before
-            && let Some(saved) = &current.saved
-        {
-            record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
-            revert.state_of = Some(saved.made.clone());
+        let record = &mut revert.record;
+        let cluster = self.target.map(|entry| entry.receipt.start.clone()).unwrap_or_default();
+        if self.root.is_host() && (changed || goal != Goal::Installed) {
+            record.start.extend(services::unload(Some(current), &cluster));
         }
-        if changed || goal != Goal::Installed {
-            record.start.extend(self.target.iter().flat_map(|entry| services::restarting(&entry.receipt.start)));
+        let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
+        if changed || goal == Goal::Before {
+            record.start.extend(services::restarting(&cluster));
+        } else if self.root.is_host() && cluster.iter().any(down) {
+            let started = cluster.iter().filter(|step| down(step)).filter_map(Step::unit);
+            revert.started.extend(started.map(str::to_owned));
+            record.start.extend(cluster);
         }
         for service in services {
             let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
+            if !current.services.iter().any(|known| known.unit == service.unit) {
+                record.undo.push(Step::Disable { unit: service.unit.clone() });
+            }
             if changed || !active || !enabled {
                 revert.started.push(service.unit.clone());
                 record.start.push(Step::Start { unit: service.unit, restart: active });
             }
         }
-        record.guarded = current.services.iter().map(|service| service.unit.clone()).collect();
+        record.guarded = current.units().collect();
         record.again = services::restarting(&current.start);
         let again = |service: &receipt::ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
         record.again.extend(current.services.iter().map(again));
+    }
+
+    /// Puts the cluster's state back that was saved before the installed version came, and saves the one that is there, so that
+    /// it can come back where this fails.
+    fn state(&self, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let Some(saved) = &current.saved else { return };
+        if saved.restore.is_empty() {
+            revert.state_by_hand = Some(saved.clone());
+            return;
+        }
+        if let Some(save) = &current.state {
+            let folder = states::folder(self.history.next_number());
+            revert.record.stop.extend(states::saving(save, &folder));
+            revert.record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
+            revert.record.discarded.push(folder);
+        }
+        revert.record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
+        revert.record.discarded.push(saved.folder.clone());
+        revert.state_of = Some(saved.made.clone());
     }
 
     fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {

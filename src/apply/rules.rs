@@ -5,6 +5,7 @@
 //! `pkg/agent/syssetup` for the modules that both load when they start; their install scripts for the SELinux policies.
 
 use crate::requirements::{Port, Protocol};
+use crate::site::node::{Node, Role};
 
 /// The rules of one distribution.
 #[derive(Debug)]
@@ -13,8 +14,10 @@ pub(super) struct Rules {
     pub(super) name: &'static str,
     /// Where its data lies: images, containers, the cluster's state.
     pub(super) data: &'static str,
-    /// Ports that it listens at.
+    /// Ports that a server listens at.
     pub(super) ports: &'static [Port],
+    /// Ports that an agent listens at.
+    pub(super) agent_ports: &'static [Port],
     /// What its processes are called, so that it is not in its own way in an upgrade.
     pub(super) programs: &'static [&'static str],
     /// What the SELinux policy comes in, a package and a file of it; none where its systems have no SELinux.
@@ -24,6 +27,9 @@ pub(super) struct Rules {
     /// Whether it brings Flannel where the profile has no network of its own.
     pub(super) flannel: bool,
 }
+
+/// Where a containerd keeps content and snapshots unless its configuration says otherwise, which it does not tell.
+pub(super) const CONTAINERD_ROOT: &str = "/var/lib/containerd";
 
 /// The smallest machine, where a profile does not say otherwise: 4 cores, 4 GB, and an SSD of 32 GB, which the makers of
 /// disks count in powers of ten.
@@ -55,6 +61,7 @@ const K3S: Rules = Rules {
     name: "k3s",
     data: "/var/lib/rancher/k3s",
     ports: &[tcp(6443), tcp(10250)],
+    agent_ports: &[tcp(10250)],
     programs: &["k3s", "k3s-server", "k3s-agent"],
     policy: Some(("k3s-selinux", "/usr/share/selinux/packages/k3s.pp")),
     commands: &[],
@@ -65,6 +72,7 @@ const RKE2: Rules = Rules {
     name: "rke2",
     data: "/var/lib/rancher/rke2",
     ports: &[tcp(6443), tcp(9345), tcp(10250), tcp(2379), tcp(2380)],
+    agent_ports: &[tcp(10250)],
     programs: &["rke2", "kube-apiserver", "kubelet", "etcd"],
     policy: Some(("rke2-selinux", "/usr/share/selinux/packages/rke2.pp")),
     commands: &[],
@@ -77,6 +85,7 @@ const KUBEADM: Rules = Rules {
     name: "kubeadm",
     data: "/var/lib/containerd",
     ports: &[tcp(6443), tcp(10250), tcp(10257), tcp(10259), tcp(2379), tcp(2380)],
+    agent_ports: &[tcp(10250)],
     // The kernel knows 15 characters of a name.
     programs: &["kube-apiserver", "kubelet", "kube-controller", "kube-scheduler", "etcd"],
     policy: Some(("container-selinux", "/usr/share/selinux/packages/container.pp.bz2")),
@@ -89,6 +98,8 @@ const CANONICAL: Rules = Rules {
     name: "canonical",
     data: "/var/snap",
     ports: &[tcp(6443), tcp(6400), tcp(9000), tcp(10250), tcp(10257), tcp(10259)],
+    // Its agents reach the API by a proxy of their own.
+    agent_ports: &[tcp(6443), tcp(6400), tcp(10250)],
     programs: &["kube-apiserver", "kubelet", "kube-controller", "kube-scheduler", "k8sd", "k8s-dqlite", "etcd"],
     policy: None,
     commands: &["snap"],
@@ -105,9 +116,37 @@ impl Rules {
         [&K3S, &RKE2, &KUBEADM, &CANONICAL].into_iter().find(|rules| rules.name == distribution)
     }
 
-    /// Where the containerd that it starts itself keeps content and snapshots, which k3s and RKE2 do.
-    pub(super) fn containerd(&self) -> String {
-        format!("{}/agent/containerd", self.data)
+    /// Ports that a machine of this role listens at.
+    pub(super) fn ports_of(&self, role: Role) -> &'static [Port] {
+        match role {
+            Role::Server => self.ports,
+            Role::Agent => self.agent_ports,
+        }
+    }
+
+    /// Where its data lies on this machine. k3s and RKE2 have all of it where the site says; kubeadm has the cluster's state
+    /// there, and leaves content where the host's containerd has it.
+    pub(super) fn data_of<'a>(&self, node: &'a Node) -> &'a str {
+        node.install_root.as_deref().filter(|_| self.starts_containerd()).unwrap_or(self.data)
+    }
+
+    /// Where the cluster's state lies on this machine.
+    pub(super) fn state_of<'a>(&self, node: &'a Node) -> &'a str {
+        node.install_root.as_deref().unwrap_or(self.data)
+    }
+
+    /// Whether it brings its own containerd.
+    fn starts_containerd(&self) -> bool {
+        ["k3s", "rke2"].contains(&self.name)
+    }
+
+    /// Where the containerd that it uses keeps content and snapshots.
+    pub(super) fn containerd(&self, node: &Node) -> String {
+        if self.starts_containerd() {
+            format!("{}/agent/containerd", self.data_of(node))
+        } else {
+            CONTAINERD_ROOT.to_owned()
+        }
     }
 }
 

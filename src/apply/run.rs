@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
+use super::cluster;
 use super::containerd::Session;
 use super::files::{Before, FileKind};
 use super::history::Entry;
 use super::image_folder;
-use super::plan::FileAction;
+use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
@@ -21,6 +22,7 @@ use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
+use crate::bundle::Contents;
 use crate::distro::Step;
 use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
@@ -67,7 +69,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey);
+    let warnings = warnings(&survey, inputs.contents);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
@@ -183,6 +185,7 @@ impl Job<'_> {
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record);
         receipt.saved = saved;
+        receipt.state.clone_from(&self.survey.setup.save);
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
@@ -296,9 +299,10 @@ fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
     let (plan, setup) = (&survey.plan, &survey.setup);
     let installed = survey.history.of_profile(name).next().map(|entry| &entry.receipt);
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
-    record.start = services::start(plan, setup);
+    record.start = services::unload(installed, &setup.start);
+    record.start.extend(services::start(plan, setup));
     record.undo = services::undo(plan, setup, &survey.target.root);
-    record.again.extend(services::again(plan, installed));
+    record.again.extend(services::again(plan, setup, installed));
 }
 
 /// What a receipt says of what was there before.
@@ -312,7 +316,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
     }
     receipt.before = current.map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
-    folders.extend(record.made.iter().cloned());
+    folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();
     folders.dedup();
     receipt.folders = folders;
@@ -330,7 +334,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey) -> Vec<String> {
+fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -341,10 +345,9 @@ fn warnings(survey: &Survey) -> Vec<String> {
             runtime.version
         ));
     }
-    let unwatched =
-        survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
-    if unwatched {
-        warnings.push(format!("manifests, charts and configuration are put under {OWN}; nothing applies them yet"));
+    let unwatched = |file: &PlannedFile| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN);
+    if cluster::distribution(contents).1 == cluster::NONE && survey.plan.files.iter().any(unwatched) {
+        warnings.push(format!("manifests and charts are put under {OWN}; without a distribution nothing applies them"));
     }
     warnings
 }

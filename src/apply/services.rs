@@ -21,10 +21,7 @@ pub(super) fn planned(profile: &ResolvedProfile, root: &Root, plan: &HostPlan) -
 pub(super) fn of_cluster(contents: &Contents, setup: &Setup, root: &Root, plan: &HostPlan) -> Vec<PlannedService> {
     let (name, _) = super::cluster::distribution(contents);
     let touched = contents.profile.packs.iter().any(|pack| pack.name == name && plan.touches(pack));
-    let units = setup.start.iter().filter_map(|step| match step {
-        Step::Start { unit, .. } => Some(unit),
-        _ => None,
-    });
+    let units = setup.start.iter().filter_map(Step::unit);
     units.map(|unit| one(unit, name, touched, root)).collect()
 }
 
@@ -59,6 +56,16 @@ pub(super) fn start(plan: &HostPlan, setup: &Setup) -> Vec<Step> {
     cluster.chain(acted.map(|service| started(&service.unit, service.action == ServiceAction::Restart))).collect()
 }
 
+/// What takes up again what was in files that are gone: the steps of what was installed that are not among `wanted`.
+pub(super) fn unload(installed: Option<&Receipt>, wanted: &[Step]) -> Vec<Step> {
+    let before = installed.iter().flat_map(|receipt| loads(&receipt.start));
+    before.filter(|step| !wanted.contains(step)).collect()
+}
+
+fn loads(steps: &[Step]) -> impl Iterator<Item = Step> {
+    steps.iter().filter(|step| matches!(step, Step::Load { .. })).cloned()
+}
+
 /// What takes that back, before files are put back: units that did not run do not, and what programs have done is undone.
 pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
     let fresh = plan.services.iter().filter(|service| !service.active && !service.enabled);
@@ -78,9 +85,10 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
     undo
 }
 
-/// What brings up again what ran before, after files were put back.
-pub(super) fn again(plan: &HostPlan, installed: Option<&Receipt>) -> Vec<Step> {
-    let mut again = Vec::new();
+/// What takes up files that were put back, and brings up again what ran before.
+pub(super) fn again(plan: &HostPlan, setup: &Setup, installed: Option<&Receipt>) -> Vec<Step> {
+    let mut again: Vec<Step> = loads(&setup.start).collect();
+    again.extend(unload(installed, &again));
     if plan.cluster.iter().any(|service| service.active && service.action == ServiceAction::Restart) {
         again.extend(installed.iter().flat_map(|receipt| restarting(&receipt.start)));
     }
@@ -112,4 +120,26 @@ pub(super) fn receipt_services(plan: &HostPlan, installed: Option<&Receipt>) -> 
 
 fn started(unit: &str, restart: bool) -> Step {
     Step::Start { unit: unit.to_owned(), restart }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(what: &str) -> Step {
+        Step::Load { what: what.to_owned(), command: vec!["true".to_owned()], seconds: 1 }
+    }
+
+    #[test]
+    fn what_is_in_files_is_taken_up_again_after_they_are_back() {
+        let mut installed = Receipt::empty("shop", "1.0.0");
+        installed.start = vec![load("authorities"), load("modules"), started("k3s.service", false)];
+        let setup = Setup { start: vec![load("authorities"), started("k3s.service", false)], ..Setup::default() };
+        let plan = HostPlan::default();
+        let root = Root::new(std::path::Path::new("/")).unwrap();
+        assert_eq!(undo(&plan, &setup, &root), [], "files are not back yet");
+        assert_eq!(again(&plan, &setup, None), [load("authorities")]);
+        assert_eq!(again(&plan, &setup, Some(&installed)), [load("authorities"), load("modules")]);
+        assert_eq!(unload(Some(&installed), &setup.start), [load("modules")]);
+    }
 }

@@ -11,7 +11,7 @@ use super::settle::{Settler, Written};
 use super::source::Source;
 use super::survey::Target;
 use crate::bundle::{ChartFile, ChartValues, Contents};
-use crate::distro::Setup;
+use crate::distro::{Setup, applies_objects};
 use crate::host::Root;
 use crate::oci::{Descriptor, Digest};
 use crate::places::{Places, is_reserved};
@@ -65,7 +65,9 @@ pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<(Vec<TargetFile>, 
             )?;
         }
     }
-    for manifest in &contents.manifests {
+    let (pack, distribution) = cluster::distribution(contents);
+    let objects = applies_objects(distribution, inputs.node);
+    for manifest in contents.manifests.iter().filter(|_| objects) {
         let path = places.manifest(component(&manifest.pack)?, component(&manifest.name)?);
         let path = places.within(path, inputs.node.install_root.as_deref());
         let written = match manifest.template {
@@ -74,11 +76,10 @@ pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<(Vec<TargetFile>, 
         };
         placer.add(FileKind::Manifest, &manifest.pack, path, MODE, None, Content::of(&manifest.blob, written))?;
     }
-    for chart in &contents.charts {
+    for chart in contents.charts.iter().filter(|_| objects) {
         placer.chart(chart, places, inputs.node.install_root.as_deref())?;
     }
     let (setup, config) = cluster::setup(inputs, target, &placer.settler, &placer.files)?;
-    let (pack, _) = cluster::distribution(contents);
     for file in &setup.files {
         let written = Arc::new(cluster::written(file, config.as_deref()));
         placer.add(FileKind::Config, pack, file.path.clone(), file.mode, None, Content::written(written))?;

@@ -183,21 +183,6 @@ impl Distribution for Canonical<'_> {
                 "`installRoot` of the site: a snap has its data in /var/snap and nowhere else; leave it out".to_owned(),
             );
         }
-        if self.snap().is_none() || self.bases().is_empty() {
-            refusals.push(format!(
-                "the bundle lacks k8s.snap or its base, such as core22.snap; add both to `files` of the pack {pack}, each with its \
-                 .assert beside it (snap download k8s --basename k8s)"
-            ));
-        }
-        for snap in self.snap().into_iter().chain(self.bases()) {
-            let assertion = format!("{}.assert", snap.trim_end_matches(".snap"));
-            if !cluster.brings(&assertion) {
-                refusals.push(format!("the bundle has {snap} without {assertion}, by which snapd believes it; add it to `files` of the pack {pack}"));
-            }
-        }
-        if cluster.program("snap").is_none() {
-            refusals.push("this host has no snapd; install it, as Ubuntu does".to_owned());
-        }
         refusals.extend(kube_vip::of(cluster).and_then(|vip| vip.refusal(pack)));
         let agent = node.role == Role::Agent;
         match &node.cluster {
@@ -228,6 +213,27 @@ impl Distribution for Canonical<'_> {
             );
         }
         refusals
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        let (cluster, pack) = (self.cluster, self.cluster.pack);
+        let mut lacks = Vec::new();
+        if self.snap().is_none() || self.bases().is_empty() {
+            lacks.push(format!(
+                "the bundle lacks k8s.snap or its base, such as core22.snap; add both to `files` of the pack {pack}, each with its \
+                 .assert beside it (snap download k8s --basename k8s)"
+            ));
+        }
+        for snap in self.snap().into_iter().chain(self.bases()) {
+            let assertion = format!("{}.assert", snap.trim_end_matches(".snap"));
+            if !cluster.brings(&assertion) {
+                lacks.push(format!("the bundle has {snap} without {assertion}, by which snapd believes it; add it to `files` of the pack {pack}"));
+            }
+        }
+        if cluster.program("snap").is_none() {
+            lacks.push("this host has no snapd; install it, as Ubuntu does".to_owned());
+        }
+        lacks
     }
 
     fn files(&self) -> Vec<SetupFile> {
@@ -280,7 +286,7 @@ impl Distribution for Canonical<'_> {
             start.push(Step::Wait { what: "label the node".to_owned(), command, seconds: 300 });
         }
         start.extend(self.vip_file().map(|file| objects::manifest(&file.path, &kubectl)));
-        if self.is_first() {
+        if super::applies_objects("canonical", self.cluster.node) {
             start.extend(objects::steps(self.cluster, &kubectl, &words([K8S, "helm"])));
         }
         let object = format!("node/{node}");

@@ -33,6 +33,8 @@ pub struct Cluster<'a> {
 /// What is known of a host, whose files and programs a distribution may need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Host {
+    /// Whether it is the machine that runs; otherwise it is a folder that becomes the root of one.
+    pub running: bool,
     /// What it is called.
     pub hostname: String,
     /// Its architecture as images name it: `amd64`.

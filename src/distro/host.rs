@@ -3,6 +3,8 @@
 use super::cluster::Cluster;
 use super::{SetupFile, Step, file, words};
 
+/// Takes the name back that the machine had.
+const GIVE_BACK: &str = "printf '%s\\n' \"$1\" > /proc/sys/kernel/hostname";
 /// The hostname is a file like all others, so that it is put back as they are. The running system takes it from there by
 /// writing it to the kernel, as `hostname -F` does: `hostnamectl` needs a message bus, which small systems do not have.
 const TAKE_HOSTNAME: &str = "[ ! -s /etc/hostname ] || cat /etc/hostname > /proc/sys/kernel/hostname";
@@ -27,21 +29,15 @@ pub(super) fn files(cluster: &Cluster<'_>) -> Vec<SetupFile> {
 }
 
 pub(super) fn start(cluster: &Cluster<'_>) -> Vec<Step> {
-    let take = words(["/bin/sh", "-c", TAKE_HOSTNAME]);
+    let old = &cluster.host.hostname;
     let hostname = cluster.node.hostname.iter().map(|name| Step::Run {
         what: format!("call this machine {name}"),
-        command: take.clone(),
+        command: words(["/bin/sh", "-c", TAKE_HOSTNAME]),
         unless: None,
-        undo: Some(take.clone()),
+        undo: (!old.is_empty()).then(|| words(["/bin/sh", "-c", GIVE_BACK, "hostname", old])),
         seconds: 10,
     });
-    hostname.chain(trust(cluster, "trust the site's authorities")).collect()
-}
-
-/// The name stays what it is until the machine starts again, since programs that run have read it.
-pub(super) fn remove(cluster: &Cluster<'_>) -> Vec<Step> {
-    let files = certificates(cluster).into_iter().map(|file| Step::Remove { path: file.path });
-    files.chain(trust(cluster, "no longer trust the site's authorities")).collect()
+    hostname.chain(trust(cluster)).collect()
 }
 
 /// One file for each certificate: OpenSSL's folders of links pass over a file that has several.
@@ -65,10 +61,11 @@ fn blocks(pem: &str) -> Vec<String> {
     pem.split(BEGIN).skip(1).filter_map(block).collect()
 }
 
-fn trust(cluster: &Cluster<'_>, what: &str) -> Option<Step> {
+fn trust(cluster: &Cluster<'_>) -> Option<Step> {
     let store = cluster.host.store().filter(|_| !cluster.node.certificates.is_empty())?;
-    let command: Vec<String> = store.update.iter().map(|word| (*word).to_owned()).collect();
-    Some(Step::Run { what: what.to_owned(), undo: Some(command.clone()), command, unless: None, seconds: 120 })
+    let command = store.update.iter().map(|word| (*word).to_owned()).collect();
+    let what = "put together the authorities that this system trusts".to_owned();
+    Some(Step::Load { what, command, seconds: 120 })
 }
 
 #[cfg(test)]

@@ -42,6 +42,10 @@ impl Distribution for K3s<'_> {
         self.0.refusals()
     }
 
+    fn lacks(&self) -> Vec<String> {
+        self.0.lacks()
+    }
+
     fn files(&self) -> Vec<SetupFile> {
         self.0.files()
     }

@@ -45,6 +45,10 @@ impl<'a> Kubeadm<'a> {
         matches!(self.cluster.node.cluster, Membership::Init { .. })
     }
 
+    fn applies_objects(&self) -> bool {
+        super::applies_objects("kubeadm", self.cluster.node)
+    }
+
     fn program(&self, name: &str) -> String {
         self.cluster.program(name).unwrap_or_default().to_owned()
     }
@@ -96,6 +100,9 @@ impl<'a> Kubeadm<'a> {
     fn kubelet_files(&self) -> Vec<SetupFile> {
         let kubelet = self.program("kubelet");
         let mut files = Vec::new();
+        if kubelet.is_empty() {
+            return files;
+        }
         if !self.cluster.has_unit("kubelet.service") {
             let text = format!(
                 "[Unit]\n\
@@ -246,23 +253,27 @@ impl<'a> Kubeadm<'a> {
 
 impl Distribution for Kubeadm<'_> {
     fn refusals(&self) -> Vec<String> {
+        let mut refusals = kubeadm_config::refusals(self.cluster.node);
+        refusals.extend(kube_vip::of(self.cluster).and_then(|vip| vip.refusal(self.cluster.pack)));
+        refusals
+    }
+
+    fn lacks(&self) -> Vec<String> {
         let (cluster, pack) = (self.cluster, self.cluster.pack);
-        let mut refusals: Vec<String> = ["kubeadm", "kubelet", "kubectl"]
+        let mut lacks: Vec<String> = ["kubeadm", "kubelet", "kubectl"]
             .into_iter()
             .filter(|name| cluster.program(name).is_none())
             .map(|name| {
                 format!("neither the bundle nor this host has the program {name}; add it to `files` of the pack {pack}, with the path /usr/bin/{name} (https://dl.k8s.io)")
             })
             .collect();
-        if self.is_server() && self.is_first() && !cluster.releases.is_empty() && cluster.program("helm").is_none() {
-            refusals.push(format!(
+        if self.applies_objects() && !cluster.releases.is_empty() && cluster.program("helm").is_none() {
+            lacks.push(format!(
                 "the bundle has charts, and neither it nor this host has Helm; add it to `files` of the pack {pack}, with the path \
                  /usr/local/bin/helm (https://github.com/helm/helm/releases)"
             ));
         }
-        refusals.extend(kube_vip::of(cluster).and_then(|vip| vip.refusal(pack)));
-        refusals.extend(kubeadm_config::refusals(cluster.node));
-        refusals
+        lacks
     }
 
     fn files(&self) -> Vec<SetupFile> {
@@ -313,7 +324,7 @@ impl Distribution for Kubeadm<'_> {
         if let Some(upgrade) = upgrade {
             start.extend([upgrade, kubelet(true)]);
         }
-        if self.is_server() && self.is_first() {
+        if self.applies_objects() {
             let helm = words([&self.program("helm"), "--kubeconfig", ADMIN]);
             start.extend(objects::steps(self.cluster, &kubectl, &helm));
         }

@@ -208,7 +208,7 @@ impl Config {
         }
         if let Some(root) = node.install_root.as_ref().filter(|_| !self.has_external_etcd()) {
             whole.within("etcd", |etcd| {
-                etcd.within("local", |local| local.set("dataDir", text(format!("{root}/etcd"))))
+                etcd.within("local", |local| local.set("dataDir", text(format!("{root}/etcd"))));
             });
         }
         whole

@@ -24,6 +24,8 @@ mod tree;
 pub use cluster::{Cluster, Host, Release};
 pub use step::{SAVED, Step};
 
+use crate::site::node::{Membership, Node, Role};
+
 /// What a distribution wants of one machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
@@ -66,6 +68,8 @@ pub struct Save {
 trait Distribution {
     /// What it cannot do of what is asked, each a sentence that says what to change.
     fn refusals(&self) -> Vec<String>;
+    /// What is not there and has to be before it can start, each a sentence that says where to put it.
+    fn lacks(&self) -> Vec<String>;
     /// See [`Setup::files`].
     fn files(&self) -> Vec<SetupFile>;
     /// See [`Setup::start`].
@@ -91,6 +95,11 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
     };
     let mut refusals = host::refusals(cluster);
     refusals.extend(distribution.refusals());
+    let lacks = distribution.lacks();
+    let startable = lacks.is_empty();
+    if cluster.host.running {
+        refusals.extend(lacks);
+    }
     if !refusals.is_empty() {
         return Err(refusals);
     }
@@ -101,8 +110,13 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         save: distribution.save(),
     };
     setup.files.extend(distribution.files());
-    setup.start.extend(distribution.start());
-    setup.remove.extend(host::remove(cluster));
+    if startable {
+        setup.start.extend(distribution.start());
+    } else {
+        // Into a folder that becomes a machine's root, it may come later.
+        setup.remove = Vec::new();
+        setup.save = None;
+    }
     Ok(setup)
 }
 
@@ -123,6 +137,18 @@ pub fn looked_for() -> Vec<String> {
     let units =
         OWN_UNITS.iter().flat_map(|unit| cluster::UNITS[1..].iter().map(move |folder| format!("{folder}{unit}")));
     programs.chain(units).collect()
+}
+
+/// Whether a machine takes what runs in its cluster to it: manifests and charts. The servers of k3s and RKE2 each apply what is
+/// in their folder, which is the same on all of them; otherwise the machine does that makes the cluster. What belongs to no
+/// cluster is put everywhere.
+pub fn applies_objects(distribution: &str, node: &Node) -> bool {
+    let server = node.role == Role::Server;
+    match distribution {
+        "k3s" | "rke2" => server,
+        "kubeadm" | "canonical" => server && matches!(node.cluster, Membership::Init { .. }),
+        _ => true,
+    }
 }
 
 /// A file without secrets.

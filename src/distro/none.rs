@@ -27,6 +27,10 @@ impl Distribution for Nothing<'_> {
         asked.iter().filter(|(_, asked)| *asked).map(refusal).collect()
     }
 
+    fn lacks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn files(&self) -> Vec<SetupFile> {
         Vec::new()
     }

@@ -85,16 +85,21 @@ impl<'a> Rancher<'a> {
         self.cluster.files.iter().any(|path| path == self.program())
     }
 
-    pub(super) fn refusals(&self) -> Vec<String> {
-        let Names { name, shown, program_from, port, .. } = self.names;
-        let (cluster, pack) = (self.cluster, self.cluster.pack);
-        let mut refusals = Vec::new();
-        if cluster.program(name).is_none() {
-            refusals.push(format!(
+    pub(super) fn lacks(&self) -> Vec<String> {
+        let (Names { name, program_from, .. }, pack) = (self.names, self.cluster.pack);
+        let lacking = self.cluster.program(name).is_none().then(|| {
+            format!(
                 "neither the bundle nor this host has the program {name}; add it to `files` of the pack {pack}, with the path \
                  /usr/local/bin/{name} ({program_from})"
-            ));
-        }
+            )
+        });
+        lacking.into_iter().collect()
+    }
+
+    pub(super) fn refusals(&self) -> Vec<String> {
+        let Names { shown, port, .. } = self.names;
+        let (cluster, pack) = (self.cluster, self.cluster.pack);
+        let mut refusals = Vec::new();
         if let Some(other) = self.profile.text("data-dir").filter(|other| *other != self.data()) {
             refusals.push(format!(
                 "`config` of the pack {pack} has `data-dir: {other}`; take it out, and say `installRoot` in the site"
@@ -128,7 +133,9 @@ impl<'a> Rancher<'a> {
     pub(super) fn files(&self) -> Vec<SetupFile> {
         let (cluster, folder) = (self.cluster, self.folder());
         let config = format!("{folder}/config.yaml.d/50-carrack.yaml");
-        let mut files = vec![guarded(config, self.config().written(), cluster.config_is_private)];
+        let said = Some(self.config()).filter(|said| !said.is_empty());
+        let mut files: Vec<SetupFile> =
+            said.map(|said| guarded(config, said.written(), cluster.config_is_private)).into_iter().collect();
         files.extend(self.token().map(|token| guarded(self.token_file(), format!("{}\n", token.0), true)));
         files.extend(registries::file(&format!("{folder}/registries.yaml"), &cluster.node.registries));
         let variables = proxy::variables(cluster, &[]);

@@ -46,6 +46,10 @@ impl Distribution for Rke2<'_> {
         self.0.refusals()
     }
 
+    fn lacks(&self) -> Vec<String> {
+        self.0.lacks()
+    }
+
     fn files(&self) -> Vec<SetupFile> {
         self.0.files()
     }

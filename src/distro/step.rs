@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 pub const SAVED: &str = "@SAVED@";
 
 impl Step {
+    /// The unit that it starts, where it does that.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Start { unit, .. } => Some(unit),
+            _ => None,
+        }
+    }
+
     /// The same with `word` replaced by `text` in programs' arguments and paths.
     #[must_use]
     pub fn with(&self, word: &str, text: &str) -> Self {
@@ -15,6 +23,9 @@ impl Step {
                 let command = command.iter().map(fill).collect();
                 let undo = undo.map(|undo| undo.iter().map(fill).collect());
                 Self::Run { what, command, unless: unless.as_ref().map(fill), undo, seconds }
+            }
+            Self::Load { what, command, seconds } => {
+                Self::Load { what, command: command.iter().map(fill).collect(), seconds }
             }
             Self::Wait { what, command, seconds } => {
                 Self::Wait { what, command: command.iter().map(fill).collect(), seconds }
@@ -61,6 +72,16 @@ pub enum Step {
         /// What takes it back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<Vec<String>>,
+        /// Seconds until it is given up.
+        seconds: u32,
+    },
+    /// A program is run to its end, which must be a good one, by which the system takes up what is in files: also after they
+    /// were put back or removed.
+    Load {
+        /// What that is for, for people: `trust the site's authorities`.
+        what: String,
+        /// The program, as an absolute path, and its arguments.
+        command: Vec<String>,
         /// Seconds until it is given up.
         seconds: u32,
     },

@@ -59,6 +59,7 @@ impl Machine {
         Self {
             node: Node::default(),
             host: Host {
+                running: true,
                 hostname: "Box-1".to_owned(),
                 architecture: "amd64".to_owned(),
                 os: os.to_owned(),

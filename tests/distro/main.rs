@@ -42,6 +42,9 @@ fn line(text: &mut String, step: &Step) {
         Step::Disable { unit } => writeln!(text, "disable {unit}"),
         Step::Copy { from, to } => writeln!(text, "copy {from} -> {to}"),
         Step::Remove { path } => writeln!(text, "remove {path}"),
+        Step::Load { what, command, seconds } => {
+            writeln!(text, "load within {seconds} s: {what}\n  {}", words(command))
+        }
         Step::Wait { what, command, seconds } => writeln!(text, "wait up to {seconds} s: {what}\n  {}", words(command)),
         Step::Run { what, command, unless, undo, seconds } => {
             let _ = writeln!(text, "run up to {seconds} s: {what}\n  {}", words(command));
@@ -317,4 +320,18 @@ fn none_is_given_what_every_machine_is_given() {
     let taint = Taint { key: "a".to_owned(), value: String::new(), effect: "NoExecute".to_owned() };
     machine.node.taints.push(taint);
     assert!(machine.setup("none").is_err());
+}
+
+#[test]
+fn into_a_folder_programs_may_come_later() {
+    for distribution in DISTRIBUTIONS {
+        let mut machine = Machine::of(distribution);
+        machine.files.clear();
+        machine.host.present.clear();
+        machine.setup(distribution).unwrap_err();
+        machine.host.running = false;
+        let setup = machine.setup(distribution).unwrap();
+        assert!(!setup.files.is_empty() && setup.start.is_empty() && setup.remove.is_empty(), "{distribution}");
+        assert!(setup.files.iter().all(|file| !file.path.ends_with(".service")), "{distribution}");
+    }
 }

@@ -202,7 +202,7 @@ fn commands(setup: &Setup) -> Vec<Vec<String>> {
     for step in setup.start.iter().chain(&setup.remove).chain(save) {
         match step {
             Step::Run { command, undo, .. } => all.extend(std::iter::once(command.clone()).chain(undo.clone())),
-            Step::Wait { command, .. } => all.push(command.clone()),
+            Step::Wait { command, .. } | Step::Load { command, .. } => all.push(command.clone()),
             _ => {}
         }
     }

@@ -19,7 +19,7 @@ use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
 use carrack::oci::{Descriptor, Digest, Platform, media_type};
 use carrack::requirements::Requirements;
-use carrack::site::node::Node;
+use carrack::site::node::{Membership, Node, Role, Secret};
 use carrack::variables::Values;
 
 use common::Sandbox;
@@ -100,6 +100,10 @@ fn checks(host: &str, profile: ResolvedProfile) -> Vec<Check> {
 }
 
 fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
+    checks_for(host, profile, Node::alone())
+}
+
+fn checks_for(host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> {
     let root = tempfile::tempdir().unwrap();
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
@@ -107,7 +111,7 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
     let target = Target { root, runtime: TargetRuntime::None, platform, keep: 1 };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
-    let inputs = Inputs { contents: &contents, source: &source, values: &values, node: Node::alone() };
+    let inputs = Inputs { contents: &contents, source: &source, values: &values, node };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap()
 }
@@ -198,7 +202,7 @@ fn a_distribution_is_not_in_its_own_way() {
 }
 
 /// An image that is a layer of `size` bytes, and what is said of space for it.
-fn space_for(host: &Path, size: u64) -> Vec<String> {
+fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
     let root = tempfile::tempdir().unwrap();
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
@@ -217,7 +221,7 @@ fn space_for(host: &Path, size: u64) -> Vec<String> {
     contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (values, target) = (Values::new(), Target { root, runtime, platform, keep: 1 });
-    let inputs = Inputs { contents: &contents, source: &source, values: &values, node: Node::alone() };
+    let inputs = Inputs { contents: &contents, source: &source, values: &values, node };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();
     let space = checks.iter().filter(|check| check.name == "space");
@@ -226,14 +230,14 @@ fn space_for(host: &Path, size: u64) -> Vec<String> {
 
 #[test]
 fn images_are_counted_in_the_archive_and_where_they_are_unpacked() {
-    assert_eq!(space_for(&folder("good"), 10 << 30), ["Ok 30.00 GiB in /"]);
-    assert_eq!(space_for(&folder("good"), 20 << 30), ["Fail 60.00 GiB in /"]);
-    assert_eq!(space_for(&folder("fat-data"), 10 << 30), ["Fail 30.00 GiB in /var/lib/rancher"]);
+    assert_eq!(space_for(&folder("good"), 10 << 30, Node::alone()), ["Ok 30.00 GiB in /"]);
+    assert_eq!(space_for(&folder("good"), 20 << 30, Node::alone()), ["Fail 60.00 GiB in /"]);
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30, Node::alone()), ["Fail 30.00 GiB in /var/lib/rancher"]);
     // It has run before, and may have the images.
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&folder("good"), copy.path());
     fs::create_dir_all(copy.path().join("var/lib/rancher/k3s/agent/containerd")).unwrap();
-    assert_eq!(space_for(copy.path(), 20 << 30), ["Ok 20.00 GiB in /"]);
+    assert_eq!(space_for(copy.path(), 20 << 30, Node::alone()), ["Ok 20.00 GiB in /"]);
 }
 
 #[test]
@@ -252,6 +256,49 @@ fn ports_of_the_cluster_itself_do_not_stop_its_upgrade() {
     };
     assert_eq!(found(Some("k3s-server")), ["Ok in use by k3s-server", "Ok in use by k3s", "Ok in use by k3s"]);
     assert_eq!(found(None)[0], "Fail in use by haproxy");
+}
+
+#[test]
+fn an_agent_needs_the_ports_of_an_agent() {
+    let node = |role| Node {
+        role,
+        cluster: Membership::Join {
+            server: "https://10.0.0.11:6443".to_owned(),
+            token: Secret("t".to_owned()),
+            ca_hash: None,
+            certificate_key: None,
+        },
+        ..Node::default()
+    };
+    let ports = |role| {
+        let checks = checks_for(&folder("port-taken"), k3s("1.32.5+k3s1"), &node(role));
+        let ports = checks.iter().filter(|check| check.name.starts_with("port-"));
+        ports.map(|check| check.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(Role::Server), ["port-6443", "port-10250", "port-8472-udp"]);
+    assert_eq!(ports(Role::Agent), ["port-10250", "port-8472-udp"]);
+}
+
+/// The machine has a FAT file system for the data, and the site says another folder.
+#[test]
+fn checks_look_where_the_site_has_the_data() {
+    let elsewhere = Node { install_root: Some("/opt/edge".to_owned()), ..Node::default() };
+    let of = |node: &Node| {
+        let checks = checks_for(&folder("fat-data"), k3s("1.32.5+k3s1"), node);
+        let about = checks.into_iter().filter(|check| ["overlay", "ssd"].contains(&check.name.as_str()));
+        about.map(|check| format!("{} {:?}", check.needed, check.verdict)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(Node::alone())[1], "ext4, xfs or the like below /var/lib/rancher/k3s Fail");
+    assert_eq!(of(&elsewhere), ["SSD below /opt/edge Ok", "ext4, xfs or the like below /opt/edge Ok"]);
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &elsewhere), ["Ok 30.00 GiB in /"]);
+    // The other way round: the site's folder is what is small, and counts as a part of the disk.
+    let inside = Node { install_root: Some("/var/lib/rancher/edge".to_owned()), ..Node::default() };
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &inside)[1], "Fail 30.00 GiB in /var/lib/rancher");
+    let disk = |node: &Node| {
+        let checks = checks_for(&folder("fat-data"), k3s("1.32.5+k3s1"), node);
+        checks.into_iter().find(|check| check.name == "disk").unwrap().found
+    };
+    assert_ne!(disk(&inside), disk(&elsewhere), "the file system of the data is a part of the disk");
 }
 
 /// Files, folders and links as they are.

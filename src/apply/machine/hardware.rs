@@ -32,7 +32,7 @@ impl Machine<'_> {
     /// Bytes of the file systems that software is installed into, each once.
     pub(super) fn size(&self) -> Result<u64, PathError> {
         let (mut devices, mut sum) = (Vec::new(), 0_u64);
-        for folder in FOLDERS {
+        for folder in FOLDERS.into_iter().chain(self.node.install_root.as_deref()) {
             let space = self.facts.space(&self.root.join(folder.trim_start_matches('/')))?;
             if !devices.contains(&space.device) {
                 devices.push(space.device);

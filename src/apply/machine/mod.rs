@@ -12,6 +12,7 @@ use super::check::Check;
 use crate::bundle::ResolvedProfile;
 use crate::host::Facts;
 use crate::io::PathError;
+use crate::site::node::Node;
 
 /// What is said of a fact that the machine does not tell.
 const UNKNOWN: &str = "cannot tell";
@@ -24,6 +25,8 @@ pub(super) struct Machine<'a> {
     pub(super) root: &'a Path,
     /// When the bundle says it was made.
     pub(super) created: Option<&'a str>,
+    /// What the site says of it.
+    pub(super) node: &'a Node,
     /// Whether a version of the profile is installed already.
     pub(super) installed: bool,
 }
@@ -34,12 +37,15 @@ impl Machine<'_> {
     /// # Errors
     /// Where the system does not tell of space.
     pub(super) fn checks(&self) -> Result<Vec<Check>, PathError> {
-        let needed = needed(self.profile);
+        let needed = needed(self.profile, self.node.role);
         let distribution = distribution(self.profile);
         let mut checks = Vec::new();
         self.hardware(&needed, &mut checks)?;
-        let data = distribution.map_or("/var/lib", |(_, rules)| rules.data);
-        checks.extend((needed.ssd == Some(true)).then(|| self.ssd(data)));
+        let (state, data) = match distribution {
+            Some((_, rules)) => (rules.state_of(self.node), rules.data_of(self.node)),
+            None => ("/var/lib", "/var/lib"),
+        };
+        checks.extend((needed.ssd == Some(true)).then(|| self.ssd(state)));
         if let Some((pack, _)) = distribution {
             checks.push(self.kernel());
             checks.push(self.cgroups(pack));

@@ -3,6 +3,7 @@
 use crate::apply::rules::{self, Rules};
 use crate::bundle::{ResolvedPack, ResolvedProfile};
 use crate::requirements::Requirements;
+use crate::site::node::Role;
 
 /// The pack of a distribution that has rules, and they.
 pub(super) fn distribution(profile: &ResolvedProfile) -> Option<(&ResolvedPack, &'static Rules)> {
@@ -11,7 +12,7 @@ pub(super) fn distribution(profile: &ResolvedProfile) -> Option<(&ResolvedPack, 
 
 /// What is needed in all. Amounts are added up, since packs run side by side. What neither the profile nor the pack of its
 /// distribution speaks of is at least what the smallest machine has.
-pub(super) fn needed(profile: &ResolvedProfile) -> Requirements {
+pub(super) fn needed(profile: &ResolvedProfile, role: Role) -> Requirements {
     let mut sum = profile.requirements.clone();
     for pack in &profile.packs {
         let Requirements { cpu_milli, memory, disk, ssd, kernel_modules, commands, ports } = &pack.requirements;
@@ -42,7 +43,7 @@ pub(super) fn needed(profile: &ResolvedProfile) -> Requirements {
     let modules = rules::MODULES.into_iter().chain(flannel.then_some(rules::FLANNEL_MODULE));
     extend(&mut sum.kernel_modules, &modules.map(str::to_owned).collect::<Vec<_>>());
     extend(&mut sum.commands, &rules.commands.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    extend(&mut sum.ports, rules.ports);
+    extend(&mut sum.ports, rules.ports_of(role));
     extend(&mut sum.ports, flannel.then_some(rules::FLANNEL_PORT).as_slice());
     sum
 }
@@ -79,14 +80,15 @@ mod tests {
     fn requirements_are_added_up() {
         let packs = vec![pack(None, of(250, 5, 0)), pack(Some("none"), of(2000, 7, u64::MAX))];
         let profile = ResolvedProfile { requirements: of(1000, 1, 9), packs, ..ResolvedProfile::default() };
-        assert_eq!(needed(&profile), of(3250, 13, u64::MAX));
+        assert_eq!(needed(&profile, Role::Server), of(3250, 13, u64::MAX));
     }
 
     #[test]
     fn a_distribution_asks_for_the_smallest_machine_where_nobody_says_otherwise() {
         let amounts = |own: Requirements, base: Requirements, addon: Requirements| {
             let packs = vec![pack(Some("k3s"), base), pack(None, addon)];
-            let found = needed(&ResolvedProfile { requirements: own, packs, ..ResolvedProfile::default() });
+            let profile = ResolvedProfile { requirements: own, packs, ..ResolvedProfile::default() };
+            let found = needed(&profile, Role::Server);
             (found.cpu_milli, found.memory, found.disk, found.ssd)
         };
         let none = Requirements::default;
@@ -108,7 +110,7 @@ mod tests {
         let asked =
             Requirements { ports: vec!["443".parse().unwrap(), "6443".parse().unwrap()], ..Requirements::default() };
         let of = |packs| {
-            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() });
+            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, Role::Server);
             let ports = found.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             format!("{} {ports}", found.kernel_modules.join(" "))
         };
@@ -121,5 +123,18 @@ mod tests {
             "overlay br_netfilter nf_conntrack 6443 9345 10250 2379 2380"
         );
         assert_eq!(of(vec![pack(Some("none"), Requirements::default())]), " ");
+    }
+
+    #[test]
+    fn an_agent_listens_at_fewer_ports() {
+        let of = |distribution| {
+            let packs = vec![pack(Some(distribution), Requirements::default())];
+            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, Role::Agent);
+            found.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("k3s"), "10250 8472/udp");
+        assert_eq!(of("rke2"), "10250 8472/udp");
+        assert_eq!(of("kubeadm"), "10250");
+        assert_eq!(of("canonical"), "6443 6400 10250");
     }
 }

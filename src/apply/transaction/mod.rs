@@ -13,6 +13,8 @@ mod journal;
 mod kept;
 mod steps;
 mod switch;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -107,6 +109,7 @@ impl Transaction {
             guard::remove_installer(&self.root)?;
         }
         self.journal.end()?;
+        switch::remove_empty(self.record.emptied.iter(), &self.root);
         switch::remove_empty(self.record.own.iter().rev(), &self.root);
         if self.is_guarded() && self.root.is_host() {
             steps::reload()?;
@@ -292,7 +295,7 @@ impl Transaction {
         }
         let kept = Kept::of(&self.root)?;
         let is_needed = |before: &Before| before.digest.is_some_and(|digest| needed.contains(&digest));
-        switch::finish(&self.record.files, &self.record.emptied, &self.root, &kept, is_needed)?;
+        switch::finish(&self.record.files, &self.root, &kept, is_needed)?;
         Ok(kept.prune(&needed)?)
     }
 }

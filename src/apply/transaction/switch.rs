@@ -100,14 +100,12 @@ fn restore(target: &Path, change: &Change) -> Result<(), PathError> {
     if parent(target).is_dir() { sync_dir(parent(target)) } else { Ok(()) }
 }
 
-/// Lets go of what was there before: what a later way back needs goes to `kept`, the rest is removed, and so are folders of
-/// `emptied` that are.
+/// Lets go of what was there before: what a later way back needs goes to `kept`, the rest is removed.
 ///
 /// # Errors
 /// The first that cannot be kept or removed; the others are tried all the same.
 pub(super) fn finish(
     changes: &[Change],
-    emptied: &[String],
     root: &Root,
     kept: &Kept,
     needed: impl Fn(&Before) -> bool,
@@ -125,7 +123,6 @@ pub(super) fn finish(
         });
         result = result.and(done);
     }
-    remove_empty(emptied.iter(), root);
     result
 }
 

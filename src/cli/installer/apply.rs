@@ -84,14 +84,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
     let runtime = target::runtime()?;
-    if !args.dry_run {
-        if let Left::Deferred { what } = resume::go_on(&target.root, true, &runtime, ui)? {
-            let message = format!(
-                "{} is prepared already ({what}), and waits for its first start",
-                target.root.folder().display()
-            );
-            return Err(CliError::new(Kind::NotReady, message).hint("prepare a system that nothing was installed into"));
-        }
+    if !args.dry_run
+        && let Left::Deferred { what } = resume::go_on(&target.root, true, &runtime, ui)?
+    {
+        let message =
+            format!("{} is prepared already ({what}), and waits for its first start", target.root.folder().display());
+        return Err(CliError::new(Kind::NotReady, message).hint("prepare a system that nothing was installed into"));
     }
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;

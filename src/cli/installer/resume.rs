@@ -62,7 +62,7 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
     match &left {
         Left::Nothing => {}
         Left::Begun { what, .. } => {
-            ui.status(&format!("an earlier run ({what}) was interrupted before it changed anything"))
+            ui.status(&format!("an earlier run ({what}) was interrupted before it changed anything"));
         }
         Left::Finished { what, warnings } => {
             warnings.iter().for_each(|warning| ui.warn(warning));

@@ -12,7 +12,8 @@ use crate::cli::{CliError, Kind, Ui};
 /// Go back to the version that was installed before
 ///
 /// Its files come from what was kept of them, its images are still in the runtime. Where the upgrade had saved the cluster's
-/// state, that is put back too: what has changed in the cluster since then is lost.
+/// state, that is put back too: what has changed in the cluster since then is lost. The state of several servers is put back
+/// by hand; where the copy is, is said.
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
@@ -67,7 +68,16 @@ struct Report<'a> {
     stopped: &'a [String],
     started: &'a [String],
     state_of: Option<&'a str>,
+    state_by_hand: Option<StateByHand<'a>>,
     warnings: Vec<String>,
+}
+
+/// A copy of the cluster's state that stays where it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StateByHand<'a> {
+    made: &'a str,
+    folder: &'a str,
 }
 
 pub(super) fn rollback(args: &RollbackArgs, ui: &Ui) -> Result<(), CliError> {
@@ -98,6 +108,13 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
         ui.warn(&format!("{path} was changed since it was installed; it stays, so look whether it is needed"));
     });
     way.warnings().iter().for_each(|warning| ui.warn(warning));
+    if let Some(saved) = &way.state_by_hand {
+        ui.warn(&format!(
+            "the cluster's state stays as it is, since other servers have it too: an older Kubernetes may not be able to read it. \
+             The copy from {}, before the upgrade, is in {}; putting it back is done by hand, for all servers together",
+            saved.made, saved.folder
+        ));
+    }
     let mut lost = lost(&way);
     // A repair puts right what it can all the same.
     if (goal != Goal::Installed || way.is_empty())
@@ -177,6 +194,7 @@ fn summary(way: &Revert) -> String {
     let state = way.state_of.as_ref().map_or(String::new(), |time| {
         format!("; the cluster's state becomes that of {time}, and what has changed in it since is lost")
     });
+    let state = if way.state_by_hand.is_some() { "; the cluster's state stays as it is".to_owned() } else { state };
     format!(
         "{}: {} to restore, {} to remove, {}, {} to stop, {} to start{state}",
         way.what,
@@ -202,6 +220,7 @@ fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
         stopped: &way.stopped,
         started: &way.started,
         state_of: way.state_of.as_deref(),
+        state_by_hand: way.state_by_hand.as_ref().map(|saved| StateByHand { made: &saved.made, folder: &saved.folder }),
         warnings,
     }
 }

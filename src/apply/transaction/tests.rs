@@ -1,0 +1,181 @@
+//! Changes that are broken off at every step, and gone on with from the journal alone.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+use super::*;
+use crate::apply::receipt::Receipt;
+
+/// Every path below a folder, with what is there.
+fn tree(root: &Path) -> BTreeMap<String, String> {
+    fn add(folder: &Path, root: &Path, tree: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let found = path.symlink_metadata().unwrap();
+            let what = if found.is_symlink() {
+                format!("to {}", path.read_link().unwrap().display())
+            } else if found.is_dir() {
+                add(&path, root, tree);
+                "folder".to_owned()
+            } else {
+                format!("{:o} {}", found.mode(), fs::read_to_string(&path).unwrap())
+            };
+            tree.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
+        }
+    }
+    let mut all = BTreeMap::new();
+    add(root, root, &mut all);
+    all
+}
+
+fn receipt() -> Receipt {
+    Receipt::empty("shop", "1.1.0")
+}
+
+/// A host with files, and a change of them that is all staged.
+fn host() -> (tempfile::TempDir, Root, Record) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::new(folder.path()).unwrap();
+    let at = |path: &str| folder.path().join(path);
+    fs::create_dir_all(at("etc/new/inner")).unwrap();
+    fs::write(at("etc/replaced"), "old").unwrap();
+    fs::write(at("etc/removed"), "gone").unwrap();
+    symlink("replaced", at("etc/link")).unwrap();
+    let mut record = Record::new("apply shop 1.1.0".to_owned(), Invocation::default());
+    for path in ["etc/replaced", "etc/new/inner/created", "etc/link"] {
+        let target = at(path);
+        let name = format!("{}.carrack-new", target.file_name().unwrap().to_str().unwrap());
+        fs::write(target.with_file_name(&name), format!("new {path}")).unwrap();
+        let inode = target.with_file_name(&name).metadata().unwrap().ino();
+        let before = Before::at(&target).unwrap();
+        record.files.push(Change { path: format!("/{path}"), staged: Some(Staged { name, inode }), before });
+    }
+    let before = Before::at(&at("etc/removed")).unwrap();
+    record.files.push(Change { path: "/etc/removed".to_owned(), staged: None, before });
+    record.made = vec!["/etc/new".to_owned(), "/etc/new/inner".to_owned()];
+    let kept = vec![Digest::of(b"old"), Digest::of(b"gone")];
+    let file = "0002-shop-1.1.0.json".to_owned();
+    record.result = Some(Outcome::Installed { file, receipt: Box::new(receipt()), kept });
+    (folder, root, record)
+}
+
+/// The host where nothing was ever begun.
+fn untouched() -> BTreeMap<String, String> {
+    let (folder, root, record) = host();
+    assert_eq!(switch::unstage(&record.files, &record.made, &root), Vec::<String>::new());
+    tree(folder.path())
+}
+
+/// The journal as a run leaves it that is killed in this phase.
+fn killed_in(phase: Phase, root: &Root, mut record: Record) {
+    record.own = Journal::missing_folders(root).unwrap();
+    Journal::begin(root, &record).unwrap().advance(phase).unwrap();
+}
+
+async fn resumed(root: &Root) -> Result<Done, ApplyError> {
+    let transaction = Transaction::left(root).unwrap().expect("a journal");
+    transaction.carry_out(None, &Interrupt::never()).await
+}
+
+#[tokio::test]
+async fn killed_between_any_two_files_it_goes_on() {
+    let whole = {
+        let (folder, root, record) = host();
+        killed_in(Phase::Naming, &root, record);
+        resumed(&root).await.unwrap();
+        tree(folder.path())
+    };
+    assert_eq!(whole["etc/replaced"], "100644 new etc/replaced");
+    assert_eq!(whole["etc/new/inner/created"], "100644 new etc/new/inner/created");
+    assert!(!whole.contains_key("etc/removed") && !whole.contains_key("var/lib/carrack/journal"), "{whole:?}");
+    let kept = |content: &[u8]| whole.contains_key(&format!("var/lib/carrack/kept/{}", Digest::of(content).hex()));
+    assert!(kept(b"old") && kept(b"gone"));
+    assert!(whole.contains_key("var/lib/carrack/receipts/0002-shop-1.1.0.json"));
+    for done in 0..=4 {
+        let (folder, root, record) = host();
+        switch::forward(&record.files[..done], &root).unwrap();
+        // The next one has its second name, and not its new one yet.
+        if let Some(Change { path, before: Some(_), staged: Some(_) }) = record.files.get(done) {
+            let target = root.resolve(path).unwrap();
+            fs::hard_link(&target, backup_of(&target)).unwrap();
+        }
+        killed_in(Phase::Changing, &root, record);
+        resumed(&root).await.unwrap();
+        assert_eq!(tree(folder.path()), whole, "{done}");
+    }
+    // After all files: before the receipt, and after it.
+    for written in [false, true] {
+        let (folder, root, record) = host();
+        switch::forward(&record.files, &root).unwrap();
+        if written {
+            receipt::write_as(&root, "0002-shop-1.1.0.json", &receipt()).unwrap();
+        }
+        killed_in(Phase::Starting, &root, record);
+        resumed(&root).await.unwrap();
+        assert_eq!(tree(folder.path()), whole, "{written}");
+    }
+}
+
+#[tokio::test]
+async fn killed_between_any_two_files_it_goes_back() {
+    let before = untouched();
+    for (forward, back) in (0..=4).flat_map(|forward| (0..=4).map(move |back| (forward, back))) {
+        let (folder, root, record) = host();
+        switch::forward(&record.files[..forward], &root).unwrap();
+        // The last ones are put back first.
+        assert_eq!(switch::back(&record.files[back..], &[], &root), Vec::<String>::new());
+        killed_in(Phase::Restoring, &root, record);
+        let error = resumed(&root).await.unwrap_err();
+        assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
+        assert_eq!(tree(folder.path()), before, "{forward} {back}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_put_puts_all_back() {
+    let before = untouched();
+    let (folder, root, record) = host();
+    // Somebody has taken what was staged for the last one.
+    fs::remove_file(folder.path().join("etc/link.carrack-new")).unwrap();
+    killed_in(Phase::Naming, &root, record);
+    let error = resumed(&root).await.unwrap_err();
+    assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_back_stays_in_the_journal() {
+    let (folder, root, record) = host();
+    switch::forward(&record.files, &root).unwrap();
+    fs::remove_file(folder.path().join("etc/replaced.carrack-old")).unwrap();
+    killed_in(Phase::Restoring, &root, record);
+    let error = resumed(&root).await.unwrap_err();
+    let ApplyError::NeedsPerson { left, .. } = &error else { panic!("{error}") };
+    assert!(left.len() == 1 && left[0].contains("etc/replaced"), "{left:?}");
+    // The person puts it there, and the next run ends it.
+    fs::write(folder.path().join("etc/replaced.carrack-old"), "old").unwrap();
+    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    assert_eq!(tree(folder.path()), untouched());
+}
+
+#[tokio::test]
+async fn what_was_only_prepared_is_cleared() {
+    let (folder, root, record) = host();
+    killed_in(Phase::Preparing, &root, record);
+    assert_eq!(Transaction::left(&root).unwrap().unwrap().discard(), Vec::<String>::new());
+    assert_eq!(tree(folder.path()), untouched());
+}
+
+#[test]
+fn a_journal_of_a_later_installer_is_not_touched() {
+    let (folder, root, mut record) = host();
+    record.journal_version = 99;
+    killed_in(Phase::Changing, &root, record);
+    assert!(matches!(Transaction::left(&root), Err(ApplyError::LaterJournal(_))));
+    let path = folder.path().join("var/lib/carrack/journal/changing.json");
+    fs::write(&path, "{").unwrap();
+    assert!(matches!(Transaction::left(&root), Err(ApplyError::Journal { .. })));
+    assert!(path.exists());
+}

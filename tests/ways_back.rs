@@ -1,0 +1,257 @@
+//! Upgrades, and the ways back from them: rollback, repair, uninstall. Below a root, through the real programs.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use common::{Ran, Sandbox};
+use serde_json::Value;
+
+/// A profile with these host files, each with its content.
+fn build(sandbox: &Sandbox, version: &str, files: &[(&str, &str)]) -> String {
+    let mut items = String::new();
+    for (index, (path, content)) in files.iter().enumerate() {
+        sandbox.write(&format!("profile/file-{version}-{index}"), content);
+        items.push_str(&format!("        - {{source: ./file-{version}-{index}, path: {path}}}\n"));
+    }
+    sandbox.write(
+        "profile/carrack.yaml",
+        format!(
+            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: shop, version: {version}}}\nspec:\n  packs:\n    \
+             - name: tools\n      layer: addon\n      files:\n{items}"
+        ),
+    );
+    let bundle = format!("shop-{version}.tar.zst");
+    let ran = sandbox.carrack(&["build", "profile", "-o", &bundle]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    bundle
+}
+
+struct Host {
+    sandbox: Sandbox,
+}
+
+impl Host {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.work().join("host")).unwrap();
+        Self { sandbox }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.sandbox.work().join("host").join(path.trim_start_matches('/'))
+    }
+
+    fn run(&self, arguments: &[&str], code: i32) -> Ran {
+        let installer = Path::new(env!("CARGO_BIN_EXE_carrack-install"));
+        let ran = self.sandbox.run(installer, &[arguments, &["--root", "host"]].concat());
+        assert_eq!(ran.code, code, "{arguments:?}\n{}\n{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// Every path below the root, with content and mode.
+    fn tree(&self) -> BTreeMap<String, String> {
+        fn add(folder: &Path, root: &Path, tree: &mut BTreeMap<String, String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let found = path.symlink_metadata().unwrap();
+                let what = if found.is_symlink() {
+                    format!("to {}", path.read_link().unwrap().display())
+                } else if found.is_dir() {
+                    add(&path, root, tree);
+                    "folder".to_owned()
+                } else {
+                    format!("{:04o} {}", found.permissions().mode() & 0o7777, fs::read_to_string(&path).unwrap())
+                };
+                tree.insert(path.strip_prefix(root).unwrap().display().to_string(), what);
+            }
+        }
+        let mut all = BTreeMap::new();
+        add(&self.at("/"), &self.at("/"), &mut all);
+        all
+    }
+
+    /// The same without what Carrack knows of it.
+    fn files(&self) -> BTreeMap<String, String> {
+        self.tree().into_iter().filter(|(path, _)| !path.starts_with("var")).collect()
+    }
+}
+
+/// A host that has something already: a file and a link that are replaced, and one that stays.
+fn with_something() -> Host {
+    let host = Host::new();
+    fs::create_dir_all(host.at("/etc/shop")).unwrap();
+    fs::write(host.at("/etc/shop/theirs"), "theirs").unwrap();
+    fs::write(host.at("/etc/shop/config"), "what was there").unwrap();
+    fs::set_permissions(host.at("/etc/shop/config"), fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("theirs", host.at("/etc/shop/link")).unwrap();
+    host
+}
+
+const FIRST: [(&str, &str); 4] =
+    [("/etc/shop/config", "one"), ("/etc/shop/link", "one"), ("/etc/shop/old", "old"), ("/opt/shop/deep/tool", "one")];
+const SECOND: [(&str, &str); 4] =
+    [("/etc/shop/config", "two"), ("/etc/shop/link", "one"), ("/etc/shop/new", "new"), ("/opt/shop/deep/tool", "two")];
+
+#[test]
+fn what_was_there_comes_back() {
+    let host = with_something();
+    let before = host.tree();
+    let first = build(&host.sandbox, "1.0.0", &FIRST);
+    let second = build(&host.sandbox, "1.1.0", &SECOND);
+    host.run(&["apply", &first], 0);
+    let installed = host.files();
+    assert_eq!(installed["etc/shop/config"], "0644 one");
+    let planned = host.run(&["plan", &second], 0);
+    assert!(planned.stdout.contains("remove  file     /etc/shop/old"), "{}", planned.stdout);
+    host.run(&["apply", &second], 0);
+    let upgraded = host.files();
+    assert!(upgraded.contains_key("etc/shop/new") && !upgraded.contains_key("etc/shop/old"), "{upgraded:?}");
+    host.run(&["status"], 0);
+
+    let shown = host.run(&["rollback", "--dry-run"], 0);
+    assert!(
+        shown.stderr.contains("roll shop 1.1.0 back to 1.0.0: 3 files to restore, 1 to remove"),
+        "{}",
+        shown.stderr
+    );
+    assert_eq!(host.files(), upgraded);
+    host.run(&["rollback", "--yes"], 0);
+    assert_eq!(host.files(), installed);
+    let status = host.run(&["status"], 0);
+    assert!(status.stdout.starts_with("shop 1.0.0\n"), "{}", status.stdout);
+    // There is nothing before the first, and the second is not before it.
+    let refused = host.run(&["rollback", "--yes"], 40);
+    assert!(refused.stderr.contains("nothing was installed before shop 1.0.0"), "{}", refused.stderr);
+
+    host.run(&["apply", &second], 0);
+    assert_eq!(host.files(), upgraded);
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(host.tree(), before);
+    assert!(host.run(&["uninstall", "--yes"], 40).stderr.contains("nothing is installed in"));
+}
+
+#[test]
+fn what_somebody_has_changed_stays() {
+    let host = with_something();
+    let first = build(&host.sandbox, "1.0.0", &FIRST);
+    let second = build(&host.sandbox, "1.1.0", &SECOND);
+    host.run(&["apply", &first], 0);
+    fs::write(host.at("/etc/shop/old"), "mine").unwrap();
+    let told = host.run(&["apply", &second], 0);
+    assert!(told.stderr.contains("/etc/shop/old is no longer wanted, but was changed"), "{}", told.stderr);
+    assert_eq!(fs::read_to_string(host.at("/etc/shop/old")).unwrap(), "mine");
+    fs::write(host.at("/etc/shop/new"), "mine too").unwrap();
+    let told = host.run(&["uninstall", "--yes"], 0);
+    assert!(told.stderr.contains("/etc/shop/new was changed since it was installed"), "{}", told.stderr);
+    assert_eq!(fs::read_to_string(host.at("/etc/shop/new")).unwrap(), "mine too");
+    assert_eq!(fs::read_to_string(host.at("/etc/shop/config")).unwrap(), "what was there");
+}
+
+#[test]
+fn as_many_versions_are_kept_as_somebody_says() {
+    let host = Host::new();
+    let bundles: Vec<String> = (0..4)
+        .map(|minor| build(&host.sandbox, &format!("1.{minor}.0"), &[("/etc/version", &format!("1.{minor}"))]))
+        .collect();
+    for bundle in &bundles {
+        host.run(&["apply", bundle, "--keep", "2"], 0);
+    }
+    for version in ["1.2", "1.1"] {
+        host.run(&["rollback", "--yes"], 0);
+        assert_eq!(fs::read_to_string(host.at("/etc/version")).unwrap(), version);
+    }
+    let refused = host.run(&["rollback", "--yes"], 40);
+    assert!(refused.stderr.contains("/etc/version: its content is not on this host any more"), "{}", refused.stderr);
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(host.tree(), BTreeMap::new());
+
+    host.run(&["apply", &bundles[0], "--keep", "0"], 0);
+    host.run(&["apply", &bundles[1], "--keep", "0"], 0);
+    assert!(!host.tree().keys().any(|path| path.contains("kept")), "{:?}", host.tree());
+    host.run(&["rollback", "--yes"], 40);
+}
+
+#[test]
+fn a_repair_puts_right_what_is_here_and_names_the_rest() {
+    let host = Host::new();
+    let bundle = build(&host.sandbox, "1.0.0", &FIRST);
+    host.run(&["apply", &bundle], 0);
+    let installed = host.tree();
+    assert!(host.run(&["repair"], 0).stderr.contains("nothing to do"));
+    fs::set_permissions(host.at("/etc/shop/config"), fs::Permissions::from_mode(0o666)).unwrap();
+    host.run(&["status"], 40);
+    host.run(&["repair", "--yes"], 0);
+    host.run(&["status"], 0);
+    assert_eq!(host.tree(), installed);
+
+    fs::set_permissions(host.at("/etc/shop/config"), fs::Permissions::from_mode(0o666)).unwrap();
+    fs::remove_file(host.at("/opt/shop/deep/tool")).unwrap();
+    let lost = host.run(&["repair", "--yes"], 40);
+    assert!(lost.stderr.contains("/opt/shop/deep/tool: its content is not on this host any more"), "{}", lost.stderr);
+    assert!(lost.stderr.contains("carrack-install apply BUNDLE"), "{}", lost.stderr);
+    assert_eq!(host.tree()["etc/shop/config"], "0644 one");
+    host.run(&["apply", &bundle], 0);
+    host.run(&["status"], 0);
+}
+
+#[test]
+fn receipts_say_what_was_there_and_what_leads_back() {
+    let host = with_something();
+    let first = build(&host.sandbox, "1.0.0", &FIRST);
+    let second = build(&host.sandbox, "1.1.0", &SECOND);
+    host.run(&["apply", &first], 0);
+    host.run(&["apply", &second], 0);
+    let receipt: Value =
+        serde_json::from_slice(&fs::read(host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json")).unwrap()).unwrap();
+    assert_eq!((&receipt["receiptVersion"], &receipt["before"]), (&Value::from(3), &Value::from(1)));
+    let original = |path: &str| {
+        let files = receipt["files"].as_array().unwrap();
+        files.iter().find(|file| file["path"] == path).unwrap()["original"].clone()
+    };
+    assert_eq!(
+        (&original("/etc/shop/config")["mode"], &original("/etc/shop/link")["link"]),
+        (&"0640".into(), &"theirs".into())
+    );
+    assert_eq!((original("/etc/shop/new"), original("/opt/shop/deep/tool")), (Value::Null, Value::Null));
+    let folders: Vec<&str> =
+        receipt["folders"].as_array().unwrap().iter().map(|folder| folder.as_str().unwrap()).collect();
+    assert_eq!(folders[..3], ["/opt", "/opt/shop", "/opt/shop/deep"]);
+    let json = host.run(&["rollback", "--yes", "--json"], 0).stdout;
+    let report: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&report["what"], &report["changed"]), (&"roll shop 1.1.0 back to 1.0.0".into(), &true.into()));
+    assert_eq!(report["removed"], serde_json::json!(["/etc/shop/new"]));
+}
+
+#[test]
+fn a_state_that_is_put_back_by_hand_is_told_before_anything_changes() {
+    let host = Host::new();
+    for (version, files) in [("1.0.0", &FIRST), ("1.1.0", &SECOND)] {
+        host.run(&["apply", &build(&host.sandbox, version, files)], 0);
+    }
+    let path = host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json");
+    let mut receipt: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let saved = |restore: Value| serde_json::json!({"folder": "/var/lib/carrack/states/0002", "made": "2026-11-20T08:00:00Z", "restore": restore});
+    receipt["saved"] = saved(serde_json::json!([]));
+    fs::write(&path, receipt.to_string()).unwrap();
+    let shown = host.run(&["rollback", "--dry-run"], 0);
+    for said in
+        ["the cluster's state stays as it is", "2026-11-20T08:00:00Z", "/var/lib/carrack/states/0002", "by hand"]
+    {
+        assert!(shown.stderr.contains(said), "{said} in\n{}", shown.stderr);
+    }
+    assert!(!shown.stdout.contains("restore state"), "{}", shown.stdout);
+    let report: Value = serde_json::from_str(&host.run(&["rollback", "--dry-run", "--json"], 0).stdout).unwrap();
+    assert_eq!(report["stateOf"], Value::Null);
+    assert_eq!(report["stateByHand"]["folder"], "/var/lib/carrack/states/0002");
+
+    receipt["saved"] = saved(serde_json::json!([{"kind": "remove", "path": "/nonexistent"}]));
+    fs::write(&path, receipt.to_string()).unwrap();
+    let shown = host.run(&["rollback", "--dry-run"], 0);
+    assert!(shown.stdout.contains("of the cluster, as it was at 2026-11-20"), "{}", shown.stdout);
+    assert!(!shown.stderr.contains("by hand"), "{}", shown.stderr);
+}
