@@ -111,7 +111,9 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, PathError> {
 fn between(old: &[u8], new: &[u8]) -> Difference {
     let text = |bytes| std::str::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
     let (Some(old), Some(new)) = (text(old), text(new)) else { return Difference::Other };
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
+    // The library would take a carriage return alone for a line's end too, and then count other lines than `patch` does.
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.split_inclusive('\n').collect(), new.split_inclusive('\n').collect());
+    let diff = TextDiff::configure().timeout(PATIENCE).newline_terminated(true).diff_slices(&old, &new);
     let text = diff.unified_diff().context_radius(CONTEXT).to_string();
     Difference::Text(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }

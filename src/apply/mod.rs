@@ -10,6 +10,7 @@
 //! not know where a bundle's bytes lie or why they are trusted.
 
 mod archive;
+pub mod by_hand;
 mod check;
 mod cluster;
 mod constraints;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ApplyError;
 use super::check::Verdict;
 use super::containerd::NameTarget;
-use super::files::{Before, Found};
+use super::files::{Before, FileKind, Found};
 use super::installed::KeptValue;
 use crate::distro::{Save, Step};
 use crate::host::Root;
@@ -263,8 +263,14 @@ impl Receipt {
 
     /// Digests of everything that a way back to it needs.
     pub(super) fn contents(&self) -> impl Iterator<Item = Digest> {
-        let files = self.files.iter().map(|file| file.digest);
+        let files = self.files.iter().flat_map(|file| [Some(file.digest), file.wanted]).flatten();
         files.chain(self.originals()).chain(self.archive().map(|archive| archive.digest))
+    }
+
+    /// Digests of configuration that is kept while this is installed: the next version has to know what a person has changed.
+    pub(super) fn bases(&self) -> impl Iterator<Item = Digest> {
+        let config = self.files.iter().filter(|file| file.kind == FileKind::Config.word());
+        config.flat_map(|file| [Some(file.digest), file.wanted]).flatten()
     }
 
     /// The archive of images, where one was written.
@@ -302,6 +308,9 @@ pub struct ReceiptFile {
     pub pack: String,
     /// `file`, or `manifest` for Kubernetes manifests.
     pub kind: String,
+    /// Of what the bundle wants there, where a person had changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Digest>,
     /// Whether a secret is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,

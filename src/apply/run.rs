@@ -12,7 +12,7 @@ use super::history::Entry;
 use super::image_folder;
 use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
-use super::record::{receipt_of, receipt_variables};
+use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
 use super::services;
 use super::staging::{self, StagedFile, missing_folders};
@@ -73,7 +73,7 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
-        receipt.bundle == inputs.contents.identity && receipt.variables == values
+        receipt.bundle == inputs.contents.identity && receipt.variables == values && tells_files(receipt, &survey.plan)
     });
     if survey.plan.is_empty() && applied_before {
         return Ok(Outcome { warnings, ..Outcome::default() });
@@ -122,6 +122,10 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
             record.files.push(Change::expected(&planned.file.path, &planned.file.target));
             made.extend(missing_folders(&planned.file.target, &survey.target.root));
         }
+    }
+    for aside in &survey.asides {
+        record.files.push(Change::expected(&aside.path, &aside.target));
+        made.extend(missing_folders(&aside.target, &survey.target.root));
     }
     if let Some(planned) = &survey.plan.archive {
         record.files.push(Change::expected(&planned.path, &archive::partial(&planned.target)));
@@ -186,7 +190,7 @@ impl Job<'_> {
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
-        let kept = kept.chain(history.needed_by_others(name)).collect();
+        let kept = kept.chain(receipt.bases()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
         Ok(Prepared { swept, unpacked, written })
@@ -238,7 +242,7 @@ impl Job<'_> {
         Ok((swept, unpacked, None))
     }
 
-    /// All files that change, in order: the bundle's, those that go, and last the archive, because a distribution that runs
+    /// All files that change, in order: the bundle's, those that go, the installer's own, and last the archive, because a distribution that runs
     /// may import it the moment it appears.
     async fn changes(&self, staged: Vec<StagedFile>, archive: Option<Arc<Archive>>) -> Result<Vec<Change>, ApplyError> {
         let plan = &self.survey.plan;
@@ -253,6 +257,9 @@ impl Job<'_> {
         let kept = Kept::of(&self.survey.target.root)?;
         for removal in &plan.removals {
             changes.push(staging::removal(removal, &kept)?);
+        }
+        for aside in &self.survey.asides {
+            changes.push(aside.stage()?);
         }
         if let (Some(archive), Some(planned)) = (archive, &plan.archive) {
             let (path, before) = (planned.path.clone(), Before::at(&planned.target)?);

@@ -81,6 +81,7 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
         owner,
         pack: file.pack.clone(),
         kind: FileKind::Host,
+        wanted: None,
         content: None,
     };
     let found = match wanted.look() {

@@ -106,11 +106,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let host_plan = survey.plan.clone();
     if !host_plan.is_empty() {
         let lines = variables::lines(&values, contents).into_iter().chain(plan::lines(&host_plan));
-        // Who is asked sees what it is about.
-        match asks(args.yes) {
-            true => lines.for_each(|line| ui.prompt(&format!("{line}\n"))),
-            false => lines.for_each(|line| ui.detail(&line)),
-        }
+        show_before(args.yes, lines, ui);
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
             confirm("apply this?", ui)?;
@@ -224,6 +220,14 @@ fn invocation(contents: &Contents) -> Invocation {
 /// Whether somebody can answer and has not answered yet.
 fn asks(yes: bool) -> bool {
     !yes && std::io::stdin().is_terminal()
+}
+
+/// Shows what would change. Who is asked sees it in any case.
+pub(super) fn show_before(yes: bool, lines: impl Iterator<Item = String>, ui: &Ui) {
+    match asks(yes) {
+        true => lines.for_each(|line| ui.prompt(&format!("{line}\n"))),
+        false => lines.for_each(|line| ui.detail(&line)),
+    }
 }
 
 /// Asks where somebody can answer; a script has decided by calling.
