@@ -16,7 +16,7 @@ use crate::places::Places;
 use crate::variables::template::{Around, Spelling};
 
 /// What a profile without a distribution has.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// The pack that the machine's part of a cluster is of, and its distribution.
 pub(super) fn distribution(contents: &Contents) -> (&str, &str) {

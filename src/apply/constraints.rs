@@ -79,7 +79,12 @@ pub(super) mod tests {
             name: (*name).to_owned(),
             version: version.map(str::to_owned),
         });
-        Receipt { receipt_version: 1, packs: packs.collect(), ..Receipt::empty(name, "1.0.0") }
+        Receipt {
+            receipt_version: 1,
+            installer: "0.1.0".to_owned(),
+            packs: packs.collect(),
+            ..Receipt::empty(name, "1.0.0")
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn files(
         }
         match Before::at(&target)? {
             None if installed.original.is_none() => {}
-            Some(found) if found.digest != Some(installed.digest) => stays.push(path),
+            Some(found) if installed.by_hand || found.digest != Some(installed.digest) => stays.push(path),
             _ => removals.push(Removal { path, target, pack: installed.pack, original: installed.original }),
         }
     }
@@ -46,6 +46,8 @@ pub(super) fn files(
 struct Installed {
     pack: String,
     digest: Digest,
+    /// Whether a person's changes were in it by then.
+    by_hand: bool,
     original: Option<Before>,
 }
 
@@ -57,11 +59,11 @@ fn installed(history: &History, name: &str) -> BTreeMap<String, Installed> {
             break;
         }
         let file = |file: &ReceiptFile| {
-            let ReceiptFile { pack, digest, original, .. } = file.clone();
-            (file.path.clone(), Installed { pack, digest, original })
+            let ReceiptFile { pack, digest, wanted, original, .. } = file.clone();
+            (file.path.clone(), Installed { pack, digest, by_hand: wanted.is_some(), original })
         };
         let archive = receipt.archive().map(|archive| {
-            let one = Installed { pack: "(images)".to_owned(), digest: archive.digest, original: None };
+            let one = Installed { pack: "(images)".to_owned(), digest: archive.digest, by_hand: false, original: None };
             (archive.path.clone(), one)
         });
         for (path, one) in receipt.files.iter().map(file).chain(archive) {

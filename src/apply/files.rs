@@ -32,6 +32,8 @@ pub struct TargetFile {
     pub pack: String,
     /// What it is to the bundle.
     pub kind: FileKind,
+    /// Of what the bundle wants there, where a person has changed that.
+    pub wanted: Option<Digest>,
     /// Its content, where that is not a blob of the bundle.
     pub(super) content: Option<Arc<Written>>,
 }

@@ -39,6 +39,17 @@ impl History {
         self.0.first()
     }
 
+    /// Whether a sensitive value stands, or stood, in the file `path`.
+    pub(super) fn has_secret(&self, path: &str) -> bool {
+        self.0.iter().any(|entry| entry.receipt.has_secret(path))
+    }
+
+    /// Whether this is what some version installed at `path`.
+    pub(super) fn installed(&self, path: &str, digest: &Digest) -> bool {
+        let files = self.0.iter().flat_map(|entry| &entry.receipt.files);
+        files.into_iter().any(|file| file.path == path && file.digest == *digest)
+    }
+
     /// The number of the next receipt.
     pub(super) fn next_number(&self) -> u32 {
         self.newest().map_or(0, |entry| entry.number) + 1

@@ -10,10 +10,12 @@
 //! not know where a bundle's bytes lie or why they are trusted.
 
 mod archive;
+pub mod by_hand;
 mod check;
 mod cluster;
 mod constraints;
 pub mod containerd;
+pub mod difference;
 mod dropped;
 mod error;
 mod feed;
@@ -24,6 +26,7 @@ pub mod installed;
 mod interrupt;
 mod machine;
 mod missing;
+mod pause;
 pub mod plan;
 pub mod preflight;
 pub mod receipt;

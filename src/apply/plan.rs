@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::ImageFolder;
+use super::by_hand::ByHand;
 use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
+use super::difference::Difference;
 use super::files::{Before, Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
@@ -24,6 +26,8 @@ pub struct HostPlan {
     pub removals: Vec<Removal>,
     /// What stays although it is not wanted any more, within the root, since it is not what was installed.
     pub stays: Vec<String>,
+    /// Configuration that was changed by hand, and what becomes of it.
+    pub by_hand: Vec<ByHand>,
     /// Units of the distribution.
     pub cluster: Vec<PlannedService>,
     /// Units that run, in the profile's order.
@@ -101,6 +105,8 @@ pub struct PlannedFile {
     pub found: Found,
     /// What would be done.
     pub action: FileAction,
+    /// What changes in it, where it is replaced.
+    pub difference: Option<Difference>,
 }
 
 /// What is done to a file.
@@ -164,7 +170,7 @@ impl HostPlan {
         let stays = self.stays.iter().map(|path| {
             format!("{path} is no longer wanted, but was changed since it was installed; it stays, so look whether it is needed")
         });
-        stays.collect()
+        stays.chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
     }
 
     /// The units of the distribution, and those of packs.
@@ -215,7 +221,7 @@ fn planned_files(files: Vec<(TargetFile, Found)>) -> Vec<PlannedFile> {
             Found::Absent => FileAction::Create,
             Found::Regular { .. } | Found::Link => FileAction::Replace,
         };
-        PlannedFile { file, found, action }
+        PlannedFile { file, found, action, difference: None }
     });
     planned.collect()
 }

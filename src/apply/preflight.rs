@@ -12,6 +12,7 @@ use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
 use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
+use super::pause;
 use super::plan::FileAction;
 use super::receipt;
 use super::registries;
@@ -56,6 +57,7 @@ pub async fn preflight(
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
+    checks.extend(inputs.and_then(|inputs| pause::check(inputs, target)));
     let node = inputs.map_or(Node::alone(), |inputs| inputs.node);
     checks.push(writable(&files, node, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };

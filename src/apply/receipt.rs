@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::ApplyError;
 use super::check::Verdict;
 use super::containerd::NameTarget;
-use super::files::{Before, Found};
+use super::files::{Before, FileKind, Found};
 use super::installed::KeptValue;
-use crate::distro::Step;
+use crate::distro::{Save, Step};
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
@@ -78,6 +78,9 @@ pub struct Receipt {
     /// What takes the distribution down and away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<Step>,
+    /// How the cluster's state is saved and put back, where this machine has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Save>,
     /// The cluster's state as it was before this was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedState>,
@@ -238,6 +241,7 @@ impl Receipt {
             services: Vec::new(),
             start: Vec::new(),
             remove: Vec::new(),
+            state: None,
             saved: None,
         }
     }
@@ -245,6 +249,13 @@ impl Receipt {
     /// Whether a sensitive value stands in the file `path`, whose digest could then help to guess it.
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
+            || self.files.iter().any(|file| file.private && file.path == path)
+    }
+
+    /// The units that run, the distribution's first.
+    pub(super) fn units(&self) -> impl Iterator<Item = String> {
+        let started = self.start.iter().filter_map(Step::unit);
+        started.chain(self.services.iter().map(|service| service.unit.as_str())).map(str::to_owned)
     }
 
     /// Digests of what its files replaced that was not of an earlier version.
@@ -254,8 +265,14 @@ impl Receipt {
 
     /// Digests of everything that a way back to it needs.
     pub(super) fn contents(&self) -> impl Iterator<Item = Digest> {
-        let files = self.files.iter().map(|file| file.digest);
+        let files = self.files.iter().flat_map(|file| [Some(file.digest), file.wanted]).flatten();
         files.chain(self.originals()).chain(self.archive().map(|archive| archive.digest))
+    }
+
+    /// Digests of configuration that is kept while this is installed: the next version has to know what a person has changed.
+    pub(super) fn bases(&self) -> impl Iterator<Item = Digest> {
+        let config = self.files.iter().filter(|file| file.kind == FileKind::Config.word());
+        config.flat_map(|file| [Some(file.digest), file.wanted]).flatten()
     }
 
     /// The archive of images, where one was written.
@@ -295,6 +312,12 @@ pub struct ReceiptFile {
     pub pack: String,
     /// `file`, or `manifest` for Kubernetes manifests.
     pub kind: String,
+    /// Of what the bundle wants there, where a person had changed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Digest>,
+    /// Whether a secret is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
     /// What was there before anything was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<Before>,
@@ -374,7 +397,7 @@ pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<Pat
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.variables.iter().any(|variable| !variable.kept.is_empty());
+    let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path));
     AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
 }

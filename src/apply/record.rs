@@ -55,6 +55,7 @@ pub(super) fn receipt_of(
         services: Vec::new(),
         start: Vec::new(),
         remove: Vec::new(),
+        state: None,
         saved: None,
     }
 }
@@ -99,9 +100,17 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         owner: planned.file.owner.map(|(uid, gid)| format!("{uid}:{gid}")),
         pack: planned.file.pack.clone(),
         kind: planned.file.kind.word().to_owned(),
+        wanted: planned.file.wanted,
+        private: planned.file.has_secrets(),
         original: None,
     };
     plan.files.iter().map(file).collect()
+}
+
+/// Whether a receipt says of all files what they are.
+pub(super) fn tells_files(receipt: &Receipt, plan: &HostPlan) -> bool {
+    let told = receipt.files.iter().map(|file| (&file.path, file.digest, file.wanted));
+    told.eq(plan.files.iter().map(|planned| (&planned.file.path, planned.file.digest, planned.file.wanted)))
 }
 
 /// The values of all variables.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
+use super::by_hand::{self, Aside, ByHand, Changed, Verdict};
 use super::containerd::{Client, NameChange, Session};
 use super::dropped;
 use super::files::{Before, FileError};
@@ -14,12 +16,14 @@ use super::released;
 use super::run::innermost_first;
 use super::services;
 use super::staging::{self, missing_folders};
+use super::states;
 use super::survey::RootLock;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, unit_is};
 use super::{ApplyError, Interrupt};
 use crate::distro::{SAVED, Step};
 use crate::host::Root;
 use crate::io::AtPath;
+use crate::oci::Digest;
 
 /// Where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Revert {
     pub removed: Vec<Removal>,
     /// Files that stay, since somebody has changed them.
     pub stays: Vec<String>,
+    /// Configuration that was changed by hand, and what becomes of it.
+    pub by_hand: Vec<ByHand>,
     /// What cannot be put back from what is on this host, and why.
     pub missing: Vec<String>,
     /// Names of images that change.
@@ -55,6 +61,9 @@ pub struct Revert {
     pub state_of: Option<String>,
     /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
     pub state_by_hand: Option<SavedState>,
+    asides: Vec<Aside>,
+    /// Files of the receipt that is gone back to, as they will be.
+    joined: Vec<ReceiptFile>,
     root: Root,
     record: Record,
     lock: RootLock,
@@ -69,8 +78,17 @@ pub struct Restored {
     target: PathBuf,
     /// As it shall be.
     was: Before,
-    /// Where its content is.
-    from: PathBuf,
+    /// Its content.
+    from: From,
+}
+
+/// Where the content of a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum From {
+    /// In this file.
+    File(PathBuf),
+    /// Here: what was there before, with what a person has changed since.
+    Joined(Vec<u8>),
 }
 
 /// Looks for the way to `goal`. Nothing is changed.
@@ -117,7 +135,10 @@ impl Finder<'_> {
             restored: Vec::new(),
             removed: Vec::new(),
             stays: Vec::new(),
+            by_hand: Vec::new(),
             missing: Vec::new(),
+            asides: Vec::new(),
+            joined: Vec::new(),
             names: Vec::new(),
             stopped: Vec::new(),
             started: Vec::new(),
@@ -126,7 +147,7 @@ impl Finder<'_> {
             root: self.root.clone(),
             lock,
         };
-        self.files(&mut revert)?;
+        self.files(goal, &mut revert)?;
         self.images(&mut revert).await?;
         self.units(goal, &mut revert);
         self.result(goal, &mut revert)?;
@@ -134,11 +155,12 @@ impl Finder<'_> {
         Ok(revert)
     }
 
-    fn files(&self, revert: &mut Revert) -> Result<(), ApplyError> {
-        let wanted = self.target.map(|entry| wanted_files(&entry.receipt)).unwrap_or_default();
+    fn files(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
+        let mut wanted = self.target.map(|entry| wanted_files(&entry.receipt)).unwrap_or_default();
         let kept = Kept::of(self.root)?;
-        for (path, was) in &wanted {
+        for (path, was) in &mut wanted {
             let target = self.resolve(path)?;
+            let joined = if goal == Goal::Before { self.by_hand(path, was, &kept, revert)? } else { None };
             if target.is_dir() {
                 revert.missing.push(format!("{path}: a folder stands there"));
                 continue;
@@ -150,9 +172,13 @@ impl Finder<'_> {
             let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
             let from =
                 if same { target.clone() } else { was.digest.map(|digest| kept.path(&digest)).unwrap_or_default() };
-            match from.exists() {
-                true => revert.restored.push(Restored { path: path.clone(), target, was: was.clone(), from }),
-                false => revert.missing.push(format!("{path}: its content is not on this host any more")),
+            let from = match joined {
+                Some(bytes) => Some(From::Joined(bytes)),
+                None => from.exists().then_some(From::File(from)),
+            };
+            match from {
+                Some(from) => revert.restored.push(Restored { path: path.clone(), target, was: was.clone(), from }),
+                None => revert.missing.push(format!("{path}: its content is not on this host any more")),
             }
         }
         let plan = HostPlan::default();
@@ -161,6 +187,42 @@ impl Finder<'_> {
         revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
         revert.stays = stays.into_iter().filter(gone).collect();
         Ok(())
+    }
+
+    /// What a person has changed in the configuration stays in it on the way back too. Returns the content of a file that is
+    /// both, which `was` then says.
+    fn by_hand(
+        &self,
+        path: &str,
+        was: &mut Before,
+        kept: &Kept,
+        revert: &mut Revert,
+    ) -> Result<Option<Vec<u8>>, ApplyError> {
+        let installed = |receipt| by_hand::entry(receipt, path);
+        let (Some(current), Some(earlier)) =
+            (installed(&self.current.receipt), self.target.and_then(|entry| installed(&entry.receipt)))
+        else {
+            return Ok(None);
+        };
+        let target = self.resolve(path)?;
+        let wanted = earlier.wanted.unwrap_or(earlier.digest);
+        match by_hand::verdict(&target, current, kept, wanted, || by_hand::of_kept(kept, &wanted))? {
+            Verdict::Unchanged => Ok(None),
+            Verdict::Stays { bytes, change, private } => {
+                let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+                (was.digest, was.size) = (Some(digest), size);
+                revert.by_hand.push(ByHand { path: path.to_owned(), change });
+                let private = private || earlier.private;
+                revert.joined.push(ReceiptFile { digest, size, wanted: Some(wanted), private, ..earlier.clone() });
+                Ok(Some(bytes))
+            }
+            Verdict::Aside => {
+                let aside = Aside::copy(path, &target, self.history.next_number(), self.root)?;
+                revert.by_hand.push(ByHand { path: path.to_owned(), change: Changed::Aside(aside.path.clone()) });
+                revert.asides.push(aside);
+                Ok(None)
+            }
+        }
     }
 
     async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
@@ -220,37 +282,58 @@ impl Finder<'_> {
             }
         }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
-        if goal == Goal::Nothing {
-            record.stop.extend(current.remove.iter().cloned());
+        match goal {
+            Goal::Nothing => record.stop.extend(current.remove.iter().cloned()),
+            Goal::Before => self.state(revert),
+            Goal::Installed => {}
         }
-        if goal == Goal::Before
-            && let Some(saved) = &current.saved
-        {
-            record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
-            if saved.restore.is_empty() {
-                revert.state_by_hand = Some(saved.clone());
-            } else {
-                revert.state_of = Some(saved.made.clone());
-            }
-        }
+        let record = &mut revert.record;
+        let cluster = self.target.map(|entry| entry.receipt.start.clone()).unwrap_or_default();
         if self.root.is_host() && (changed || goal != Goal::Installed) {
-            let wanted = self.target.map(|entry| entry.receipt.start.as_slice()).unwrap_or_default();
-            record.start.extend(services::unload(Some(current), wanted));
+            record.start.extend(services::unload(Some(current), &cluster));
         }
-        if changed || goal != Goal::Installed {
-            record.start.extend(self.target.iter().flat_map(|entry| services::restarting(&entry.receipt.start)));
+        let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
+        if changed || goal == Goal::Before {
+            record.start.extend(services::restarting(&cluster));
+        } else if self.root.is_host() && cluster.iter().any(down) {
+            let started = cluster.iter().filter(|step| down(step)).filter_map(Step::unit);
+            revert.started.extend(started.map(str::to_owned));
+            record.start.extend(cluster);
         }
         for service in services {
             let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
+            if !current.services.iter().any(|known| known.unit == service.unit) {
+                record.undo.push(Step::Disable { unit: service.unit.clone() });
+            }
             if changed || !active || !enabled {
                 revert.started.push(service.unit.clone());
                 record.start.push(Step::Start { unit: service.unit, restart: active });
             }
         }
-        record.guarded = current.services.iter().map(|service| service.unit.clone()).collect();
+        record.guarded = current.units().collect();
         record.again = services::restarting(&current.start);
         let again = |service: &receipt::ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
         record.again.extend(current.services.iter().map(again));
+    }
+
+    /// Puts the cluster's state back that was saved before the installed version came, and saves the one that is there, so that
+    /// it can come back where this fails.
+    fn state(&self, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let Some(saved) = &current.saved else { return };
+        if saved.restore.is_empty() {
+            revert.state_by_hand = Some(saved.clone());
+            return;
+        }
+        if let Some(save) = &current.state {
+            let folder = states::folder(self.history.next_number());
+            revert.record.stop.extend(states::saving(save, &folder));
+            revert.record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
+            revert.record.discarded.push(folder);
+        }
+        revert.record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
+        revert.record.discarded.push(saved.folder.clone());
+        revert.state_of = Some(saved.made.clone());
     }
 
     fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
@@ -265,9 +348,15 @@ impl Finder<'_> {
         };
         let mut receipt = target.receipt.clone();
         receipt.applied = receipt::now();
+        for file in &mut receipt.files {
+            if let Some(joined) = revert.joined.iter().find(|joined| joined.path == file.path) {
+                file.clone_from(joined);
+            }
+        }
         let chain = self.history.chain(name);
         let after = chain.iter().skip(if goal == Goal::Before { 2 } else { 1 });
-        let kept = kept.into_iter().chain(after.flat_map(|entry| entry.receipt.contents())).collect();
+        let after = after.flat_map(|entry| entry.receipt.contents());
+        let kept = kept.into_iter().chain(after).chain(receipt.bases()).collect();
         let file = match goal {
             // A repair leaves the receipt that it makes true again.
             Goal::Installed => target.file.clone(),
@@ -312,22 +401,28 @@ impl Revert {
         !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
     }
 
+    /// What a person should know before and after.
+    pub fn warnings(&self) -> Vec<String> {
+        self.by_hand.iter().flat_map(ByHand::warnings).collect()
+    }
+
     /// Goes this way. Returns what a person should know.
     ///
     /// # Errors
     /// As [`super::apply`].
     pub async fn go(self, interrupt: &Interrupt) -> Result<Vec<String>, ApplyError> {
-        let Self { restored, removed, mut record, root, lock, .. } = self;
+        let Self { restored, removed, asides, mut record, root, lock, .. } = self;
         let targets = restored.iter().map(|one| (&one.path, &one.target));
         let targets =
             targets.chain(removed.iter().filter(|one| one.original.is_some()).map(|one| (&one.path, &one.target)));
+        let targets = targets.chain(asides.iter().map(|one| (&one.path, &one.target)));
         for (path, target) in targets {
             transaction::clean(target)?;
             record.files.push(Change::expected(path, target));
             record.made.extend(missing_folders(target, &root));
         }
         let mut transaction = Transaction::begin(&root, record)?;
-        match stage(&restored, &removed, &root) {
+        match stage(&restored, &removed, &asides, &root) {
             Ok(changes) => transaction.record.files = changes,
             Err(error) => {
                 let left = transaction.discard();
@@ -353,16 +448,22 @@ impl Revert {
     }
 }
 
-fn stage(restored: &[Restored], removed: &[Removal], root: &Root) -> Result<Vec<Change>, ApplyError> {
+fn stage(restored: &[Restored], removed: &[Removal], asides: &[Aside], root: &Root) -> Result<Vec<Change>, ApplyError> {
     let mut changes = Vec::new();
     for Restored { path, target, was, from } in restored {
-        let content = File::open(from).at("read", from)?;
+        let content: Box<dyn Read> = match from {
+            From::File(from) => Box::new(File::open(from).at("read", from)?),
+            From::Joined(bytes) => Box::new(Cursor::new(bytes)),
+        };
         let staged = Some(staging::stage_again(target, was, Some(content))?);
         changes.push(Change { path: path.clone(), staged, before: Before::at(target)? });
     }
     let kept = Kept::of(root)?;
     for removal in removed {
         changes.push(staging::removal(removal, &kept)?);
+    }
+    for aside in asides {
+        changes.push(aside.stage()?);
     }
     Ok(changes)
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
+use super::cluster;
 use super::containerd::Session;
 use super::files::{Before, FileKind};
 use super::history::Entry;
 use super::image_folder;
-use super::plan::FileAction;
+use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
-use super::record::{receipt_of, receipt_variables};
+use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
 use super::services;
 use super::staging::{self, StagedFile, missing_folders};
@@ -21,6 +22,7 @@ use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
+use crate::bundle::Contents;
 use crate::distro::Step;
 use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
@@ -67,11 +69,11 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey, inputs);
+    let warnings = warnings(&survey, inputs.contents);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
-        receipt.bundle == inputs.contents.identity && receipt.variables == values
+        receipt.bundle == inputs.contents.identity && receipt.variables == values && tells_files(receipt, &survey.plan)
     });
     if survey.plan.is_empty() && applied_before {
         return Ok(Outcome { warnings, ..Outcome::default() });
@@ -120,6 +122,10 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
             record.files.push(Change::expected(&planned.file.path, &planned.file.target));
             made.extend(missing_folders(&planned.file.target, &survey.target.root));
         }
+    }
+    for aside in &survey.asides {
+        record.files.push(Change::expected(&aside.path, &aside.target));
+        made.extend(missing_folders(&aside.target, &survey.target.root));
     }
     if let Some(planned) = &survey.plan.archive {
         record.files.extend(archive::provisional(planned).map(|path| Change::expected(&planned.path, &path)));
@@ -179,11 +185,12 @@ impl Job<'_> {
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record);
         receipt.saved = saved;
+        receipt.state.clone_from(&self.survey.setup.save);
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
-        let kept = kept.chain(history.needed_by_others(name)).collect();
+        let kept = kept.chain(receipt.bases()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
         Ok(Prepared { swept, unpacked, written })
@@ -235,7 +242,7 @@ impl Job<'_> {
         Ok((swept, unpacked, None))
     }
 
-    /// All files that change, in order: the bundle's, those that go, and last the archive, because a distribution that runs
+    /// All files that change, in order: the bundle's, those that go, the installer's own, and last the archive, because a distribution that runs
     /// may import it the moment it appears.
     async fn changes(&self, staged: Vec<StagedFile>, archive: Option<Arc<Archive>>) -> Result<Vec<Change>, ApplyError> {
         let plan = &self.survey.plan;
@@ -250,6 +257,9 @@ impl Job<'_> {
         let kept = Kept::of(&self.survey.target.root)?;
         for removal in &plan.removals {
             changes.push(staging::removal(removal, &kept)?);
+        }
+        for aside in &self.survey.asides {
+            changes.push(aside.stage()?);
         }
         if let (Some(archive), Some(planned)) = (archive, &plan.archive) {
             let (path, before) = (planned.path.clone(), Before::at(&planned.target)?);
@@ -324,7 +334,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
+fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -335,8 +345,8 @@ fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
             runtime.version
         ));
     }
-    let (_, distribution) = super::cluster::distribution(inputs.contents);
-    let carried = inputs.contents.images.iter().any(|image| !image.is_absent());
+    let distribution = cluster::distribution(contents).1;
+    let carried = contents.images.iter().any(|image| !image.is_absent());
     let left = survey.target.runtime == TargetRuntime::None && !survey.target.root.is_host();
     if distribution == "kubeadm" && carried && left {
         warnings.push(
@@ -345,10 +355,9 @@ fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let unwatched = distribution == "none"
-        && survey.plan.files.iter().any(|file| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN));
-    if unwatched {
-        warnings.push(format!("manifests, charts and configuration are put under {OWN}; nothing applies them yet"));
+    let unwatched = |file: &PlannedFile| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN);
+    if distribution == cluster::NONE && survey.plan.files.iter().any(unwatched) {
+        warnings.push(format!("manifests and charts are put under {OWN}; without a distribution nothing applies them"));
     }
     warnings
 }

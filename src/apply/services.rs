@@ -21,10 +21,7 @@ pub(super) fn planned(profile: &ResolvedProfile, root: &Root, plan: &HostPlan) -
 pub(super) fn of_cluster(contents: &Contents, setup: &Setup, root: &Root, plan: &HostPlan) -> Vec<PlannedService> {
     let (name, _) = super::cluster::distribution(contents);
     let touched = contents.profile.packs.iter().any(|pack| pack.name == name && plan.touches(pack));
-    let units = setup.start.iter().filter_map(|step| match step {
-        Step::Start { unit, .. } => Some(unit),
-        _ => None,
-    });
+    let units = setup.start.iter().filter_map(Step::unit);
     units.map(|unit| one(unit, name, touched, root)).collect()
 }
 

@@ -53,6 +53,19 @@ impl Written {
         })
     }
 
+    /// The same sensitive values in other bytes, as far as they stand there as they are.
+    pub(super) fn again(&self, bytes: Vec<u8>, private: bool) -> Self {
+        let text = String::from_utf8_lossy(&bytes);
+        let mut secrets = Vec::new();
+        for (variable, value) in self.values().filter(|(_, value)| !value.is_empty()) {
+            let at = text.find(&value);
+            let at = at.map(|at| Secret { variable, bytes: at..at + value.len(), spelling: Spelling::AsIs });
+            secrets.extend(at.filter(|_| std::str::from_utf8(&bytes).is_ok()));
+        }
+        let private = self.private || !self.secrets.is_empty() || private;
+        Self { secrets, private, bytes }
+    }
+
     /// Of the bytes.
     pub(super) fn digest(&self) -> Digest {
         Digest::of(&self.bytes)

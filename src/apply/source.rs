@@ -64,6 +64,16 @@ impl Source {
         self.read_at_most(blob, MAX_DOCUMENT_BYTES, "a document")
     }
 
+    /// Reads the blob that `digest` is of, where it is small.
+    ///
+    /// # Errors
+    /// A read error or damage.
+    pub(super) fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        self.open(digest)?.read_to_end(&mut content)?;
+        Ok(content)
+    }
+
     fn read_at_most(&self, blob: &Descriptor, limit: u64, what: &str) -> io::Result<Vec<u8>> {
         if blob.size > limit {
             let message = format!("{} bytes are too many for {what}", blob.size);

@@ -1,7 +1,7 @@
 //! Writing files beside their places, where they wait for their names.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, lchown, symlink};
 use std::path::Path;
 
@@ -67,11 +67,11 @@ pub(super) fn removal(removal: &Removal, kept: &Kept) -> Result<Change, ApplyErr
     Ok(Change { path: removal.path.clone(), before: Before::at(&removal.target)?, staged })
 }
 
-/// Writes what was at `target` once beside it, with `content` where it was a file.
+/// Writes what `was` somewhere beside `target`, with `content` where it was a file.
 ///
 /// # Errors
 /// Where the content is not what it was, or it cannot be written.
-pub(super) fn stage_again(target: &Path, was: &Before, content: Option<File>) -> Result<Staged, ApplyError> {
+pub(super) fn stage_again(target: &Path, was: &Before, content: Option<impl Read>) -> Result<Staged, ApplyError> {
     create_folders(target.parent().unwrap_or(Path::new("/")))?;
     let mode = u32::from_str_radix(&was.mode, 8).unwrap_or(0o600);
     let owner = was.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));

@@ -4,7 +4,7 @@ use super::receipt::{self, SavedState};
 use super::survey::Survey;
 use super::transaction::Record;
 use crate::bundle::Contents;
-use crate::distro::{SAVED, Step};
+use crate::distro::{SAVED, Save, Step};
 
 /// Where copies are, within the root, each under the number of the receipt that it was made for.
 const STATES: &str = "/var/lib/carrack/states";
@@ -27,14 +27,24 @@ pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) ->
     if installed.as_ref() == version || !survey.target.root.resolve(&save.state).is_ok_and(|state| state.exists()) {
         return None;
     }
-    let folder = format!("{STATES}/{:04}", history.next_number());
-    let make = ["mkdir", "-p", "-m", "0700", &folder].map(str::to_owned).to_vec();
-    let what = "make a folder for the cluster's state".to_owned();
-    record.stop.push(Step::Remove { path: folder.clone() });
-    record.stop.push(Step::Run { what, command: make, unless: None, undo: None, seconds: SECONDS });
-    record.stop.extend(save.save.iter().map(|step| step.with(SAVED, &folder)));
+    let folder = folder(history.next_number());
+    record.stop.extend(saving(save, &folder));
     record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
     // What saving stops is started again where nothing else does it.
     record.again.extend(super::services::restarting(&chain.first()?.receipt.start));
     Some(SavedState { folder, made: receipt::now(), restore: save.restore.clone() })
+}
+
+/// The folder of the copy that is made for the receipt with this number, within the root.
+pub(super) fn folder(number: u32) -> String {
+    format!("{STATES}/{number:04}")
+}
+
+/// What saves the state into `folder`, which is made anew.
+pub(super) fn saving(save: &Save, folder: &str) -> Vec<Step> {
+    let command = ["mkdir", "-p", "-m", "0700", folder].map(str::to_owned).to_vec();
+    let what = "make a folder for the cluster's state".to_owned();
+    let make = Step::Run { what, command, unless: None, undo: None, seconds: SECONDS };
+    let steps = save.save.iter().map(|step| step.with(SAVED, folder));
+    [Step::Remove { path: folder.to_owned() }, make].into_iter().chain(steps).collect()
 }

@@ -7,6 +7,7 @@ use super::containerd::Client;
 use super::files::{FileError, FileKind, Found, TargetFile, look_at};
 use super::image_folder;
 use super::receipt::{Receipt, ReceiptArchive, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use super::transaction::unit_is;
 use crate::host::Root;
 
 /// Something that is not as it was installed.
@@ -37,6 +38,9 @@ pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Differenc
     if let Some(archive) = receipt.archive() {
         differences.extend(archive_difference(archive, root)?);
     }
+    if root.is_host() {
+        differences.extend(receipt.units().filter_map(|unit| unit_difference(&unit)));
+    }
     if let ReceiptRuntime::Containerd { address, namespace, .. } = &receipt.runtime {
         let client = Client::connect(address, namespace).await?;
         for image in &receipt.images {
@@ -44,6 +48,22 @@ pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Differenc
         }
     }
     Ok(differences)
+}
+
+fn unit_difference(unit: &str) -> Option<Difference> {
+    let word = |state: (bool, bool)| match state {
+        (true, true) => "running, enabled",
+        (true, false) => "running, not enabled",
+        (false, true) => "not running, enabled",
+        (false, false) => "not running, not enabled",
+    };
+    let found = unit_is(unit);
+    let (expected, found) = (word((true, true)), word(found));
+    (found != expected).then(|| Difference {
+        what: unit.to_owned(),
+        expected: expected.to_owned(),
+        found: found.to_owned(),
+    })
 }
 
 fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>, ApplyError> {
@@ -61,6 +81,7 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
         owner,
         pack: file.pack.clone(),
         kind: FileKind::Host,
+        wanted: None,
         content: None,
     };
     let found = match wanted.look() {

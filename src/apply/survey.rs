@@ -9,8 +9,10 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::ApplyError;
+use super::by_hand::{self, Aside, Settled};
 use super::check::Check;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
+use super::difference;
 use super::dropped;
 use super::files::{Found, TargetFile};
 use super::history::History;
@@ -73,6 +75,8 @@ pub struct Survey {
     pub(super) history: History,
     /// What the distribution wants.
     pub(super) setup: Setup,
+    /// What is written besides the plan's files.
+    pub(super) asides: Vec<Aside>,
     _lock: RootLock,
 }
 
@@ -93,13 +97,24 @@ pub(super) struct RuntimeSurvey {
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
 pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
-    let mut survey = compare(inputs, target, lock).await?;
+    let profile = &inputs.contents.profile;
+    receipt::check_name(&profile.name, &profile.version)?;
+    check_installer(inputs.contents)?;
+    let (files, setup) = targets(inputs, target)?;
     let history = History::of(&target.root)?;
-    let name = &inputs.contents.profile.name;
+    let name = &profile.name;
+    let Settled { files, by_hand, asides } = by_hand::settle(files, &history, name, &target.root)?;
+    let mut survey = compare(inputs, files, target, lock).await?;
+    (survey.setup, survey.asides, survey.plan.by_hand) = (setup, asides, by_hand);
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
     survey.plan.dropped_services = services::dropped(&history, name, &survey.plan);
+    survey.plan.files = {
+        let (files, history) = (std::mem::take(&mut survey.plan.files), history.clone());
+        let source = inputs.source.clone();
+        blocking(move || difference::tell(files, &source, &history)).await?
+    };
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
         survey.plan.released = released::names(&history.chain(name), target.keep, wanted, client).await?;
     }
@@ -123,15 +138,15 @@ impl RootLock {
     }
 }
 
-async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
+async fn compare(
+    inputs: Inputs<'_>,
+    files: Vec<TargetFile>,
+    target: &Target,
+    lock: RootLock,
+) -> Result<Survey, ApplyError> {
     let Inputs { contents, source, .. } = inputs;
-    receipt::check_name(&contents.profile.name, &contents.profile.version)?;
-    check_installer(contents)?;
-    let (files, setup) = targets(inputs, target)?;
     if let TargetRuntime::Folder(folder) = target.runtime {
-        let mut survey = survey_folder(inputs, files, folder, target, lock).await?;
-        survey.setup = setup;
-        return Ok(survey);
+        return survey_folder(inputs, files, folder, target, lock).await;
     }
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
@@ -143,7 +158,8 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
             plan,
             preflight: Vec::new(),
             history: History::default(),
-            setup,
+            setup: Setup::default(),
+            asides: Vec::new(),
             _lock: lock,
         });
     };
@@ -163,7 +179,8 @@ async fn compare(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<
         plan,
         preflight: Vec::new(),
         history: History::default(),
-        setup,
+        setup: Setup::default(),
+        asides: Vec::new(),
         _lock: lock,
     })
 }
@@ -195,6 +212,7 @@ async fn survey_folder(
         preflight: Vec::new(),
         history: History::default(),
         setup: Setup::default(),
+        asides: Vec::new(),
         _lock: lock,
     })
 }

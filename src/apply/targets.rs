@@ -139,6 +139,7 @@ impl Placer<'_> {
             owner,
             pack: pack.to_owned(),
             kind,
+            wanted: None,
             content: content.written,
         };
         if file.has_secrets() {

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 pub const SAVED: &str = "@SAVED@";
 
 impl Step {
+    /// The unit that it starts, where it does that.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Start { unit, .. } => Some(unit),
+            _ => None,
+        }
+    }
+
     /// The same with `word` replaced by `text` in programs' arguments and paths.
     #[must_use]
     pub fn with(&self, word: &str, text: &str) -> Self {

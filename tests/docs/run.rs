@@ -52,6 +52,7 @@ documents_that_are_run! {
     distributions: "docs/distributions.md",
     export: "docs/export.md",
     install: "docs/install.md",
+    operations: "docs/operations.md",
     packs: "docs/packs.md",
     palette: "docs/palette.md",
     profile: "docs/profile.md",

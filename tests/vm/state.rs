@@ -36,14 +36,22 @@ pub(crate) fn content(machine: &mut Machine) -> BTreeSet<String> {
     let script = "set -e; ctr() { command ctr -n k8s.io \"$@\"; }\n\
         ctr images ls | sed 's/  */ /g; s/^/image /'\n\
         ctr content ls | sed 's/\\t[^\\t]* \\(second\\|minute\\|hour\\|day\\|week\\)s* *\\t/ /; s/^/content /'\n\
-        ctr content active -q | sed 's/^/unfinished /'\n\
+        ls /var/lib/containerd/io.containerd.content.v1.content/ingest | sed 's/^/unfinished /'\n\
         ctr leases ls -q | sed 's/^/lease /'\n\
         ctr containers ls -q | sed 's/^/container /'\n\
         ctr snapshots ls | sed 's/  */ /g; s/^/snapshot /'\n\
         cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots\n\
-        for snapshot in */fs; do (cd $snapshot\n\
+        shopt -s nullglob; for snapshot in */fs; do (cd $snapshot\n\
           echo unpacked $(find . -type f -exec sha256sum {} + | sort) $(find . -printf '%y %#m %U:%G %p %l\\n' | sort)); done";
-    lines(&machine.succeed(script))
+    lines(&machine.succeed(script)).into_iter().map(|line| sorted_labels(&line)).collect()
+}
+
+/// `ctr` shows labels in any order, separated by commas, at the end of a line.
+fn sorted_labels(line: &str) -> String {
+    let (before, labels) = line.trim_end().rsplit_once([' ', '\t']).unwrap_or_default();
+    let mut labels: Vec<_> = labels.split(',').collect();
+    labels.sort_unstable();
+    format!("{before} {}", labels.join(","))
 }
 
 fn lines(text: &str) -> BTreeSet<String> {

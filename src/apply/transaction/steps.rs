@@ -113,6 +113,8 @@ struct State {
     result: String,
     kind: String,
     restarts: u32,
+    /// Whether it has been started since the host has.
+    ran: bool,
 }
 
 fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
@@ -163,14 +165,20 @@ fn stop(unit: &str) -> Result<(), StepError> {
     systemctl(&["stop", unit], &format!("stop {unit}")).map(drop)
 }
 
-/// Whether a unit is active, and whether it starts with the host.
+/// Whether a unit is active, or has done all that it is for since the host has started; and whether it starts with the host.
 pub(in crate::apply) fn unit_is(unit: &str) -> (bool, bool) {
-    let ask = |verb: &str| systemctl(&[verb, "--quiet", unit], "ask for a unit").is_ok();
-    if has_systemd() { (ask("is-active"), ask("is-enabled")) } else { (false, false) }
+    if !has_systemd() {
+        return (false, false);
+    }
+    let active = state(unit).is_ok_and(|state| {
+        let done = state.kind == "oneshot" && state.result == "success" && state.ran;
+        matches!(state.active.as_str(), "active" | "reloading") || (done && state.active == "inactive")
+    });
+    (active, systemctl(&["is-enabled", "--quiet", unit], "ask for a unit").is_ok())
 }
 
 fn state(unit: &str) -> Result<State, StepError> {
-    let properties = "--property=ActiveState,Result,Type,NRestarts";
+    let properties = "--property=ActiveState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic";
     let text = systemctl(&["show", properties, unit], &format!("look at {unit}"))?;
     let mut state = State::default();
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
@@ -178,6 +186,7 @@ fn state(unit: &str) -> Result<State, StepError> {
             "ActiveState" => value.clone_into(&mut state.active),
             "Result" => value.clone_into(&mut state.result),
             "Type" => value.clone_into(&mut state.kind),
+            "ExecMainStartTimestampMonotonic" => state.ran = value != "0",
             "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
             _ => {}
         }

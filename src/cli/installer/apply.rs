@@ -105,8 +105,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let host_plan = survey.plan.clone();
     if !host_plan.is_empty() {
-        variables::lines(&values, contents).iter().for_each(|line| ui.detail(line));
-        plan::lines(&host_plan).iter().for_each(|line| ui.detail(line));
+        let lines = variables::lines(&values, contents).into_iter().chain(plan::lines(&host_plan));
+        show_before(args.yes, lines, ui);
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
             confirm("apply this?", ui)?;
@@ -217,9 +217,22 @@ fn invocation(contents: &Contents) -> Invocation {
     Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
 }
 
+/// Whether somebody can answer and has not answered yet.
+fn asks(yes: bool) -> bool {
+    !yes && std::io::stdin().is_terminal()
+}
+
+/// Shows what would change. Who is asked sees it in any case.
+pub(super) fn show_before(yes: bool, lines: impl Iterator<Item = String>, ui: &Ui) {
+    match asks(yes) {
+        true => lines.for_each(|line| ui.prompt(&format!("{line}\n"))),
+        false => lines.for_each(|line| ui.detail(&line)),
+    }
+}
+
 /// Asks where somebody can answer; a script has decided by calling.
 pub(super) fn confirm(question: &str, ui: &Ui) -> Result<(), CliError> {
-    if !std::io::stdin().is_terminal() {
+    if !asks(false) {
         return Ok(());
     }
     ui.prompt(&format!("{question} [y/N] "));

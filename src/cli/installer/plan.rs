@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{preflight, target, variables};
+use crate::apply::by_hand::{ByHand, Changed, Key};
+use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
 use crate::apply::{Inputs, RootLock, survey};
 use crate::bundle::Contents;
@@ -40,6 +42,9 @@ pub(super) struct Report {
     variables: Vec<variables::Shown>,
     files: Vec<FileReport>,
     images: Vec<ImageReport>,
+    /// Configuration that was changed by hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_hand: Vec<ByHandReport>,
     archive: Option<ArchiveReport>,
     removed: Vec<String>,
     /// Names of images that no version needs any more that one could go back to.
@@ -75,6 +80,29 @@ struct FileReport {
     size: u64,
     mode: String,
     pack: String,
+    /// What changes in it, as a unified diff, where it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<String>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_diff: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ByHandReport {
+    path: String,
+    /// Whether nothing of the bundle's changes in it.
+    stays: bool,
+    /// Keys that were set and stay so.
+    set: Vec<String>,
+    /// Keys that were removed and stay so.
+    removed: Vec<String>,
+    /// Those of both that are something else in the bundle now.
+    disputed: Vec<String>,
+    /// Where it is kept, where it is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copy: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -123,7 +151,9 @@ pub(super) fn show(plan: &HostPlan, contents: &Contents, values: &Values, ui: &U
 pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
     let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).map(|file| {
         let (action, kind) = (file_word(file.action), file.file.kind.word());
-        format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode)
+        let line =
+            format!("{action:7} {kind:8} {} ({}, {:04o})", file.file.path, bytes(file.file.size), file.file.mode);
+        [line].into_iter().chain(file.difference.iter().flat_map(difference)).collect::<Vec<_>>().join("\n")
     });
     let images = plan.images.iter().filter(|image| image.action != ImageAction::Keep).map(|image| {
         let action = image_word(image.action);
@@ -142,7 +172,50 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
     let services =
         services.map(|service| format!("{:7} {:8} {}", service_word(service.action), "service", service.unit));
     let released = plan.released.iter().map(|change| format!("{:7} {:8} {}", "release", "name", change.name));
-    files.chain(removed).chain(images).chain(released).chain(archive).chain(stopped).chain(services).collect()
+    files
+        .chain(by_hand(&plan.by_hand))
+        .chain(removed)
+        .chain(images)
+        .chain(released)
+        .chain(archive)
+        .chain(stopped)
+        .chain(services)
+        .collect()
+}
+
+/// What stays of what was changed by hand, a line for each file.
+pub(super) fn by_hand(files: &[ByHand]) -> impl Iterator<Item = String> {
+    files.iter().map(|file| {
+        let (path, what) = match &file.change {
+            Changed::Stays => (&file.path, "changed by hand".to_owned()),
+            Changed::Keys(keys) => (&file.path, keys_line(keys)),
+            Changed::Aside(copy) => (copy, format!("{} as it was changed by hand", file.path)),
+        };
+        format!("{:7} {:8} {path}: {what}", "keep", "config")
+    })
+}
+
+fn keys_line(keys: &[Key]) -> String {
+    let of = |removed: bool, done: &str| {
+        // A key may be any text, line ends among them.
+        let shown = |name: &str| if name.contains(char::is_control) { format!("{name:?}") } else { name.to_owned() };
+        let names: Vec<String> = named(keys, removed).into_iter().map(shown).collect();
+        (!names.is_empty()).then(|| format!("{}, {done} by hand", names.join(", ")))
+    };
+    [of(false, "set"), of(true, "removed")].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+fn named(keys: &[Key], removed: bool) -> Vec<&str> {
+    keys.iter().filter(|key| key.removed == removed).map(|key| key.name.as_str()).collect()
+}
+
+/// What changes in a file, each line set in, so that none can be taken for one of the plan.
+fn difference(difference: &Difference) -> Vec<String> {
+    let lines: Vec<&str> = match difference {
+        Difference::Text(text) => text.split('\n').collect(),
+        other => other.reason().into_iter().collect(),
+    };
+    lines.into_iter().map(|line| format!("{:7} {line}", "")).collect()
 }
 
 /// All of it in a line.
@@ -184,6 +257,7 @@ impl Report {
             variables: variables::shown(values, contents),
             files: plan.files.iter().map(FileReport::new).collect(),
             images: plan.images.iter().map(ImageReport::new).collect(),
+            by_hand: plan.by_hand.iter().map(ByHandReport::new).collect(),
             archive: plan.archive.as_ref().map(|archive| ArchiveReport {
                 path: archive.path.clone(),
                 action: file_word(archive.action),
@@ -207,6 +281,30 @@ impl FileReport {
             size: planned.file.size,
             mode: format!("{:04o}", planned.file.mode),
             pack: planned.file.pack.clone(),
+            diff: match &planned.difference {
+                Some(Difference::Text(text)) => Some(text.clone()),
+                _ => None,
+            },
+            no_diff: planned.difference.as_ref().and_then(Difference::reason),
+        }
+    }
+}
+
+impl ByHandReport {
+    pub(super) fn new(file: &ByHand) -> Self {
+        let (keys, copy) = match &file.change {
+            Changed::Stays => (&[][..], None),
+            Changed::Keys(keys) => (&keys[..], None),
+            Changed::Aside(copy) => (&[][..], Some(copy.clone())),
+        };
+        let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        Self {
+            path: file.path.clone(),
+            stays: file.change == Changed::Stays,
+            set: names(named(keys, false)),
+            removed: names(named(keys, true)),
+            disputed: keys.iter().filter(|key| key.disputed).map(|key| key.name.clone()).collect(),
+            copy,
         }
     }
 }

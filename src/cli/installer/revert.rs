@@ -1,10 +1,11 @@
 //! `carrack-install repair`, `rollback` and `uninstall`: the ways back.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{apply, resume, target};
+use super::{apply, plan, resume, target};
 use crate::apply::{Goal, Invocation, Revert, look_back};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
@@ -61,6 +62,8 @@ struct Report<'a> {
     restored: Vec<&'a str>,
     removed: Vec<&'a str>,
     stays: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_hand: Vec<plan::ByHandReport>,
     missing: &'a [String],
     names: &'a [String],
     stopped: &'a [String],
@@ -105,6 +108,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     way.stays.iter().for_each(|path| {
         ui.warn(&format!("{path} was changed since it was installed; it stays, so look whether it is needed"));
     });
+    way.warnings().iter().for_each(|warning| ui.warn(warning));
     if let Some(saved) = &way.state_by_hand {
         ui.warn(&format!(
             "the cluster's state stays as it is, since other servers have it too: an older Kubernetes may not be able to read it. \
@@ -123,9 +127,13 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     if args.dry_run || way.is_empty() {
         return show(&way, &lines, Vec::new(), args.dry_run, ui);
     }
-    lines.iter().for_each(|line| ui.detail(line));
+    apply::show_before(args.yes, lines.into_iter(), ui);
     ui.status(&summary(&way));
     if !args.yes {
+        if goal != Goal::Installed && !std::io::stdin().is_terminal() {
+            let message = format!("nobody can be asked whether to {}", way.what);
+            return Err(CliError::new(Kind::Usage, message).hint("say so: --yes; see what would change: --dry-run"));
+        }
         apply::confirm("go on?", ui)?;
     }
     let report = serde_json::to_value(report(&way, Vec::new(), true));
@@ -171,6 +179,7 @@ fn lines(way: &Revert) -> Vec<String> {
     let line = |word: &str, kind: &str, what: &str| format!("{word:7} {kind:8} {what}");
     let mut lines: Vec<String> = way.stopped.iter().map(|unit| line("stop", "service", unit)).collect();
     lines.extend(way.restored.iter().map(|file| line("restore", "file", &file.path)));
+    lines.extend(plan::by_hand(&way.by_hand));
     lines.extend(way.removed.iter().map(|removal| match removal.original {
         Some(_) => line("restore", "file", &format!("{} (what was there before)", removal.path)),
         None => line("remove", "file", &removal.path),
@@ -210,6 +219,7 @@ fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
         restored: way.restored.iter().map(|file| file.path.as_str()).collect(),
         removed: way.removed.iter().map(|removal| removal.path.as_str()).collect(),
         stays: &way.stays,
+        by_hand: way.by_hand.iter().map(plan::ByHandReport::new).collect(),
         missing: &way.missing,
         names: &way.names,
         stopped: &way.stopped,

@@ -1,0 +1,223 @@
+//! Configuration that a person has changed since it was installed: it stays, is joined with what is new, or is put aside.
+//!
+//! Owns what becomes of it. What a bundle wrote is kept by digest ([`Kept`]) for as long as it is installed, since a person's
+//! keys are those in which the file on the host differs from that.
+
+mod aside;
+mod merge;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) use self::aside::Aside;
+pub use self::merge::Key;
+use self::merge::{Merged, can_be_merged, merge};
+use super::ApplyError;
+use super::files::{FileKind, TargetFile};
+use super::history::History;
+use super::receipt::{Receipt, ReceiptFile};
+use super::settle::Written;
+use super::transaction::Kept;
+use crate::host::Root;
+use crate::io::{AtPath, PathError};
+use crate::oci::Digest;
+
+/// The longest file that is looked into; people write no longer one.
+const MAX: u64 = 16 << 20;
+/// The permission of everybody to read.
+const OTHERS_READ: u32 = 0o004;
+
+/// A file that a person has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    /// Its path within the root.
+    pub path: String,
+    /// What becomes of it.
+    pub change: Changed,
+}
+
+/// What becomes of what a person has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// The file stays as it is.
+    Stays,
+    /// These keys stay.
+    Keys(Vec<Key>),
+    /// The file is replaced, and is kept at this path within the root.
+    Aside(String),
+}
+
+impl ByHand {
+    /// What a person should look at.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let path = &self.path;
+        match &self.change {
+            Changed::Stays => Vec::new(),
+            Changed::Keys(keys) => {
+                let disputed = keys.iter().filter(|key| key.disputed);
+                let warning = |key: &Key| {
+                    let done = if key.removed { "removed" } else { "set" };
+                    format!(
+                        "{path}: {} was {done} by hand and stays so, but the bundle now has something else there",
+                        key.name
+                    )
+                };
+                disputed.map(warning).collect()
+            }
+            Changed::Aside(copy) => vec![format!(
+                "{path} was changed by hand and cannot be joined with what the bundle has there now; it is replaced, and \
+                 what it was is kept as {copy}"
+            )],
+        }
+    }
+}
+
+/// Files as they shall be, with what persons have changed in them, and what is put beside them.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) files: Vec<TargetFile>,
+    pub(super) by_hand: Vec<ByHand>,
+    pub(super) asides: Vec<Aside>,
+}
+
+/// Looks which files of the configuration were changed since the newest version of the profile `name` was installed.
+///
+/// # Errors
+/// Where a file or what is kept of it cannot be read.
+pub(super) fn settle(
+    files: Vec<TargetFile>,
+    history: &History,
+    name: &str,
+    root: &Root,
+) -> Result<Settled, ApplyError> {
+    let kept = Kept::of(root)?;
+    let installed = history.of_profile(name).next().map(|entry| &entry.receipt);
+    let mut settled = Settled::default();
+    for mut file in files {
+        let Some(written) = file.content.clone().filter(|_| file.kind == FileKind::Config) else {
+            settled.files.push(file);
+            continue;
+        };
+        let before = installed.and_then(|receipt| entry(receipt, &file.path));
+        let verdict = match before {
+            Some(before) => verdict(&file.target, before, &kept, file.digest, || Ok(Some(written.bytes.clone())))?,
+            None => Verdict::Unchanged,
+        };
+        settled.asides.extend(Aside::base(&written, &file.path, root, &kept)?);
+        match verdict {
+            Verdict::Unchanged => {}
+            Verdict::Stays { bytes, change, private } => {
+                let joined = Arc::new(written.again(bytes, private));
+                settled.asides.extend(Aside::base(&joined, &file.path, root, &kept)?);
+                file.wanted = Some(file.digest);
+                (file.digest, file.size) = (joined.digest(), joined.bytes.len() as u64);
+                file.content = Some(joined);
+                settled.by_hand.push(ByHand { path: file.path.clone(), change });
+            }
+            Verdict::Aside => {
+                let aside = Aside::copy(&file.path, &file.target, history.next_number(), root)?;
+                settled.by_hand.push(ByHand { path: file.path.clone(), change: Changed::Aside(aside.path.clone()) });
+                settled.asides.push(aside);
+            }
+        }
+        settled.files.push(file);
+    }
+    let mut paths = BTreeSet::new();
+    settled.asides.retain(|aside| paths.insert(aside.path.clone()));
+    Ok(settled)
+}
+
+/// The file of the configuration at `path`, as `receipt` has it.
+pub(super) fn entry<'r>(receipt: &'r Receipt, path: &str) -> Option<&'r ReceiptFile> {
+    let config = |file: &&ReceiptFile| file.path == path && file.kind == FileKind::Config.word();
+    receipt.files.iter().find(config)
+}
+
+/// What becomes of one file.
+pub(super) enum Verdict {
+    /// Nobody has changed it, or to what it is to be.
+    Unchanged,
+    /// It is to be this. Private, where it may hold secrets that nobody knows of.
+    Stays { bytes: Vec<u8>, change: Changed, private: bool },
+    /// It is replaced and put aside.
+    Aside,
+}
+
+/// What becomes of the file at `target`, which was installed as `before` says and which the version to be installed wants as
+/// `wanted`, with `content`; nothing where that is not known any more.
+///
+/// # Errors
+/// Where it, or what is kept, cannot be read.
+pub(super) fn verdict(
+    target: &Path,
+    before: &ReceiptFile,
+    kept: &Kept,
+    wanted: Digest,
+    content: impl FnOnce() -> Result<Option<Vec<u8>>, PathError>,
+) -> Result<Verdict, ApplyError> {
+    let Some((found, mode)) = read(target)? else { return Ok(Verdict::Unchanged) };
+    let Some(found) = found else { return Ok(Verdict::Aside) };
+    let digest = Digest::of(&found);
+    let base = before.wanted.unwrap_or(before.digest);
+    if digest == base || digest == wanted {
+        return Ok(Verdict::Unchanged);
+    }
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+    let wanted_text = match content()? {
+        Some(bytes) => text(&bytes),
+        None if base == wanted => None,
+        // Nobody could say what to make of it.
+        None => return Ok(Verdict::Unchanged),
+    };
+    let base_text = if base == wanted { wanted_text.clone() } else { of_kept(kept, &base)?.as_deref().and_then(text) };
+    let merged = match (text(&found), &wanted_text) {
+        (Some(found), Some(wanted)) if is_yaml(&before.path) => merge(base_text.as_deref(), &found, wanted),
+        _ => None,
+    };
+    let private = before.private || mode & OTHERS_READ == 0;
+    Ok(match merged {
+        Some(Merged { keys, .. }) if keys.is_empty() => Verdict::Unchanged,
+        Some(Merged { text, keys }) => {
+            Verdict::Stays { bytes: text.into_bytes(), change: Changed::Keys(keys), private }
+        }
+        None if base == wanted => Verdict::Stays { bytes: found, change: Changed::Stays, private },
+        None => Verdict::Aside,
+    })
+}
+
+/// The content and mode of a file, without the content where it is too long; nothing where there is no file.
+fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
+    let facts = match fs::symlink_metadata(target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.at("look at", target)?,
+    };
+    if !facts.is_file() {
+        return Ok(None);
+    }
+    let mut content = Vec::new();
+    File::open(target).at("read", target)?.take(MAX + 1).read_to_end(&mut content).at("read", target)?;
+    let content = (content.len() as u64 <= MAX).then_some(content);
+    Ok(Some((content, facts.mode())))
+}
+
+/// What is kept of this digest, where it is still that.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn of_kept(kept: &Kept, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
+    let content = read(&kept.path(digest))?.and_then(|(content, _)| content);
+    Ok(content.filter(|content| Digest::of(content) == *digest))
+}
+
+fn is_yaml(path: &str) -> bool {
+    path.ends_with(".yaml")
+}
+
+/// Whether a later version of this can be joined with what a person makes of it.
+fn is_base(written: &Written, path: &str) -> bool {
+    is_yaml(path) && std::str::from_utf8(&written.bytes).is_ok_and(can_be_merged)
+}

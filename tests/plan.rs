@@ -1,0 +1,330 @@
+//! What somebody sees before anything changes: what becomes of each file, and what of the configuration that was changed by hand.
+#![cfg(all(feature = "operator", feature = "installer"))]
+#![expect(clippy::print_stdout, reason = "a skipped part is said")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+#[path = "common/available.rs"]
+mod available;
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Ran, Sandbox};
+use serde_json::Value;
+
+const CONFIG: &str = "etc/rancher/k3s/config.yaml.d/50-carrack.yaml";
+const CHANGED: &str = "/var/lib/carrack/by-hand";
+
+fn install(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
+    sandbox.run(Path::new(env!("CARGO_BIN_EXE_carrack-install")), arguments)
+}
+
+/// Installs a version below `host`.
+fn apply(sandbox: &Sandbox, version: &str, more: &[&str]) -> Ran {
+    let bundle = format!("edge-{version}.tar.zst");
+    let ran = install(sandbox, &[&["apply", &bundle, "--root", "host"], more].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran
+}
+
+fn plan(sandbox: &Sandbox, version: &str, more: &[&str]) -> Ran {
+    let bundle = format!("edge-{version}.tar.zst");
+    let ran = install(sandbox, &[&["plan", &bundle, "--root", "host"], more].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+fn build(sandbox: &Sandbox, version: &str, spec: &str) {
+    let profile = "apiVersion: carrack/v1\nkind: ClusterProfile\n";
+    let profile = format!("{profile}metadata: {{name: edge, version: {version}}}\nspec:\n{spec}");
+    sandbox.write("carrack.yaml", profile);
+    let bundle = format!("edge-{version}.tar.zst");
+    let ran = sandbox.carrack(&["build", ".", "-o", &bundle]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+fn file(entries: &str) -> String {
+    format!("  packs:\n    - {{name: shop, layer: addon, files: [{entries}]}}\n")
+}
+
+fn host(sandbox: &Sandbox, path: &str) -> String {
+    fs::read_to_string(sandbox.work().join("host").join(path.trim_start_matches('/'))).unwrap()
+}
+
+/// Two versions of a file, of which the first is installed.
+fn two_versions(first: &str, second: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    for (version, content) in [("1.0.0", first), ("2.0.0", second)] {
+        sandbox.write("motd", content);
+        build(&sandbox, version, &file("{source: ./motd, path: /etc/motd}"));
+    }
+    apply(&sandbox, "1.0.0", &[]);
+    sandbox
+}
+
+#[test]
+fn a_file_that_is_replaced_is_shown_line_by_line() {
+    let sandbox = two_versions("one\ntwo\nthree\n", "one\n2\nthree\n");
+    let ran = plan(&sandbox, "2.0.0", &[]);
+    let want = "replace file     /etc/motd (12 B, 0644)\n        @@ -1,3 +1,3 @@\n         one\n        -two\n        +2\n         three\n";
+    assert_eq!(ran.stdout, want);
+    let report = json(&plan(&sandbox, "2.0.0", &["--json"]));
+    assert_eq!(report["files"][0]["diff"], "@@ -1,3 +1,3 @@\n one\n-two\n+2\n three");
+    assert_eq!(report["files"][0].get("noDiff"), None);
+
+    // As it is now, and not as it was installed; what a terminal would obey is spelled out.
+    fs::write(sandbox.work().join("host/etc/motd"), "one\n\u{1b}[2J\u{9b}31m\rtwo\n").unwrap();
+    let ran = plan(&sandbox, "2.0.0", &[]);
+    assert!(ran.stdout.contains("        -\\u001b[2J\\u009b31m\\u000dtwo\n        +2\n"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains(['\u{1b}', '\u{9b}', '\r']), "{}", ran.stdout);
+
+    // Without its content, where that stays.
+    let motd = sandbox.work().join("host/etc/motd");
+    fs::write(&motd, "one\n2\nthree\n").unwrap();
+    fs::set_permissions(&motd, fs::Permissions::from_mode(0o600)).unwrap();
+    let report = json(&plan(&sandbox, "2.0.0", &["--json"]));
+    assert_eq!(report["files"][0]["noDiff"], "only its mode or owner changes");
+    assert_eq!(report["files"][0].get("diff"), None);
+}
+
+#[test]
+fn what_may_be_secret_or_no_text_is_not_shown() {
+    let sandbox = two_versions("one\n", "two\n");
+    let motd = sandbox.work().join("host/etc/motd");
+    let seen = || {
+        let ran = plan(&sandbox, "2.0.0", &[]);
+        ran.stdout.lines().nth(1).unwrap_or_default().trim().to_owned()
+    };
+    fs::write(&motd, "canary\n").unwrap();
+    fs::set_permissions(&motd, fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(seen(), "what changes is not shown, since a secret may stand in it");
+    fs::set_permissions(&motd, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(seen(), "@@ -1 +1 @@");
+    for content in [&b"\xff\n"[..], b"a\0b", &vec![b'\n'; (64 << 10) + 1]] {
+        fs::write(&motd, content).unwrap();
+        assert_eq!(seen(), "what changes is not shown: it is not text, or has more than 64 KiB");
+    }
+    fs::remove_file(&motd).unwrap();
+    std::os::unix::fs::symlink("issue", &motd).unwrap();
+    assert_eq!(seen(), "a symbolic link is there now");
+}
+
+/// A value that nobody may see is not in a diff either: not the old one, not the new one, not beside other lines.
+#[test]
+fn a_sensitive_value_is_in_no_diff() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let spec = "  variables:\n    - {name: password, sensitive: true, required: true}\n".to_owned()
+        + &file("{source: ./login, path: /etc/login, template: true}");
+    for (version, text) in [("1.0.0", "one {{.carrack.var.password}}\n"), ("2.0.0", "two {{.carrack.var.password}}\n")]
+    {
+        sandbox.write("login", text);
+        build(&sandbox, version, &spec);
+    }
+    sandbox.write("login", "no password\n");
+    build(&sandbox, "3.0.0", &file("{source: ./login, path: /etc/login}"));
+    apply(&sandbox, "1.0.0", &["--set", "password=canary"]);
+    assert!(host(&sandbox, "etc/login").contains("canary"));
+    for version in ["2.0.0", "3.0.0"] {
+        for json in [&["--json"][..], &[]] {
+            let ran = plan(&sandbox, version, json);
+            assert!(!format!("{ran:?}").contains("canary"), "{ran:?}");
+            assert!(ran.stdout.contains("a secret may stand in it"), "{ran:?}");
+        }
+    }
+}
+
+/// Who is asked at a terminal sees the same as with `plan`.
+#[test]
+fn who_is_asked_sees_what_it_is_about() {
+    if !available::available("who_is_asked_sees_what_it_is_about", &["script"]) {
+        return;
+    }
+    let sandbox = two_versions("one\n", "two\n");
+    for quiet in ["", " --quiet"] {
+        let command = format!("{} apply edge-2.0.0.tar.zst --root host{quiet}", env!("CARGO_BIN_EXE_carrack-install"));
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--echo", "never", "--command", &command, "/dev/null"])
+            .current_dir(sandbox.work())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let seen = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+        assert_eq!(output.status.code(), Some(130), "{seen}");
+        let (before, _) = seen.split_once("apply this? [y/N]").unwrap();
+        assert!(
+            before
+                .contains("replace file     /etc/motd (4 B, 0644)\n        @@ -1 +1 @@\n        -one\n        +two\n"),
+            "{seen}"
+        );
+    }
+    assert_eq!(host(&sandbox, "etc/motd"), "one\n");
+}
+
+/// A k3s of versions that differ in their `config`, the first of which has been started.
+fn cluster(configs: &[(&str, &str)]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    sandbox.write("k3s", "a program");
+    for (version, config) in configs {
+        let pack = format!(
+            "  packs:\n    - name: k3s\n      layer: k8s\n      distribution: k3s\n      files: [{{source: ./k3s, path: \
+             /usr/local/bin/k3s, mode: \"0755\"}}]\n      config: {config}\n"
+        );
+        build(&sandbox, version, &pack);
+    }
+    apply(&sandbox, configs[0].0, &[]);
+    started(&sandbox);
+    sandbox
+}
+
+/// Ends what a prepared system does when it starts for the first time, without starting it.
+fn started(sandbox: &Sandbox) -> Value {
+    let own = sandbox.work().join("host/var/lib/carrack");
+    let journal: Value = serde_json::from_slice(&fs::read(own.join("journal/starting.json")).unwrap()).unwrap();
+    let (file, receipt) = (journal["result"]["file"].as_str().unwrap(), journal["result"]["receipt"].clone());
+    fs::create_dir_all(own.join("receipts")).unwrap();
+    fs::write(own.join("receipts").join(file), receipt.to_string()).unwrap();
+    fs::remove_dir_all(own.join("journal")).unwrap();
+    receipt
+}
+
+fn edit(sandbox: &Sandbox, path: &str, change: impl FnOnce(String) -> String) {
+    let path = sandbox.work().join("host").join(path.trim_start_matches('/'));
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+}
+
+/// Nothing differs from the receipt, and nothing is left to do.
+fn settled(sandbox: &Sandbox, version: &str) {
+    let ran = install(sandbox, &["status", "--root", "host"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let report = json(&plan(sandbox, version, &["--json"]));
+    let actions: Vec<&Value> = report["files"].as_array().unwrap().iter().map(|file| &file["action"]).collect();
+    assert!(actions.iter().all(|action| *action == "keep"), "{report:#}");
+}
+
+#[test]
+fn what_a_person_set_stays_through_upgrades_and_the_way_back() {
+    let sandbox = cluster(&[
+        ("1.0.0", "{max-pods: 100, flannel-backend: vxlan}"),
+        ("2.0.0", "{max-pods: 120, flannel-backend: vxlan, secrets-encryption: true}"),
+        ("3.0.0", "{max-pods: 120, flannel-backend: host-gw}"),
+    ]);
+    let first = host(&sandbox, CONFIG);
+    edit(&sandbox, CONFIG, |text| {
+        format!("# for the big machine\n{}\"write-kubeconfig-mode\": \"0640\"\n", text.replace("100", "200"))
+    });
+    let left = host(&sandbox, CONFIG);
+
+    // The same version once more: nothing is written, but the receipt says what is there.
+    let report = json(&plan(&sandbox, "1.0.0", &["--json"]));
+    let keys = serde_json::json!(["max-pods", "write-kubeconfig-mode"]);
+    assert_eq!((&report["byHand"][0]["set"], &report["byHand"][0]["disputed"]), (&keys, &serde_json::json!([])));
+    let ran = plan(&sandbox, "1.0.0", &[]);
+    assert!(
+        ran.stdout.contains(&format!("keep    config   /{CONFIG}: max-pods, write-kubeconfig-mode, set by hand\n")),
+        "{}",
+        ran.stdout
+    );
+    apply(&sandbox, "1.0.0", &[]);
+    started(&sandbox);
+    assert_eq!(host(&sandbox, CONFIG), left);
+    settled(&sandbox, "1.0.0");
+
+    // What the bundle adds comes, what both changed stays the person's.
+    let ran = apply(&sandbox, "2.0.0", &[]);
+    assert!(
+        ran.stderr.contains(&format!("/{CONFIG}: max-pods was set by hand and stays so, but the bundle now has")),
+        "{}",
+        ran.stderr
+    );
+    started(&sandbox);
+    assert_eq!(host(&sandbox, CONFIG), format!("{left}\"secrets-encryption\": true\n"));
+    settled(&sandbox, "2.0.0");
+
+    // A third one knows what the second wanted, and not what came of it.
+    let ran = apply(&sandbox, "3.0.0", &["--keep", "2"]);
+    assert!(!ran.stderr.contains("the bundle now has"), "{}", ran.stderr);
+    let receipt = started(&sandbox);
+    let third = host(&sandbox, CONFIG);
+    assert_eq!(third, left.replace("vxlan", "host-gw"));
+    settled(&sandbox, "3.0.0");
+    let told = receipt["files"].as_array().unwrap().iter().find(|file| file["kind"] == "config").unwrap();
+    assert_eq!(told["digest"], carrack::oci::Digest::of(third.as_bytes()).to_string());
+    assert_ne!(told["wanted"], told["digest"]);
+
+    // Changed further, and back to the second.
+    edit(&sandbox, CONFIG, |text| text.replace("0640", "0600"));
+    let report = json(&install(&sandbox, &["rollback", "--root", "host", "--dry-run", "--json"]));
+    assert_eq!(report["byHand"][0]["set"], keys, "{report:#}");
+    let ran = install(&sandbox, &["rollback", "--root", "host", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    started(&sandbox);
+    assert_eq!(host(&sandbox, CONFIG), left.replace("0640", "0600") + "\"secrets-encryption\": true\n");
+    settled(&sandbox, "2.0.0");
+
+    // What is no longer theirs is the bundle's again.
+    edit(&sandbox, CONFIG, |_| first.clone());
+    apply(&sandbox, "1.0.0", &["--allow-downgrade", "--skip", "kubernetes-version"]);
+    started(&sandbox);
+    assert_eq!(host(&sandbox, CONFIG), first);
+}
+
+#[test]
+fn what_cannot_be_joined_gives_way_and_is_kept() {
+    let sandbox = cluster(&[("1.0.0", "{max-pods: 100}"), ("2.0.0", "{max-pods: 120}")]);
+    edit(&sandbox, CONFIG, |text| text + "broken: [\n");
+    let broken = host(&sandbox, CONFIG);
+
+    // As long as the bundle wants what it wanted, the file is left alone, whatever it is.
+    let ran = plan(&sandbox, "1.0.0", &[]);
+    assert!(ran.stdout.contains(&format!("keep    config   /{CONFIG}: changed by hand\n")), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("replace"), "{}", ran.stdout);
+
+    let copy = format!("{CHANGED}/0002/{CONFIG}");
+    let ran = plan(&sandbox, "2.0.0", &[]);
+    assert!(
+        ran.stdout.contains(&format!("keep    config   {copy}: /{CONFIG} as it was changed by hand\n")),
+        "{}",
+        ran.stdout
+    );
+    let ran = apply(&sandbox, "2.0.0", &[]);
+    assert!(ran.stderr.contains(&format!("it is replaced, and what it was is kept as {copy}")), "{}", ran.stderr);
+    started(&sandbox);
+    assert_eq!((host(&sandbox, &copy), host(&sandbox, CONFIG)), (broken, "\"max-pods\": 120\n".to_owned()));
+    settled(&sandbox, "2.0.0");
+}
+
+/// Units, variables of the environment and tokens are no mappings.
+#[test]
+fn a_file_that_is_no_yaml_stays_while_the_bundle_wants_the_same() {
+    let unit = "etc/systemd/system/k3s.service";
+    let sandbox = cluster(&[("1.0.0", "{max-pods: 100}"), ("2.0.0", "{max-pods: 120}")]);
+    edit(&sandbox, unit, |text| text + "# LimitCORE=0\n");
+    let changed = host(&sandbox, unit);
+    let ran = plan(&sandbox, "2.0.0", &[]);
+    assert!(ran.stdout.contains(&format!("keep    config   /{unit}: changed by hand\n")), "{}", ran.stdout);
+    apply(&sandbox, "2.0.0", &[]);
+    started(&sandbox);
+    assert_eq!((host(&sandbox, unit), host(&sandbox, CONFIG)), (changed.clone(), "\"max-pods\": 120\n".to_owned()));
+    settled(&sandbox, "2.0.0");
+
+    // It is a person's, so it stays when all else goes.
+    let ran = install(&sandbox, &["uninstall", "--root", "host", "--yes"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("/{unit} was changed since it was installed; it stays")), "{}", ran.stderr);
+    assert_eq!(host(&sandbox, unit), changed);
+    assert!(!sandbox.work().join("host").join(CONFIG).exists());
+}
