@@ -296,7 +296,9 @@ fn images_are_where_the_snap_imports_them_from_whenever_it_is_made() {
     };
     let imported = root.join("var/snap/k8s/common/images/edge-1.0.0.tar");
     host.behave("dies\n");
-    assert!(!make().status.success());
+    let died = make();
+    let said = String::from_utf8_lossy(&died.stderr);
+    assert!(!died.status.success() && said.contains("it dies, as it is told to"), "{said}");
     assert_eq!(fs::read_to_string(&imported).unwrap(), "images");
     // The importer has given it another name; going on removes the snap with its folder, and begins anew.
     fs::rename(&imported, imported.with_extension("tar.loaded")).unwrap();

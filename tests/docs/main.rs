@@ -20,6 +20,7 @@ mod run;
 mod server;
 
 #[path = "../common/layers.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod layers;
 #[path = "../real/parts.rs"]
 #[expect(dead_code, reason = "the tests with real parts use the rest")]
