@@ -196,7 +196,7 @@ impl Distribution for Canonical<'_> {
             ),
             Membership::Init { token: None } => {}
             Membership::Join { ca_hash, certificate_key, .. } => {
-                for (field, given) in [("caHash", ca_hash.is_some()), ("certificateKey", certificate_key.is_some())] {
+                for (field, given) in [("caCertHash", ca_hash.is_some()), ("certificateKeyFile", certificate_key.is_some())] {
                     if given {
                         refusals.push(format!(
                             "`cluster.{field}` of the site is kubeadm's; a token of Canonical Kubernetes has in itself what it is checked with"

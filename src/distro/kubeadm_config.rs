@@ -56,19 +56,19 @@ pub(super) fn refusals(node: &Node) -> Vec<String> {
         Membership::Join { token, ca_hash, certificate_key, .. } => {
             if ca_hash.is_none() {
                 refusals.push(
-                    "`cluster.caHash` of the site is missing, by which kubeadm knows the cluster; the first server's `kubeadm token \
+                    "`cluster.caCertHash` of the site is missing, by which kubeadm knows the cluster; the first server's `kubeadm token \
                      create --print-join-command` shows it"
                         .to_owned(),
                 );
             }
             match (node.role, certificate_key) {
                 (Role::Server, None) => refusals.push(
-                    "`cluster.certificateKey` of the site is missing, which a further server needs; the first server's `kubeadm init \
+                    "`cluster.certificateKeyFile` of the site is missing, which a further server needs; the first server's `kubeadm init \
                      phase upload-certs --upload-certs` shows it, and it is good for two hours"
                         .to_owned(),
                 ),
                 (Role::Agent, Some(_)) => {
-                    refusals.push("`cluster.certificateKey` of the site is for servers; leave it out for an agent".to_owned());
+                    refusals.push("`cluster.certificateKeyFile` of the site is for servers; leave it out for an agent".to_owned());
                 }
                 _ => {}
             }

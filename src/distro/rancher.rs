@@ -117,7 +117,9 @@ impl<'a> Rancher<'a> {
                     refusals
                         .push(format!("`cluster.join` of the site: {shown} takes nodes at port {port}, not at 6443"));
                 }
-                for (field, given) in [("caHash", ca_hash.is_some()), ("certificateKey", certificate_key.is_some())] {
+                for (field, given) in
+                    [("caCertHash", ca_hash.is_some()), ("certificateKeyFile", certificate_key.is_some())]
+                {
                     if given {
                         refusals.push(format!(
                             "`cluster.{field}` of the site is kubeadm's; a token of {shown} has in itself what it is checked with"

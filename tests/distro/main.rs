@@ -261,14 +261,14 @@ fn what_cannot_be_done_is_refused_all_at_once() {
         (
             "k3s",
             &|machine| machine.node.cluster = cases::join("kubeadm", Role::Server),
-            &["`cluster.caHash`", "`cluster.certificateKey`"],
+            &["`cluster.caCertHash`", "`cluster.certificateKeyFile`"],
         ),
         ("k3s", &|machine| machine.node.role = Role::Agent, &["an agent joins a cluster"]),
         ("k3s", &|machine| machine.config = "- a\n".to_owned(), &["`config` of the pack k8s cannot be read"]),
         (
             "kubeadm",
             &|machine| machine.node.cluster = cases::join("k3s", Role::Server),
-            &["caHash", "certificateKey", "kubeadm's, six and sixteen"],
+            &["caCertHash", "certificateKeyFile", "kubeadm's, six and sixteen"],
         ),
         (
             "k3s",

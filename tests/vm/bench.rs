@@ -124,7 +124,7 @@ impl Bench {
     }
 
     /// Leaves on the disk what a failing power does, after a machine that went on from `saved` with a log; see [`power::fail`].
-    pub(crate) fn fail(&self, saved: Saved, random: &mut Random) -> Option<Loss> {
+    pub(crate) fn fail(&self, saved: Saved, random: &mut Random) -> Loss {
         power::fail(&self.path(&saved.disk()), &self.log(), &self.path(DISK), random)
     }
 

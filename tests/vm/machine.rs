@@ -156,7 +156,11 @@ impl Machine {
     }
 
     /// Pulls the plug. Returns whether the command that was begun last had ended before.
+    ///
+    /// The machine stands still first, until what it has sent to its disk is written down whole. QEMU then flushes the disk,
+    /// which the machine did not ask for; [`super::power::fail`] knows.
     pub(crate) fn pull_plug(mut self) -> bool {
+        self.monitor().ask(&serde_json::json!({"execute": "stop"}));
         self.kill();
         let mut rest = Vec::new();
         // What is in the socket still comes; a reset connection ends it too.
@@ -176,33 +180,25 @@ impl Machine {
 
     /// Writes its memory into a file, and ends it. With the disk as it is now it can be resumed.
     pub(crate) fn save(self, state: &Path) {
-        let monitor = UnixStream::connect(&self.monitor).unwrap();
-        monitor.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut monitor = BufReader::new(monitor);
-        // Besides answers there come events.
-        let mut ask = |request: &str| {
-            writeln!(monitor.get_mut(), "{request}").unwrap();
-            loop {
-                let mut line = String::new();
-                monitor.read_line(&mut line).unwrap();
-                let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
-                assert!(answer.get("error").is_none(), "{request}: {answer}");
-                if let Some(answer) = answer.get("return") {
-                    return answer.clone();
-                }
-            }
-        };
-        ask(r#"{"execute": "qmp_capabilities"}"#);
+        let mut monitor = self.monitor();
         let uri = format!("exec:cat >'{}'", state.display());
-        ask(&serde_json::json!({"execute": "migrate", "arguments": {"uri": uri}}).to_string());
+        monitor.ask(&serde_json::json!({"execute": "migrate", "arguments": {"uri": uri}}));
         loop {
-            let status = ask(r#"{"execute": "query-migrate"}"#)["status"].clone();
+            let status = monitor.ask(&serde_json::json!({"execute": "query-migrate"}))["status"].clone();
             match status.as_str().unwrap_or_default() {
                 "completed" => return,
                 "failed" | "cancelled" => panic!("the machine's memory is not saved: {status}"),
                 _ => thread::sleep(Duration::from_millis(50)),
             }
         }
+    }
+
+    fn monitor(&self) -> Monitor {
+        let monitor = UnixStream::connect(&self.monitor).unwrap();
+        monitor.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut monitor = Monitor(BufReader::new(monitor));
+        monitor.ask(&serde_json::json!({"execute": "qmp_capabilities"}));
+        monitor
     }
 
     fn kill(&mut self) {
@@ -214,6 +210,25 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// QEMU's own commands.
+struct Monitor(BufReader<UnixStream>);
+
+impl Monitor {
+    fn ask(&mut self, request: &serde_json::Value) -> serde_json::Value {
+        writeln!(self.0.get_mut(), "{request}").unwrap();
+        // Besides answers there come a greeting and events.
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            let answer: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert!(answer.get("error").is_none(), "{request}: {answer}");
+            if let Some(answer) = answer.get("return") {
+                return answer.clone();
+            }
+        }
     }
 }
 

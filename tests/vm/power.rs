@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
-const MAGIC: u64 = 0x006a_7367_7773_6872;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const SECTOR: u64 = 512;
 /// A disk writes as much as this wholly or not at all.
 const BLOCK: usize = 4096;
@@ -53,10 +53,11 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 }
 
 /// Makes `to` out of the disk as it was `before` and of what `log` says was written since, less what a failing power
-/// takes. Returns nothing where QEMU was killed while it wrote the log, so that flushed writes may be missing from it.
-pub(crate) fn fail(before: &Path, log: &Path, to: &Path, random: &mut Random) -> Option<Loss> {
+/// takes. A flush at the very end is QEMU's own, or one whose end the machine could not make use of any more.
+pub(crate) fn fail(before: &Path, log: &Path, to: &Path, random: &mut Random) -> Loss {
     let log = File::open(log).unwrap();
-    let entries = entries(&log)?;
+    let mut entries = entries(&log);
+    entries.pop_if(|last| last.flags & FLUSH != 0);
     copy(before, to);
     let disk = fs::OpenOptions::new().write(true).open(to).unwrap();
     let flushed = entries.iter().rposition(|entry| entry.flags & FLUSH != 0).unwrap_or(0);
@@ -74,12 +75,11 @@ pub(crate) fn fail(before: &Path, log: &Path, to: &Path, random: &mut Random) ->
             }
         }
     }
-    Some(loss)
+    loss
 }
 
 /// What was written down. An entry is a sector with four numbers, followed by the data.
-fn entries(log: &File) -> Option<Vec<Entry>> {
-    let length = log.metadata().unwrap().len();
+fn entries(log: &File) -> Vec<Entry> {
     let numbers = |at: u64| {
         let mut bytes = [0; 32];
         log.read_exact_at(&mut bytes, at).ok()?;
@@ -92,18 +92,14 @@ fn entries(log: &File) -> Option<Vec<Entry>> {
     }
     let (mut entries, mut at) = (Vec::new(), SECTOR);
     while let Some([sector, sectors, flags, data_length]) = numbers(at) {
-        if sectors == 0 && flags == 0 {
-            // Nothing was written here. It is the end, unless something comes later.
-            return (at + SECTOR >= length).then_some(entries);
-        }
-        assert!(data_length == 0 && flags < 16, "an entry that the log cannot have at {at}");
+        assert!(
+            data_length == 0 && flags < 16 && (sectors > 0 || flags > 0),
+            "an entry that the log cannot have at {at}"
+        );
         let data = if flags & DISCARD == 0 { sectors * SECTOR } else { 0 };
         let data_at = at + SECTOR;
-        if data_at + data > length {
-            break;
-        }
         entries.push(Entry { sector, length: usize::try_from(data).unwrap(), flags, data_at });
         at = data_at + data;
     }
-    Some(entries)
+    entries
 }

@@ -64,15 +64,16 @@ impl Transaction {
     /// Where the journal cannot be written.
     pub(super) fn begin(root: &Root, mut record: Record) -> Result<Self, ApplyError> {
         record.own = Journal::missing_folders(root)?;
-        let journal = Journal::begin(root, &record)?;
-        let transaction = Self { root: root.clone(), journal, record };
-        if transaction.is_guarded() {
-            guard::place(root, &transaction.record.guarded)?;
-            if root.is_host() {
-                steps::reload()?;
-            }
+        let guarded = is_guarded(root, &record);
+        if guarded {
+            // Before the journal: copying the installer takes a while, and without a journal all of it is idle.
+            guard::place(root, &record.guarded)?;
         }
-        Ok(transaction)
+        let journal = Journal::begin(root, &record)?;
+        if guarded && root.is_host() {
+            steps::reload()?;
+        }
+        Ok(Self { root: root.clone(), journal, record })
     }
 
     /// The one that an earlier run has left.
@@ -87,11 +88,6 @@ impl Transaction {
     /// How far it has come.
     pub(super) fn phase(&self) -> Phase {
         self.journal.phase()
-    }
-
-    /// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
-    fn is_guarded(&self) -> bool {
-        if self.root.is_host() { has_systemd() } else { !self.record.start.is_empty() }
     }
 
     /// Gives it up before anything has changed: removes what was staged.
@@ -111,7 +107,7 @@ impl Transaction {
         self.journal.end()?;
         switch::remove_empty(self.record.emptied.iter(), &self.root);
         switch::remove_empty(self.record.own.iter().rev(), &self.root);
-        if self.is_guarded() && self.root.is_host() {
+        if is_guarded(&self.root, &self.record) && self.root.is_host() {
             steps::reload()?;
         }
         Ok(())
@@ -298,4 +294,9 @@ impl Transaction {
         switch::finish(&self.record.files, &self.root, &kept, is_needed)?;
         Ok(kept.prune(&needed)?)
     }
+}
+
+/// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
+fn is_guarded(root: &Root, record: &Record) -> bool {
+    if root.is_host() { has_systemd() } else { !record.start.is_empty() }
 }

@@ -1,5 +1,6 @@
 //! `carrack-install repair`, `rollback` and `uninstall`: the ways back.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -129,6 +130,10 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     apply::show_before(args.yes, lines.into_iter(), ui);
     ui.status(&summary(&way));
     if !args.yes {
+        if goal != Goal::Installed && !std::io::stdin().is_terminal() {
+            let message = format!("nobody can be asked whether to {}", way.what);
+            return Err(CliError::new(Kind::Usage, message).hint("say so: --yes; see what would change: --dry-run"));
+        }
         apply::confirm("go on?", ui)?;
     }
     let report = serde_json::to_value(report(&way, Vec::new(), true));

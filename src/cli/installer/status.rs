@@ -51,7 +51,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let found = counted(differences.len(), "difference");
     let message = format!("{found} from what {} {} installed", receipt.name, receipt.version);
-    let mut error = CliError::new(Kind::NotReady, message).hint("install it again: carrack-install apply BUNDLE");
+    let mut error = CliError::new(Kind::NotReady, message)
+        .hint("put right what this host has all of: carrack-install repair; the rest comes from the bundle: carrack-install apply BUNDLE");
     error.causes =
         differences.iter().map(|one| format!("{}: want {}, found {}", one.what, one.expected, one.found)).collect();
     let details = serde_json::to_value(&report).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
