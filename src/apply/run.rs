@@ -189,7 +189,7 @@ impl Job<'_> {
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
-        let kept = kept.chain(receipt.bases()).chain(history.needed_by_others(name)).collect();
+        let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
         Ok(Prepared { swept, unpacked, written })
@@ -312,6 +312,8 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
         let change = record.files.iter().find(|change| change.path == file.path);
         let found = || change.and_then(|change| change.before.clone());
         file.original = survey.history.original(&name, &file.path).unwrap_or_else(found);
+        let by_hand = survey.plan.by_hand.iter().any(|one| one.path == file.path);
+        file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
     }
     receipt.before = current.map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
