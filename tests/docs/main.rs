@@ -19,6 +19,7 @@ mod run;
 #[expect(dead_code, reason = "the tests of exports use the rest")]
 mod server;
 
+#[allow(dead_code, reason = "each test uses its own part")]
 #[path = "../common/layers.rs"]
 mod layers;
 #[path = "../real/parts.rs"]
