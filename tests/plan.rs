@@ -195,7 +195,15 @@ fn started(sandbox: &Sandbox) -> Value {
     let own = sandbox.work().join("host/var/lib/carrack");
     let journal: Value = serde_json::from_slice(&fs::read(own.join("journal/starting.json")).unwrap()).unwrap();
     let (file, receipt) = (journal["result"]["file"].as_str().unwrap(), journal["result"]["receipt"].clone());
-    fs::create_dir_all(own.join("receipts")).unwrap();
+    for folder in ["receipts", "kept"] {
+        fs::create_dir_all(own.join(folder)).unwrap();
+    }
+    for change in journal["files"].as_array().unwrap() {
+        let backup = sandbox.work().join(format!("host{}.carrack-old", change["path"].as_str().unwrap()));
+        if let (true, Some(digest)) = (backup.exists(), change["before"]["digest"].as_str()) {
+            fs::rename(backup, own.join("kept").join(digest.trim_start_matches("sha256:"))).unwrap();
+        }
+    }
     fs::write(own.join("receipts").join(file), receipt.to_string()).unwrap();
     fs::remove_dir_all(own.join("journal")).unwrap();
     receipt
@@ -268,7 +276,8 @@ fn what_a_person_set_stays_through_upgrades_and_the_way_back() {
     // Changed further, and back to the second.
     edit(&sandbox, CONFIG, |text| text.replace("0640", "0600"));
     let report = json(&install(&sandbox, &["rollback", "--root", "host", "--dry-run", "--json"]));
-    assert_eq!(report["byHand"][0]["set"], keys, "{report:#}");
+    assert_eq!(report["byHand"][0]["set"], serde_json::json!(["write-kubeconfig-mode"]), "{report:#}");
+    assert_eq!(report["byHand"][0]["disputed"], serde_json::json!([]));
     let ran = install(&sandbox, &["rollback", "--root", "host", "--yes"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     started(&sandbox);
@@ -280,6 +289,25 @@ fn what_a_person_set_stays_through_upgrades_and_the_way_back() {
     apply(&sandbox, "1.0.0", &["--allow-downgrade", "--skip", "kubernetes-version"]);
     started(&sandbox);
     assert_eq!(host(&sandbox, CONFIG), first);
+}
+
+/// Where nobody has changed it since, the way back is to the very file that was there, whatever it was.
+#[test]
+fn the_way_back_leads_to_what_was_there() {
+    let sandbox = cluster(&[("1.0.0", "{max-pods: 100}"), ("2.0.0", "{max-pods: 120, debug: true}")]);
+    for broken in [false, true] {
+        let more = if broken { "broken: [\n" } else { "# mine\nkubelet-arg: [v=2]\n" };
+        edit(&sandbox, CONFIG, |text| text + more);
+        let left = host(&sandbox, CONFIG);
+        apply(&sandbox, "2.0.0", &[]);
+        started(&sandbox);
+        assert_ne!(host(&sandbox, CONFIG), left);
+        let ran = install(&sandbox, &["rollback", "--root", "host", "--yes"]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        started(&sandbox);
+        assert_eq!(host(&sandbox, CONFIG), left);
+        settled(&sandbox, "1.0.0");
+    }
 }
 
 #[test]

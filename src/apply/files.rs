@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::by_hand::Keys;
 use super::settle::Written;
 use crate::host::RootError;
 use crate::io::{AtPath, PathError};
@@ -34,6 +35,8 @@ pub struct TargetFile {
     pub kind: FileKind,
     /// Of what the bundle wants there, where a person has changed that.
     pub wanted: Option<Digest>,
+    /// What its keys hold as the bundle wants them, for each of its documents, where they can be joined with a person's.
+    pub keys: Vec<Keys>,
     /// Its content, where that is not a blob of the bundle.
     pub(super) content: Option<Arc<Written>>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ApplyError;
 use super::files::FileError;
 use super::receipt::{self, Receipt, ReceiptFile, ReceiptVariable};
-use super::transaction::{Kept, backup_of};
+use super::transaction::backup_of;
 use crate::host::Root;
 use crate::io::{AtPath, PathError};
 use crate::oci::Digest;
@@ -66,11 +66,6 @@ fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<Strin
     let path = root.resolve(&file.path).map_err(place)?;
     let content = match content(&path, file)? {
         None => content(&backup_of(&path), file)?,
-        there => there,
-    };
-    // What a person has changed since is kept as it was.
-    let content = match content {
-        None => self::content(&Kept::of(root)?.path(&file.digest), file)?,
         there => there,
     };
     let bytes = content.as_ref().and_then(|content| content.get(kept.offset..kept.offset.checked_add(kept.length)?));

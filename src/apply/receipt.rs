@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
+use super::by_hand::Keys;
 use super::check::Verdict;
 use super::containerd::NameTarget;
-use super::files::{Before, FileKind, Found};
+use super::files::{Before, Found};
 use super::installed::KeptValue;
 use crate::distro::{Save, Step};
 use crate::host::Root;
@@ -265,14 +266,13 @@ impl Receipt {
 
     /// Digests of everything that a way back to it needs.
     pub(super) fn contents(&self) -> impl Iterator<Item = Digest> {
-        let files = self.files.iter().flat_map(|file| [Some(file.digest), file.wanted]).flatten();
-        files.chain(self.originals()).chain(self.archive().map(|archive| archive.digest))
+        let files = self.files.iter().map(|file| file.digest);
+        files.chain(self.originals()).chain(self.changed_before()).chain(self.archive().map(|archive| archive.digest))
     }
 
-    /// Digests of configuration that is kept while this is installed: the next version has to know what a person has changed.
-    pub(super) fn bases(&self) -> impl Iterator<Item = Digest> {
-        let config = self.files.iter().filter(|file| file.kind == FileKind::Config.word());
-        config.flat_map(|file| [Some(file.digest), file.wanted]).flatten()
+    /// Digests of configuration as persons had changed it before this was installed.
+    pub(super) fn changed_before(&self) -> impl Iterator<Item = Digest> {
+        self.files.iter().filter_map(|file| file.changed_before)
     }
 
     /// The archive of images, where one was written.
@@ -315,6 +315,12 @@ pub struct ReceiptFile {
     /// Of what the bundle wants there, where a person had changed that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<Digest>,
+    /// What the keys of a configuration hold as the bundle wants them, for each of its documents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Keys>,
+    /// Of the file as a person had changed it before this was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_before: Option<Digest>,
     /// Whether a secret is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub private: bool,

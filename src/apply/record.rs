@@ -101,6 +101,8 @@ fn receipt_files(plan: &HostPlan) -> Vec<ReceiptFile> {
         pack: planned.file.pack.clone(),
         kind: planned.file.kind.word().to_owned(),
         wanted: planned.file.wanted,
+        keys: planned.file.keys.clone(),
+        changed_before: None,
         private: planned.file.has_secrets(),
         original: None,
     };

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
-use super::by_hand::{self, Aside, ByHand, Changed, Verdict};
+use super::by_hand::{self, Aside, ByHand, Changed, Key, Verdict};
 use super::containerd::{Client, NameChange, Session};
 use super::dropped;
 use super::files::{Before, FileError};
@@ -206,23 +206,39 @@ impl Finder<'_> {
         };
         let target = self.resolve(path)?;
         let wanted = earlier.wanted.unwrap_or(earlier.digest);
-        match by_hand::verdict(&target, current, kept, wanted, || by_hand::of_kept(kept, &wanted))? {
-            Verdict::Unchanged => Ok(None),
-            Verdict::Stays { bytes, change, private } => {
-                let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-                (was.digest, was.size) = (Some(digest), size);
-                revert.by_hand.push(ByHand { path: path.to_owned(), change });
-                let private = private || earlier.private;
-                revert.joined.push(ReceiptFile { digest, size, wanted: Some(wanted), private, ..earlier.clone() });
-                Ok(Some(bytes))
+        // What it was then, whoever had made it that.
+        let then = current.changed_before.unwrap_or(earlier.digest);
+        let content = by_hand::of_kept(kept, &then)?;
+        let since = Before::at(&target)?.and_then(|found| found.digest) != Some(current.digest);
+        let verdict = match &content {
+            Some(content) if !since && current.wanted.unwrap_or(current.digest) != wanted => {
+                if then == earlier.digest {
+                    return Ok(None);
+                }
+                Verdict::Stays { bytes: content.clone(), change: Changed::Stays, private: earlier.private }
             }
+            content => by_hand::verdict(&target, current, wanted, content.as_deref())?,
+        };
+        let (bytes, change, private) = match verdict {
+            Verdict::Unchanged => return Ok(None),
+            Verdict::Stays { bytes, change, private } => (bytes, undisputed(change), private),
             Verdict::Aside => {
-                let aside = Aside::copy(path, &target, self.history.next_number(), self.root)?;
-                revert.by_hand.push(ByHand { path: path.to_owned(), change: Changed::Aside(aside.path.clone()) });
+                let aside = Aside::new(path, &target, self.history.next_number(), self.root)?;
+                let change = Changed::Aside(aside.path.clone());
                 revert.asides.push(aside);
-                Ok(None)
+                let Some(content) = content.filter(|_| then != earlier.digest) else {
+                    revert.by_hand.push(ByHand { path: path.to_owned(), change });
+                    return Ok(None);
+                };
+                (content, change, earlier.private)
             }
-        }
+        };
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        (was.digest, was.size) = (Some(digest), size);
+        revert.by_hand.push(ByHand { path: path.to_owned(), change });
+        let private = private || earlier.private;
+        revert.joined.push(ReceiptFile { digest, size, wanted: Some(wanted), private, ..earlier.clone() });
+        Ok(Some(bytes))
     }
 
     async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
@@ -356,7 +372,7 @@ impl Finder<'_> {
         let chain = self.history.chain(name);
         let after = chain.iter().skip(if goal == Goal::Before { 2 } else { 1 });
         let after = after.flat_map(|entry| entry.receipt.contents());
-        let kept = kept.into_iter().chain(after).chain(receipt.bases()).collect();
+        let kept = kept.into_iter().chain(after).chain(receipt.changed_before()).collect();
         let file = match goal {
             // A repair leaves the receipt that it makes true again.
             Goal::Installed => target.file.clone(),
@@ -376,6 +392,14 @@ impl Finder<'_> {
     fn resolve(&self, path: &str) -> Result<PathBuf, ApplyError> {
         let place = |source| FileError::Place { pack: "(receipt)".to_owned(), source };
         Ok(self.root.resolve(path).map_err(place)?)
+    }
+}
+
+/// On the way back it is no news that the file was another one.
+fn undisputed(change: Changed) -> Changed {
+    match change {
+        Changed::Keys(keys) => Changed::Keys(keys.into_iter().map(|key| Key { disputed: false, ..key }).collect()),
+        other => other,
     }
 }
 

@@ -22,7 +22,6 @@ use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
-use crate::bundle::Contents;
 use crate::distro::Step;
 use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
@@ -69,7 +68,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey, inputs.contents);
+    let warnings = warnings(&survey, inputs);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
@@ -190,7 +189,7 @@ impl Job<'_> {
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.chain(name);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
-        let kept = kept.chain(receipt.bases()).chain(history.needed_by_others(name)).collect();
+        let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
         Ok(Prepared { swept, unpacked, written })
@@ -313,6 +312,8 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
         let change = record.files.iter().find(|change| change.path == file.path);
         let found = || change.and_then(|change| change.before.clone());
         file.original = survey.history.original(&name, &file.path).unwrap_or_else(found);
+        let by_hand = survey.plan.by_hand.iter().any(|one| one.path == file.path);
+        file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
     }
     receipt.before = current.map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
@@ -334,7 +335,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
+fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -345,8 +346,8 @@ fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
             runtime.version
         ));
     }
-    let distribution = cluster::distribution(contents).1;
-    let carried = contents.images.iter().any(|image| !image.is_absent());
+    let (_, distribution) = cluster::distribution(inputs.contents);
+    let carried = inputs.contents.images.iter().any(|image| !image.is_absent());
     let left = survey.target.runtime == TargetRuntime::None && !survey.target.root.is_host();
     if distribution == "kubeadm" && carried && left {
         warnings.push(

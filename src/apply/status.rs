@@ -82,6 +82,7 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
         pack: file.pack.clone(),
         kind: FileKind::Host,
         wanted: None,
+        keys: Vec::new(),
         content: None,
     };
     let found = match wanted.look() {

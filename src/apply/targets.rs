@@ -140,6 +140,7 @@ impl Placer<'_> {
             pack: pack.to_owned(),
             kind,
             wanted: None,
+            keys: Vec::new(),
             content: content.written,
         };
         if file.has_secrets() {

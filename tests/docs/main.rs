@@ -19,6 +19,7 @@ mod run;
 #[expect(dead_code, reason = "the tests of exports use the rest")]
 mod server;
 
+#[allow(dead_code, reason = "each test uses its own part")]
 #[path = "../common/layers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod layers;

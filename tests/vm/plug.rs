@@ -108,7 +108,7 @@ impl Whole {
 
 /// What the machine tells about going on.
 fn story(machine: &mut Machine) -> String {
-    machine.run("journalctl --no-pager -u carrack-resume -u shop -u containerd | tail -n 60").output
+    machine.run("journalctl --no-pager -u carrack-resume -u shop | tail -n 60").output
 }
 
 fn seed() -> u64 {

@@ -1,5 +1,8 @@
 //! What a person has changed in a configuration, joined with what the bundle wants there now, key by key. Pure.
 
+use std::collections::BTreeMap;
+
+use crate::oci::Digest;
 use crate::problem::Position;
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -9,6 +12,9 @@ const NEXT: &str = "---";
 const KINDS: [&str; 2] = ["apiVersion", "kind"];
 /// What objects of a cluster have: of these, what a key holds is too large to be taken from one side only.
 const OBJECT: &str = "metadata";
+
+/// What each key of a document holds, by digest: enough to tell whether it was changed, without a copy of what is in it.
+pub type Keys = BTreeMap<String, Digest>;
 
 /// What comes of both.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,14 +36,12 @@ pub struct Key {
     pub disputed: bool,
 }
 
-/// Joins `found`, which is what a person has made of `base`, with `wanted`. Without a base, what both have and differs counts as
-/// the person's, and so does what `wanted` does not have. Nothing where one of them is no YAML mapping, or another kind of it.
-pub(super) fn merge(base: Option<&str>, found: &str, wanted: &str) -> Option<Merged> {
+/// Joins `found`, which is what a person has made of what had `base`, with `wanted`. Without a base, what both have and differs
+/// counts as the person's, and so does what `wanted` does not have. Nothing where one of them is no YAML mapping, or another kind
+/// of it.
+pub(super) fn merge(base: &[Keys], found: &str, wanted: &str) -> Option<Merged> {
     let (parts, wanted) = (documents(found)?, documents(wanted)?);
-    let bases = match base {
-        Some(base) => documents(base)?.into_iter().map(Some).collect(),
-        None => vec![None; wanted.len()],
-    };
+    let bases = if base.is_empty() { vec![None; wanted.len()] } else { base.iter().map(Some).collect() };
     if parts.len() != wanted.len() || parts.len() != bases.len() {
         return None;
     }
@@ -47,7 +51,7 @@ pub(super) fn merge(base: Option<&str>, found: &str, wanted: &str) -> Option<Mer
         if !same_kind || wanted.node.get(OBJECT).is_some() {
             return None;
         }
-        let (text, of_part) = one(part, base.as_ref(), wanted)?;
+        let (text, of_part) = one(part, *base, wanted);
         let kind = part.node.get(KINDS[1]).and_then(Node::text).filter(|_| parts.len() > 1);
         let named = |key: Key| match kind {
             Some(kind) => Key { name: format!("{kind}.{}", key.name), ..key },
@@ -61,9 +65,32 @@ pub(super) fn merge(base: Option<&str>, found: &str, wanted: &str) -> Option<Mer
     Some(Merged { text, keys })
 }
 
-/// Whether a later version of this text can be joined with what a person makes of it.
-pub(super) fn can_be_merged(text: &str) -> bool {
-    documents(text).is_some_and(|documents| documents.iter().all(|one| one.node.get(OBJECT).is_none()))
+/// What a later version has to know of this text, for each of its documents; nothing where it cannot be joined with another.
+pub(super) fn keys(text: &str) -> Vec<Keys> {
+    let documents = documents(text).unwrap_or_default();
+    if documents.iter().any(|one| one.node.get(OBJECT).is_some()) {
+        return Vec::new();
+    }
+    let of = |entry: &Entry| (entry.key.to_string(), digest(&entry.value));
+    documents.iter().map(|document| document.node.entries().iter().map(of).collect()).collect()
+}
+
+/// Of what a value means: where keys stand and how texts are quoted does not matter.
+fn digest(node: &Node) -> Digest {
+    Digest::of(yaml::to_text(&sorted(node), |_| false).as_bytes())
+}
+
+fn sorted(node: &Node) -> Node {
+    let value = match &node.value {
+        Value::Mapping(entries) => {
+            let mut entries: Vec<Entry> = entries.iter().map(|one| entry(&one.key, &sorted(&one.value))).collect();
+            entries.sort_by(|a, b| a.key.cmp(&b.key));
+            Value::Mapping(entries.into())
+        }
+        Value::Sequence(items) => Value::Sequence(items.iter().map(sorted).collect()),
+        scalar => scalar.clone(),
+    };
+    Node { at: Position::START, value }
 }
 
 #[derive(Debug, Clone)]
@@ -103,21 +130,20 @@ fn mapping(text: &str) -> Option<Node> {
 }
 
 /// What comes of one document.
-fn one(found: &Document<'_>, base: Option<&Document<'_>>, wanted: &Document<'_>) -> Option<(String, Vec<Key>)> {
+fn one(found: &Document<'_>, base: Option<&Keys>, wanted: &Document<'_>) -> (String, Vec<Key>) {
     let (mut result, mut changes, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    let bases = base.into_iter().flat_map(|base| base.node.entries());
     let mut names: Vec<&str> = Vec::new();
-    for entry in found.node.entries().iter().chain(wanted.node.entries()).chain(bases) {
+    for entry in found.node.entries().iter().chain(wanted.node.entries()) {
         if !names.contains(&&*entry.key) {
             names.push(&entry.key);
         }
     }
     for name in names {
         let (is, wants) = (found.node.get(name), wanted.node.get(name));
-        let was = base.map(|base| base.node.get(name));
-        let by_hand = was.map_or(is.is_some(), |was| !same(is, was));
+        let differs = |value: Option<&Node>| base.map(|base| value.map(digest).as_ref() != base.get(name));
+        let by_hand = differs(is).unwrap_or(is.is_some());
         let value = if by_hand && !same(is, wants) {
-            let disputed = was.map_or(wants.is_some(), |was| !same(wants, was));
+            let disputed = differs(wants).unwrap_or(wants.is_some());
             keys.push(Key { name: name.to_owned(), removed: is.is_none(), disputed });
             is
         } else {
@@ -130,11 +156,11 @@ fn one(found: &Document<'_>, base: Option<&Document<'_>>, wanted: &Document<'_>)
     }
     let result = node_of(result);
     if changes.is_empty() {
-        return Some((found.text.to_owned(), keys));
+        return (found.text.to_owned(), keys);
     }
     let right = |text: &String| mapping(text).is_some_and(|node| same(Some(&node), Some(&result)));
     let edited = edited(found, &changes).filter(right);
-    Some((edited.unwrap_or_else(|| yaml::to_text(&result, |_| false)), keys))
+    (edited.unwrap_or_else(|| yaml::to_text(&result, |_| false)), keys)
 }
 
 /// The person's text with only the lines of `changes` made new, so that comments stay. None where keys do not stand at the
@@ -195,7 +221,7 @@ mod tests {
     use super::*;
 
     fn merged(base: Option<&str>, found: &str, wanted: &str) -> (String, Vec<String>) {
-        let Merged { text, keys } = merge(base, found, wanted).unwrap();
+        let Merged { text, keys } = merge(&base.map(super::keys).unwrap_or_default(), found, wanted).unwrap();
         let shown = |key: Key| {
             let (removed, disputed) =
                 (["", " removed"][usize::from(key.removed)], ["", "!"][usize::from(key.disputed)]);
@@ -271,10 +297,12 @@ mod tests {
             (Some(object), object, object),
             (None, "a: 1\n", "- a\n"),
         ] {
-            assert_eq!(merge(base, found, wanted), None, "{found}");
+            assert_eq!(merge(&base.map(super::keys).unwrap_or_default(), found, wanted), None, "{found}");
         }
-        assert!(
-            can_be_merged("a: 1\n") && can_be_merged("") && !can_be_merged(object) && !can_be_merged("Environment=a")
-        );
+        for other in [object, "Environment=a", "- a\n", "a: [1\n"] {
+            assert!(super::keys(other).is_empty(), "{other}");
+        }
+        assert_eq!(super::keys("a: {x: 1, y: [yes]}\n"), super::keys("\"a\":\n  \"y\": [\"yes\"]\n  x: 1\n"));
+        assert_ne!(super::keys("a: 1\n"), super::keys("a: \"1\"\n"));
     }
 }

@@ -1,12 +1,11 @@
 //! Configuration that a person has changed since it was installed: it stays, is joined with what is new, or is put aside.
 //!
-//! Owns what becomes of it. What a bundle wrote is kept by digest ([`Kept`]) for as long as it is installed, since a person's
-//! keys are those in which the file on the host differs from that.
+//! Owns what becomes of it. Receipts tell by digest what each key was that a bundle wrote; a person's keys are those in which the
+//! file on the host differs from that.
 
 mod aside;
 mod merge;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -14,13 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) use self::aside::Aside;
-pub use self::merge::Key;
-use self::merge::{Merged, can_be_merged, merge};
+pub use self::merge::{Key, Keys};
+use self::merge::{Merged, merge};
 use super::ApplyError;
 use super::files::{FileKind, TargetFile};
 use super::history::History;
 use super::receipt::{Receipt, ReceiptFile};
-use super::settle::Written;
 use super::transaction::Kept;
 use crate::host::Root;
 use crate::io::{AtPath, PathError};
@@ -94,7 +92,6 @@ pub(super) fn settle(
     name: &str,
     root: &Root,
 ) -> Result<Settled, ApplyError> {
-    let kept = Kept::of(root)?;
     let installed = history.of_profile(name).next().map(|entry| &entry.receipt);
     let mut settled = Settled::default();
     for mut file in files {
@@ -104,30 +101,27 @@ pub(super) fn settle(
         };
         let before = installed.and_then(|receipt| entry(receipt, &file.path));
         let verdict = match before {
-            Some(before) => verdict(&file.target, before, &kept, file.digest, || Ok(Some(written.bytes.clone())))?,
+            Some(before) => verdict(&file.target, before, file.digest, Some(&written.bytes))?,
             None => Verdict::Unchanged,
         };
-        settled.asides.extend(Aside::base(&written, &file.path, root, &kept)?);
+        file.keys = keys(&file.path, &written.bytes);
         match verdict {
             Verdict::Unchanged => {}
             Verdict::Stays { bytes, change, private } => {
                 let joined = Arc::new(written.again(bytes, private));
-                settled.asides.extend(Aside::base(&joined, &file.path, root, &kept)?);
                 file.wanted = Some(file.digest);
                 (file.digest, file.size) = (joined.digest(), joined.bytes.len() as u64);
                 file.content = Some(joined);
                 settled.by_hand.push(ByHand { path: file.path.clone(), change });
             }
             Verdict::Aside => {
-                let aside = Aside::copy(&file.path, &file.target, history.next_number(), root)?;
+                let aside = Aside::new(&file.path, &file.target, history.next_number(), root)?;
                 settled.by_hand.push(ByHand { path: file.path.clone(), change: Changed::Aside(aside.path.clone()) });
                 settled.asides.push(aside);
             }
         }
         settled.files.push(file);
     }
-    let mut paths = BTreeSet::new();
-    settled.asides.retain(|aside| paths.insert(aside.path.clone()));
     Ok(settled)
 }
 
@@ -151,31 +145,21 @@ pub(super) enum Verdict {
 /// `wanted`, with `content`; nothing where that is not known any more.
 ///
 /// # Errors
-/// Where it, or what is kept, cannot be read.
+/// Where it cannot be read.
 pub(super) fn verdict(
     target: &Path,
     before: &ReceiptFile,
-    kept: &Kept,
     wanted: Digest,
-    content: impl FnOnce() -> Result<Option<Vec<u8>>, PathError>,
-) -> Result<Verdict, ApplyError> {
-    let Some((found, mode)) = read(target)? else { return Ok(Verdict::Unchanged) };
+    content: Option<&[u8]>,
+) -> Result<Verdict, PathError> {
+    let Some(Left { content: found, mode }) = read(target)? else { return Ok(Verdict::Unchanged) };
     let Some(found) = found else { return Ok(Verdict::Aside) };
-    let digest = Digest::of(&found);
-    let base = before.wanted.unwrap_or(before.digest);
+    let (digest, base) = (Digest::of(&found), before.wanted.unwrap_or(before.digest));
     if digest == base || digest == wanted {
         return Ok(Verdict::Unchanged);
     }
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
-    let wanted_text = match content()? {
-        Some(bytes) => text(&bytes),
-        None if base == wanted => None,
-        // Nobody could say what to make of it.
-        None => return Ok(Verdict::Unchanged),
-    };
-    let base_text = if base == wanted { wanted_text.clone() } else { of_kept(kept, &base)?.as_deref().and_then(text) };
-    let merged = match (text(&found), &wanted_text) {
-        (Some(found), Some(wanted)) if is_yaml(&before.path) => merge(base_text.as_deref(), &found, wanted),
+    let merged = match (std::str::from_utf8(&found), content.map(std::str::from_utf8)) {
+        (Ok(found), Some(Ok(wanted))) if is_yaml(&before.path) => merge(&before.keys, found, wanted),
         _ => None,
     };
     let private = before.private || mode & OTHERS_READ == 0;
@@ -189,8 +173,15 @@ pub(super) fn verdict(
     })
 }
 
-/// The content and mode of a file, without the content where it is too long; nothing where there is no file.
-fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
+/// A file as somebody has left it.
+struct Left {
+    /// None where it is too long.
+    content: Option<Vec<u8>>,
+    mode: u32,
+}
+
+/// What a person has left at a path; nothing where there is no file.
+fn read(target: &Path) -> Result<Option<Left>, PathError> {
     let facts = match fs::symlink_metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.at("look at", target)?,
@@ -201,7 +192,7 @@ fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
     let mut content = Vec::new();
     File::open(target).at("read", target)?.take(MAX + 1).read_to_end(&mut content).at("read", target)?;
     let content = (content.len() as u64 <= MAX).then_some(content);
-    Ok(Some((content, facts.mode())))
+    Ok(Some(Left { content, mode: facts.mode() }))
 }
 
 /// What is kept of this digest, where it is still that.
@@ -209,7 +200,7 @@ fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn of_kept(kept: &Kept, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
-    let content = read(&kept.path(digest))?.and_then(|(content, _)| content);
+    let content = read(&kept.path(digest))?.and_then(|left| left.content);
     Ok(content.filter(|content| Digest::of(content) == *digest))
 }
 
@@ -217,7 +208,8 @@ fn is_yaml(path: &str) -> bool {
     path.ends_with(".yaml")
 }
 
-/// Whether a later version of this can be joined with what a person makes of it.
-fn is_base(written: &Written, path: &str) -> bool {
-    is_yaml(path) && std::str::from_utf8(&written.bytes).is_ok_and(can_be_merged)
+/// What a later version has to know of this file.
+fn keys(path: &str, bytes: &[u8]) -> Vec<Keys> {
+    let text = std::str::from_utf8(bytes).ok().filter(|_| is_yaml(path));
+    text.map(merge::keys).unwrap_or_default()
 }

@@ -155,6 +155,9 @@ impl Session {
         }
         let request =
             CommitSnapshotRequest { snapshotter: SNAPSHOTTER.to_owned(), name: chain.to_string(), key: key.to_owned() };
+        // containerd syncs its database but not what it has unpacked. Without this, a power failure leaves a snapshot of empty files that
+        // counts as unpacked for good.
+        let _ = tokio::task::spawn_blocking(rustix::fs::sync).await;
         match self.client.snapshots().commit(self.client.request(request)).await {
             // Somebody else, such as the kubelet's own pull, was faster.
             Err(status) if status.code() == Code::AlreadyExists => {

@@ -33,15 +33,6 @@ impl Kept {
         Ok(Self(probe.with_file_name("")))
     }
 
-    /// Makes the folder.
-    ///
-    /// # Errors
-    /// Where it cannot be made.
-    pub(in crate::apply) fn make(&self) -> Result<(), PathError> {
-        create_folders(&self.0)?;
-        fs::set_permissions(&self.0, Permissions::from_mode(FOLDER_MODE)).at("set the mode of", &self.0)
-    }
-
     /// Moves the file at `from` here, which `digest` is of. Nothing where it is not there any more.
     ///
     /// # Errors
@@ -50,7 +41,8 @@ impl Kept {
         if from.symlink_metadata().is_err() {
             return Ok(());
         }
-        self.make()?;
+        create_folders(&self.0)?;
+        fs::set_permissions(&self.0, Permissions::from_mode(FOLDER_MODE)).at("set the mode of", &self.0)?;
         let to = self.path(digest);
         if to.exists() {
             return remove_if_there(from);

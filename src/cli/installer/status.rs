@@ -75,7 +75,9 @@ fn without_digests(receipt: &Receipt) -> Result<serde_json::Value, CliError> {
         if receipt.has_secret(&file.path)
             && let Some(fields) = shown.as_object_mut()
         {
-            fields.remove("digest");
+            for digest in ["digest", "wanted", "keys", "changedBefore"] {
+                fields.remove(digest);
+            }
         }
     }
     Ok(value)
