@@ -152,7 +152,7 @@ pub(super) fn verdict(
     wanted: Digest,
     content: Option<&[u8]>,
 ) -> Result<Verdict, PathError> {
-    let Some((found, mode)) = read(target)? else { return Ok(Verdict::Unchanged) };
+    let Some(Found { content: found, mode }) = read(target)? else { return Ok(Verdict::Unchanged) };
     let Some(found) = found else { return Ok(Verdict::Aside) };
     let (digest, base) = (Digest::of(&found), before.wanted.unwrap_or(before.digest));
     if digest == base || digest == wanted {
@@ -173,8 +173,15 @@ pub(super) fn verdict(
     })
 }
 
-/// The content and mode of a file, without the content where it is too long; nothing where there is no file.
-fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
+/// A file as it is now.
+struct Found {
+    /// None where it is too long.
+    content: Option<Vec<u8>>,
+    mode: u32,
+}
+
+/// The file; nothing where there is none.
+fn read(target: &Path) -> Result<Option<Found>, PathError> {
     let facts = match fs::symlink_metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.at("look at", target)?,
@@ -185,7 +192,7 @@ fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
     let mut content = Vec::new();
     File::open(target).at("read", target)?.take(MAX + 1).read_to_end(&mut content).at("read", target)?;
     let content = (content.len() as u64 <= MAX).then_some(content);
-    Ok(Some((content, facts.mode())))
+    Ok(Some(Found { content, mode: facts.mode() }))
 }
 
 /// What is kept of this digest, where it is still that.
@@ -193,7 +200,7 @@ fn read(target: &Path) -> Result<Option<(Option<Vec<u8>>, u32)>, PathError> {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn of_kept(kept: &Kept, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
-    let content = read(&kept.path(digest))?.and_then(|(content, _)| content);
+    let content = read(&kept.path(digest))?.and_then(|found| found.content);
     Ok(content.filter(|content| Digest::of(content) == *digest))
 }
 
