@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -181,6 +182,16 @@ impl Site {
         fs::create_dir(folder.path().join("root")).unwrap();
         let bundle = sample.write(folder.path());
         Self { folder, bundle }
+    }
+
+    /// The usual bundle of a distribution, for Ubuntu.
+    fn of(distribution: &str) -> Self {
+        let mut sample = Sample::usual("1.0.0");
+        sample.distribution(distribution);
+        let site = Self::new(&sample);
+        fs::create_dir_all(site.root().join("etc")).unwrap();
+        fs::write(site.root().join("etc/os-release"), "ID=ubuntu\n").unwrap();
+        site
     }
 
     fn root(&self) -> PathBuf {
@@ -512,16 +523,58 @@ fn each_distribution_has_a_folder_of_its_own() {
 }
 
 #[test]
-fn below_a_root_images_are_left_alone_unless_a_runtime_is_named() {
-    let mut sample = Sample::usual("1.0.0");
-    sample.distribution("k3s");
-    let site = Site::new(&sample);
-    printed(&site.run("apply", &[]), 0);
-    assert!(!site.tree().keys().any(|path| path.contains("agent/images")), "{:?}", site.tree());
-    for flag in [&["--no-unpack"][..], &["--namespace", "x"], &["--containerd-address", "/x"]] {
-        let refused = printed(&site.run("apply", flag), 2);
-        assert!(refused.contains(flag[0]) && refused.contains("no effect"), "{refused}");
+fn below_a_root_images_go_where_the_distribution_looks_and_else_nowhere() {
+    for (distribution, archive) in [
+        ("k3s", "var/lib/rancher/k3s/agent/images/sample-1.0.0.tar.zst"),
+        ("rke2", "var/lib/rancher/rke2/agent/images/sample-1.0.0.tar.zst"),
+        ("canonical", "var/lib/carrack/canonical/images/sample-1.0.0.tar"),
+        ("none", ""),
+    ] {
+        let archives = |more: &[&str]| {
+            let site = Site::of(distribution);
+            printed(&site.run("apply", more), 0);
+            for flag in [&["--no-unpack"][..], &["--namespace", "x"], &["--containerd-address", "/x"]] {
+                let refused = printed(&site.run("plan", &[more, flag].concat()), 2);
+                assert!(refused.contains(flag[0]) && refused.contains("no effect"), "{refused}");
+            }
+            let paths = site.tree().into_keys();
+            paths.filter(|path| path.contains("sample-1.0.0.tar")).collect::<Vec<_>>()
+        };
+        let expected = if archive.is_empty() { Vec::new() } else { vec![archive] };
+        assert_eq!(archives(&[]), expected, "{distribution}");
+        assert_eq!(archives(&["--runtime", "none"]), Vec::<String>::new(), "{distribution}");
     }
+}
+
+/// The importer of Canonical Kubernetes looks for `*.tar` and decompresses nothing.
+#[test]
+fn canonical_kubernetes_gets_a_plain_archive() {
+    let site = Site::of("canonical");
+    let folder = site.root().join("var/lib/carrack/canonical/images");
+    // What a killed run left.
+    fs::create_dir_all(&folder).unwrap();
+    for left in ["sample-1.0.0.tar.partial", "sample-1.0.0.tar.zst.partial"] {
+        fs::write(folder.join(left), "left").unwrap();
+    }
+    printed(&site.run("apply", &["--runtime", "canonical"]), 0);
+    let archive = folder.join("sample-1.0.0.tar");
+    let plain = fs::read(&archive).unwrap();
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{:?}", site.tree());
+    assert_eq!(archive.metadata().unwrap().permissions().mode() & 0o7777, 0o644);
+    let other = Site::of("canonical");
+    other.k3s("apply", 0);
+    assert_eq!(plain, zstd::stream::decode_all(fs::File::open(other.archive()).unwrap()).unwrap());
+
+    // It is told by its receipt, and damage is found and repaired.
+    let receipt = site.root().join("var/lib/carrack/receipts/0001-sample-1.0.0.json");
+    let receipt: serde_json::Value = serde_json::from_slice(&fs::read(receipt).unwrap()).unwrap();
+    assert_eq!(receipt["runtime"]["kind"], "canonical");
+    assert_eq!(receipt["runtime"]["archive"]["size"], plain.len());
+    printed(&site.run("status", &[]), 0);
+    fs::write(&archive, "damaged").unwrap();
+    assert!(printed(&site.run("status", &[]), 40).contains("sample-1.0.0.tar"));
+    printed(&site.run("apply", &[]), 0);
+    assert_eq!(fs::read(&archive).unwrap(), plain);
 }
 
 #[test]

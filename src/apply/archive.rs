@@ -2,9 +2,9 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +34,10 @@ const CHUNK: usize = 1 << 20;
 /// An archive under its provisional name, which no importer looks at. Dropped before it has its own, it is removed.
 pub(super) struct Archive {
     path: String,
+    /// Its provisional name.
     partial: PathBuf,
+    /// What it is written to before it is decompressed, where its importer takes no compressed one.
+    packed: Option<PathBuf>,
     file: PartialBundle,
     plan: BundlePlan,
     stored: HashMap<Digest, StoredPlace>,
@@ -69,12 +72,15 @@ impl Archive {
         regions.tail.sort_by_key(|(digest, _)| order.get(digest));
         let plan = BundlePlan::new(&regions).map_err(ApplyError::Compose)?;
         let partial = partial_path(&planned.target);
+        let packed = (!planned.folder.takes_zstd()).then(|| packed(&planned.target));
         // Before it is there, because opening may fail half-way.
-        let removal = RemoveOnDrop { path: partial.clone(), done: AtomicBool::new(false) };
-        let file = PartialBundle::open(&planned.target, &plan)?;
+        let paths = provisional(planned).collect();
+        let removal = RemoveOnDrop { paths, done: AtomicBool::new(false) };
+        let file = PartialBundle::open(packed.as_ref().unwrap_or(&planned.target), &plan)?;
         Ok(Self {
             path: planned.path.clone(),
             partial,
+            packed: packed.map(|packed| partial_path(&packed)),
             stored: plan.stored.iter().map(|place| (place.digest, place.clone())).collect(),
             tail: Mutex::new(Some(file.tail(&plan, LEVEL))),
             in_tail: plan.tail.iter().map(|place| place.digest).collect(),
@@ -147,8 +153,12 @@ impl Archive {
     pub(super) fn finish(&self, interrupt: &Interrupt) -> Result<ReceiptArchive, ApplyError> {
         let frames = self.tail.lock().unwrap_or_else(PoisonError::into_inner).take().map(TailWriter::finish);
         let mode = self.file.file().set_permissions(Permissions::from_mode(MODE));
-        mode.at("set the mode of", &self.partial)?;
+        mode.at("set the mode of", self.packed.as_ref().unwrap_or(&self.partial))?;
         let size = self.file.finish(&self.plan, &frames.unwrap_or_default())?;
+        let size = match &self.packed {
+            Some(packed) => decompress(packed, &self.partial, interrupt)?,
+            None => size,
+        };
         let digest = hash(&self.partial, || !interrupt.is_set())?.ok_or(ApplyError::Interrupted)?;
         Ok(ReceiptArchive { path: self.path.clone(), digest, size })
     }
@@ -158,7 +168,7 @@ impl Archive {
     /// # Errors
     /// Where the system does not tell what it is, or its name cannot be made durable.
     pub(super) fn leave(&self) -> Result<Staged, PathError> {
-        let inode = self.file.file().metadata().at("look at", &self.partial)?.ino();
+        let inode = self.partial.symlink_metadata().at("look at", &self.partial)?.ino();
         sync_dir(self.partial.parent().unwrap_or(Path::new("/")))?;
         self.removal.done.store(true, Ordering::Relaxed);
         Ok(Staged { name: self.partial.file_name().unwrap_or_default().to_string_lossy().into_owned(), inode })
@@ -186,8 +196,34 @@ impl From<WriteError> for PutError {
     }
 }
 
+/// Writes a finished archive as a plain one, and removes it. Returns the length in bytes.
+fn decompress(packed: &Path, plain: &Path, interrupt: &Interrupt) -> Result<u64, ApplyError> {
+    let from = File::open(packed).at("read", packed)?;
+    let mut from = zstd::stream::read::Decoder::new(from).at("read", packed)?;
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(MODE).open(plain).at("create", plain)?;
+    to.set_permissions(Permissions::from_mode(MODE)).at("set the mode of", plain)?;
+    let (mut buffer, mut size) = (vec![0; CHUNK], 0);
+    loop {
+        if interrupt.is_set() {
+            return Err(ApplyError::Interrupted);
+        }
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                to.write_all(&buffer[..count]).at("write", plain)?;
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).at("read", packed)?,
+        }
+    }
+    to.sync_all().at("sync", plain)?;
+    fs::remove_file(packed).at("remove", packed)?;
+    Ok(size)
+}
+
 struct RemoveOnDrop {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     done: AtomicBool,
 }
 
@@ -195,7 +231,9 @@ impl RemoveOnDrop {
     fn run(&self) {
         if !self.done.swap(true, Ordering::Relaxed) {
             // Nothing more can be done about a failure here, and the next run removes the file.
-            let _ = fs::remove_file(&self.path);
+            for path in &self.paths {
+                let _ = fs::remove_file(path);
+            }
         }
     }
 }
@@ -206,22 +244,27 @@ impl Drop for RemoveOnDrop {
     }
 }
 
-/// Removes what a killed run left of the archive at `target`. It is not taken over: the media is read once all the same,
+/// Removes what a killed run left of an archive. It is not taken over: the media is read once all the same,
 /// and what is written anew needs no second look.
 ///
 /// # Errors
 /// Where it is there and cannot be removed.
-pub(super) fn clean(target: &Path) -> Result<(), PathError> {
-    let partial = partial_path(target);
-    match fs::remove_file(&partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &partial),
+pub(super) fn clean(planned: &PlannedArchive) -> Result<(), PathError> {
+    provisional(planned).try_for_each(|path| match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &path),
         _ => Ok(()),
-    }
+    })
 }
 
-/// Its provisional name.
-pub(super) fn partial(target: &Path) -> PathBuf {
-    partial_path(target)
+/// The provisional names of what is written for it.
+pub(super) fn provisional(planned: &PlannedArchive) -> impl Iterator<Item = PathBuf> {
+    let packed = (!planned.folder.takes_zstd()).then(|| partial_path(&packed(&planned.target)));
+    std::iter::once(partial_path(&planned.target)).chain(packed)
+}
+
+/// What would be the name of a compressed one.
+fn packed(target: &Path) -> PathBuf {
+    target.with_added_extension("zst")
 }
 
 fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {

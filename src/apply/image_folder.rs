@@ -11,6 +11,7 @@ use super::plan::{FileAction, PlannedArchive};
 use super::receipt::{self, ReceiptImage};
 use super::targets::Inputs;
 use crate::bundle::{BundledManifest, Contents};
+use crate::distro::CANONICAL_IMAGES;
 use crate::host::Root;
 use crate::oci::{Digest, Platform};
 use crate::places::Places;
@@ -26,6 +27,10 @@ pub enum ImageFolder {
     K3s,
     /// RKE2.
     Rke2,
+    /// Canonical Kubernetes. Its containerd looks into `/var/snap/k8s/common/images` when it starts, and gives what it has
+    /// imported another name there (k8s-snap, side-load-images-plugin.patch); removing the snap removes that folder. So the
+    /// archive is in a folder of Carrack's own, and the step that makes the node puts a link to it there.
+    Canonical,
 }
 
 impl ImageFolder {
@@ -34,6 +39,7 @@ impl ImageFolder {
         let usual = match self {
             Self::K3s => "/var/lib/rancher/k3s/agent/images",
             Self::Rke2 => "/var/lib/rancher/rke2/agent/images",
+            Self::Canonical => CANONICAL_IMAGES,
         };
         self.places().within(usual.to_owned(), node.install_root.as_deref())
     }
@@ -43,6 +49,7 @@ impl ImageFolder {
         match name {
             "k3s" => Some(Self::K3s),
             "rke2" => Some(Self::Rke2),
+            "canonical" => Some(Self::Canonical),
             _ => None,
         }
     }
@@ -51,6 +58,15 @@ impl ImageFolder {
         match self {
             Self::K3s => Places::K3s,
             Self::Rke2 => Places::Rke2,
+            Self::Canonical => Places::Own,
+        }
+    }
+
+    /// Whether what it imports may be compressed.
+    pub(super) fn takes_zstd(self) -> bool {
+        match self {
+            Self::K3s | Self::Rke2 => true,
+            Self::Canonical => false,
         }
     }
 
@@ -69,6 +85,7 @@ impl fmt::Display for ImageFolder {
         f.write_str(match self {
             Self::K3s => "k3s",
             Self::Rke2 => "RKE2",
+            Self::Canonical => "Canonical Kubernetes",
         })
     }
 }
@@ -117,7 +134,8 @@ pub(super) fn look(
 ) -> Result<Option<PlannedArchive>, ApplyError> {
     let receipts = receipt::all(root)?;
     let profile = &inputs.contents.profile;
-    let path = format!("{}/{}-{}.tar.zst", folder.path(inputs.node), profile.name, profile.version);
+    let ending = if folder.takes_zstd() { "tar.zst" } else { "tar" };
+    let path = format!("{}/{}-{}.{ending}", folder.path(inputs.node), profile.name, profile.version);
     let target = resolve(&path, root)?;
     if let Some(file) = files.iter().find(|file| file.target == target) {
         return Err(FileError::Twice { first: file.path.clone(), second: path }.into());

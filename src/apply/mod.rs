@@ -53,7 +53,7 @@ pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
-    resume::{Left, resume},
+    resume::{Left, prepared, resume},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},

@@ -147,7 +147,9 @@ fn archive(
         .and_then(|wanted| image_folder::look(inputs, &wanted, files, folder, &target.root));
     match planned {
         Ok(Some(planned)) if planned.action != FileAction::Keep => {
-            space.need(&planned.target, planned.size)?;
+            // One that is decompressed in the end is there twice for a moment.
+            let copies = if folder.takes_zstd() { 1 } else { 2 };
+            space.need(&planned.target, planned.size * copies)?;
             // What a distribution that has run before has of these images already, nobody knows yet.
             let content = rules(contents).map(|rules| rules.containerd(inputs.node));
             let fresh = space.machine.zip(content).filter(|(machine, content)| !machine.exists(content));

@@ -189,6 +189,8 @@ pub enum ReceiptRuntime {
     K3s(ReceiptFolder),
     /// Into the folder that RKE2 imports from when it starts.
     Rke2(ReceiptFolder),
+    /// Into the folder from which Canonical Kubernetes imports them when it is made.
+    Canonical(ReceiptFolder),
 }
 
 /// A folder that a Kubernetes distribution imports images from.
@@ -276,7 +278,9 @@ impl Receipt {
     /// The archive of images, where one was written.
     pub fn archive(&self) -> Option<&ReceiptArchive> {
         match &self.runtime {
-            ReceiptRuntime::K3s(folder) | ReceiptRuntime::Rke2(folder) => folder.archive.as_ref(),
+            ReceiptRuntime::K3s(folder) | ReceiptRuntime::Rke2(folder) | ReceiptRuntime::Canonical(folder) => {
+                folder.archive.as_ref()
+            }
             ReceiptRuntime::None | ReceiptRuntime::Containerd { .. } => None,
         }
     }

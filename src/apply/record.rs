@@ -84,6 +84,7 @@ fn receipt_runtime(survey: &Survey, node: &Node, written: Option<&ReceiptArchive
             match folder {
                 ImageFolder::K3s => ReceiptRuntime::K3s(filled),
                 ImageFolder::Rke2 => ReceiptRuntime::Rke2(filled),
+                ImageFolder::Canonical => ReceiptRuntime::Canonical(filled),
             }
         }
         _ => ReceiptRuntime::None,

@@ -38,6 +38,16 @@ pub enum Left {
     },
 }
 
+/// What the first start of the system below `root` does, where that was prepared and has yet to start. Nothing is changed.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn prepared(root: &Root) -> Result<Option<String>, ApplyError> {
+    let left = Transaction::left(root)?;
+    let waits = |left: &Transaction| left.phase() == Phase::Starting && !root.is_host();
+    Ok(left.filter(waits).map(|left| left.record.what))
+}
+
 /// Goes on with what an earlier run has left below `root`, whose lock is held. Where that had changed nothing yet, it is only
 /// told, and `discard` says whether what it had staged is removed.
 ///

@@ -22,7 +22,6 @@ use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
-use crate::bundle::Contents;
 use crate::distro::Step;
 use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
@@ -69,7 +68,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey, inputs.contents);
+    let warnings = warnings(&survey, inputs);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
         // What the plan keeps has its secrets where the receipt says, which these values would say too.
@@ -107,7 +106,7 @@ fn clear(survey: &Survey) -> Result<(), ApplyError> {
     }
     if let Some(planned) = &survey.plan.archive {
         clean(&planned.target)?;
-        archive::clean(&planned.target)?;
+        archive::clean(planned)?;
     }
     Ok(())
 }
@@ -128,7 +127,7 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
         made.extend(missing_folders(&aside.target, &survey.target.root));
     }
     if let Some(planned) = &survey.plan.archive {
-        record.files.push(Change::expected(&planned.path, &archive::partial(&planned.target)));
+        record.files.extend(archive::provisional(planned).map(|path| Change::expected(&planned.path, &path)));
         made.extend(missing_folders(&planned.target, &survey.target.root));
     }
     made.sort_unstable();
@@ -336,7 +335,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
     folders
 }
 
-fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
+fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
         && ignores_pins(&runtime.version)
@@ -347,8 +346,18 @@ fn warnings(survey: &Survey, contents: &Contents) -> Vec<String> {
             runtime.version
         ));
     }
+    let (_, distribution) = cluster::distribution(inputs.contents);
+    let carried = inputs.contents.images.iter().any(|image| !image.is_absent());
+    let left = survey.target.runtime == TargetRuntime::None && !survey.target.root.is_host();
+    if distribution == "kubeadm" && carried && left {
+        warnings.push(
+            "the images stay in the bundle: kubeadm has no folder for them, and its first start needs them in the containerd of \
+             that system; import them there before"
+                .to_owned(),
+        );
+    }
     let unwatched = |file: &PlannedFile| file.file.kind != FileKind::Host && file.file.path.starts_with(OWN);
-    if cluster::distribution(contents).1 == cluster::NONE && survey.plan.files.iter().any(unwatched) {
+    if distribution == cluster::NONE && survey.plan.files.iter().any(unwatched) {
         warnings.push(format!("manifests and charts are put under {OWN}; without a distribution nothing applies them"));
     }
     warnings

@@ -11,6 +11,8 @@ use crate::site::node::{Endpoint, Membership, Role};
 
 /// Where it is remembered how far making the node went, and what it is made with.
 const STATE: &str = "/var/lib/carrack/canonical";
+/// Archives of images in here are put where the snap's containerd imports them from when it starts.
+pub const IMAGES: &str = "/var/lib/carrack/canonical/images";
 const MAKE: &str = include_str!("canonical.sh");
 const UPGRADE: &str = include_str!("canonical-upgrade.sh");
 const K8S: &str = "/snap/bin/k8s";

@@ -27,6 +27,11 @@ done
 snap ack "${snap%.snap}.assert"
 snap install "$snap" --classic
 snap refresh k8s --hold
+# Its containerd imports these when it starts, and gives the links another name then.
+mkdir -p /var/snap/k8s/common/images
+for archive in "$state"/images/*.tar; do
+    [ ! -e "$archive" ] || ln -sf "$archive" /var/snap/k8s/common/images/
+done
 case $verb in
 bootstrap) /snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m ;;
 join) /snap/bin/k8s join-cluster "$(cat "$token")" --file "$config" --name "$name" --timeout 15m ;;

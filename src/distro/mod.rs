@@ -21,6 +21,7 @@ mod rke2;
 mod step;
 mod tree;
 
+pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
 pub use step::{SAVED, Step};
 

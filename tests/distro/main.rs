@@ -3,6 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod cases;
+#[cfg(all(feature = "operator", feature = "installer"))]
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(all(feature = "operator", feature = "installer"))]
+mod prepared;
 mod published;
 mod stand_in;
 

@@ -270,3 +270,39 @@ fn kubeadm_and_canonical_take_what_is_written_for_them() {
         }
     }
 }
+
+#[test]
+fn images_are_where_the_snap_imports_them_from_whenever_it_is_made() {
+    let host = Host::new();
+    let machine = Machine::of("canonical");
+    let setup = machine.setup("canonical").unwrap();
+    host.place(&setup);
+    machine.files.iter().for_each(|path| host.write(path, ""));
+    host.write("/var/lib/carrack/canonical/images/edge-1.0.0.tar", "images");
+    let Some(Step::Run { command, .. }) = setup.start.first() else { panic!("{:?}", setup.start) };
+    let (root, programs) = (host.path("root"), host.path("programs"));
+    let mut words = command.clone();
+    words[2] = words[2]
+        .replace("/var/snap/", &format!("{}/var/snap/", root.display()))
+        .replace(" /snap/bin/", &format!(" {}/", programs.display()))
+        .replace(" /snap/k8s", &format!(" {}/snap/k8s", root.display()));
+    // What the script itself uses; all else goes to the programs.
+    words[6] = root.join(words[6].trim_start_matches('/')).display().to_string();
+    let make = || {
+        let path = format!("{}:/usr/bin:/bin", programs.display());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("PATH", path).env("STAND_IN", host.path("stand-in")).env("STAND_IN_ROOT", &root);
+        command.output().unwrap()
+    };
+    let imported = root.join("var/snap/k8s/common/images/edge-1.0.0.tar");
+    host.behave("dies\n");
+    assert!(!make().status.success());
+    assert_eq!(fs::read_to_string(&imported).unwrap(), "images");
+    // The importer has given it another name; going on removes the snap with its folder, and begins anew.
+    fs::rename(&imported, imported.with_extension("tar.loaded")).unwrap();
+    host.behave("");
+    good(&make());
+    assert_eq!(fs::read_to_string(&imported).unwrap(), "images");
+    assert!(!imported.with_extension("tar.loaded").exists());
+    assert!(host.has("/var/lib/carrack/canonical/made"));
+}

@@ -152,7 +152,7 @@ pub(super) fn verdict(
     wanted: Digest,
     content: Option<&[u8]>,
 ) -> Result<Verdict, PathError> {
-    let Some(Found { content: found, mode }) = read(target)? else { return Ok(Verdict::Unchanged) };
+    let Some(Left { content: found, mode }) = read(target)? else { return Ok(Verdict::Unchanged) };
     let Some(found) = found else { return Ok(Verdict::Aside) };
     let (digest, base) = (Digest::of(&found), before.wanted.unwrap_or(before.digest));
     if digest == base || digest == wanted {
@@ -173,15 +173,15 @@ pub(super) fn verdict(
     })
 }
 
-/// A file as it is now.
-struct Found {
+/// A file as somebody has left it.
+struct Left {
     /// None where it is too long.
     content: Option<Vec<u8>>,
     mode: u32,
 }
 
-/// The file; nothing where there is none.
-fn read(target: &Path) -> Result<Option<Found>, PathError> {
+/// What a person has left at a path; nothing where there is no file.
+fn read(target: &Path) -> Result<Option<Left>, PathError> {
     let facts = match fs::symlink_metadata(target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.at("look at", target)?,
@@ -192,7 +192,7 @@ fn read(target: &Path) -> Result<Option<Found>, PathError> {
     let mut content = Vec::new();
     File::open(target).at("read", target)?.take(MAX + 1).read_to_end(&mut content).at("read", target)?;
     let content = (content.len() as u64 <= MAX).then_some(content);
-    Ok(Some(Found { content, mode: facts.mode() }))
+    Ok(Some(Left { content, mode: facts.mode() }))
 }
 
 /// What is kept of this digest, where it is still that.
@@ -200,7 +200,7 @@ fn read(target: &Path) -> Result<Option<Found>, PathError> {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn of_kept(kept: &Kept, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
-    let content = read(&kept.path(digest))?.and_then(|found| found.content);
+    let content = read(&kept.path(digest))?.and_then(|left| left.content);
     Ok(content.filter(|content| Digest::of(content) == *digest))
 }
 

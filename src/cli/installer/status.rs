@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::target;
+use crate::apply::prepared;
 use crate::apply::receipt::{Receipt, newest};
 use crate::apply::status::{Difference, differences};
 use crate::cli::ui::counted;
@@ -13,7 +14,8 @@ use crate::variables::MASK;
 
 /// Show what is installed, by digest, and whether it still is what was installed
 ///
-/// Exits with 0 where everything is as it was installed, and with 40 where something differs or nothing is installed.
+/// Exits with 0 where everything is as it was installed, and with 40 where something differs, nothing is installed, or a system was
+/// prepared and has yet to start.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Look below this folder instead of at the running host
@@ -33,6 +35,12 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let root = target::root(args.root.as_deref())?;
+    if let Some(what) = prepared(&root)? {
+        let folder = root.folder().display();
+        let error =
+            CliError::new(Kind::NotReady, format!("{folder} is prepared ({what}), and waits for its first start"));
+        return Err(error.hint("what is installed is known, and written down, once that system has started"));
+    }
     let Some((_, path, receipt)) = newest(&root)? else {
         let error = CliError::new(Kind::NotReady, format!("nothing is installed in {}", root.folder().display()));
         return Err(error.hint("install a bundle: carrack-install apply BUNDLE"));

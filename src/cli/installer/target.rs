@@ -28,7 +28,8 @@ pub(super) struct KeepArgs {
 /// Where to install.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArgs {
-    /// Install below this folder instead of into the running host; leaves images alone unless --runtime says otherwise
+    /// Install below this folder instead of into the running host; images go into the folder of the bundle's distribution, where
+    /// it has one
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Where images go
@@ -48,8 +49,8 @@ pub(super) struct TargetArgs {
 /// Where images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Runtime {
-    /// For k3s and RKE2 into their containerd where it runs, otherwise into their image folder; else into containerd, or
-    /// with --root nowhere
+    /// For k3s, RKE2 and Canonical Kubernetes into their containerd where it runs, otherwise, and with --root, into their image
+    /// folder; else into containerd, or with --root nowhere
     Auto,
     /// Into containerd
     Containerd,
@@ -57,6 +58,8 @@ enum Runtime {
     K3s,
     /// Into the folder that RKE2 imports from when it starts
     Rke2,
+    /// Into the folder that Canonical Kubernetes imports from when it is made
+    Canonical,
     /// Nowhere
     None,
 }
@@ -69,12 +72,14 @@ impl TargetArgs {
         let has_images = contents.is_none_or(carried);
         let distribution = contents.and_then(distribution);
         let runtime = match self.runtime {
-            Runtime::K3s | Runtime::Rke2 if !has_images => TargetRuntime::None,
+            Runtime::K3s | Runtime::Rke2 | Runtime::Canonical if !has_images => TargetRuntime::None,
             Runtime::K3s => TargetRuntime::Folder(ImageFolder::K3s),
             Runtime::Rke2 => TargetRuntime::Folder(ImageFolder::Rke2),
-            Runtime::Auto if has_images && root.is_host() => match distribution {
-                Some(folder) if !self.distribution_runs() => TargetRuntime::Folder(folder),
-                _ => self.containerd(distribution),
+            Runtime::Canonical => TargetRuntime::Folder(ImageFolder::Canonical),
+            Runtime::Auto if has_images => match distribution {
+                Some(folder) if !root.is_host() || !self.runs(folder) => TargetRuntime::Folder(folder),
+                _ if root.is_host() => self.containerd(distribution),
+                _ => TargetRuntime::None,
             },
             Runtime::Auto | Runtime::None => TargetRuntime::None,
             Runtime::Containerd => self.containerd(distribution),
@@ -112,7 +117,7 @@ impl TargetArgs {
     }
 
     fn containerd(&self, distribution: Option<ImageFolder>) -> TargetRuntime {
-        let default = if distribution.is_some() { DISTRIBUTION_ADDRESS } else { DEFAULT_ADDRESS };
+        let default = distribution.map_or(DEFAULT_ADDRESS, address);
         TargetRuntime::Containerd {
             address: self.socket().unwrap_or_else(|| default.into()),
             namespace: self.namespace.clone().unwrap_or_else(|| "k8s.io".to_owned()),
@@ -122,8 +127,17 @@ impl TargetArgs {
 
     /// Whether there is a containerd to talk to: one that was named, or the distribution's own. A socket that nobody
     /// listens at is left when it has ended.
-    fn distribution_runs(&self) -> bool {
-        self.containerd_address.is_some() || UnixStream::connect(DISTRIBUTION_ADDRESS).is_ok()
+    fn runs(&self, distribution: ImageFolder) -> bool {
+        self.containerd_address.is_some() || UnixStream::connect(address(distribution)).is_ok()
+    }
+}
+
+/// Where the containerd that a distribution starts listens. The classic snap has it where others have theirs
+/// (<https://documentation.ubuntu.com/canonical-kubernetes/latest/snap/howto/image-management>).
+fn address(distribution: ImageFolder) -> &'static str {
+    match distribution {
+        ImageFolder::K3s | ImageFolder::Rke2 => DISTRIBUTION_ADDRESS,
+        ImageFolder::Canonical => DEFAULT_ADDRESS,
     }
 }
 
