@@ -47,6 +47,7 @@ mod survey;
 mod sweep;
 mod targets;
 mod transaction;
+mod unfinished;
 mod upgrade;
 
 pub use self::{
@@ -60,4 +61,5 @@ pub use self::{
     survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
     transaction::{Invocation, StepError},
+    unfinished::{Unfinished, unfinished},
 };
