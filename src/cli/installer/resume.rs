@@ -150,7 +150,8 @@ fn rooted(arguments: &[String], root: &Root) -> Vec<String> {
 fn again(command: &Invocation, root: &Root, ui: &Ui) -> Result<(), CliError> {
     let folder = &command.folder;
     std::env::set_current_dir(folder)
-        .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))?;
+        .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))
+        .map_err(|error| error.hint("that is where the bundle was; run apply with the path that it has now"))?;
     super::again(&rooted(&command.arguments, root), ui).map_err(|error| {
         let bundle = super::bundle(&command.arguments).filter(|bundle| !bundle.exists());
         match bundle {
@@ -174,7 +175,6 @@ pub(super) fn await_medium(bundle: &Path) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 mod tests {
     use super::*;
 
