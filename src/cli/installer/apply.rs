@@ -78,6 +78,11 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    run_as(args, None, ui)
+}
+
+/// The same; `called` says how, where that was another process.
+pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
     let (mut target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
@@ -116,7 +121,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let shown = ui.show("installing", &progress);
     let outcome = runtime.block_on(async {
         let options = Options {
-            command: invocation(contents),
+            command: called.cloned().unwrap_or_else(|| invocation(contents, args.yes)),
             jobs: args.jobs.get(),
             progress: Arc::clone(&progress),
             interrupt: on_signals()?,
@@ -190,12 +195,12 @@ fn carried_line(outcome: &Outcome, plan: &HostPlan, images: &str) -> String {
 }
 
 /// How this was called, without what nobody may read, for a run that goes on after this one was killed.
-fn invocation(contents: &Contents) -> Invocation {
+fn invocation(contents: &Contents, yes: bool) -> Invocation {
     let sensitive = |given: &str| {
         let name = given.split('=').next().unwrap_or_default();
         contents.profile.variables.iter().any(|variable| variable.sensitive && variable.name == name)
     };
-    let mut given = std::env::args().skip(1);
+    let mut given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let mut arguments = Vec::new();
     while let Some(argument) = given.next() {
         if let Some(value) = argument.strip_prefix("--set=") {
@@ -211,8 +216,10 @@ fn invocation(contents: &Contents) -> Invocation {
             arguments.push(argument);
         }
     }
-    if !arguments.iter().any(|argument| argument == "--yes" || argument == "-y") {
-        arguments.push("--yes".to_owned());
+    // Nobody is there to be asked when it is run again.
+    let command = arguments.iter().position(|word| word == "apply");
+    if let Some(command) = command.filter(|_| !yes) {
+        arguments.insert(command + 1, "--yes".to_owned());
     }
     Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
 }

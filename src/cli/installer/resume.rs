@@ -78,7 +78,7 @@ fn again(command: &Invocation, ui: &Ui) -> Result<(), CliError> {
     let folder = &command.folder;
     std::env::set_current_dir(folder)
         .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))?;
-    super::again(&command.arguments, ui)
+    super::again(command, ui)
 }
 
 /// Waits for a medium that may be mounted later than this runs. Where it does not come, who needs it says so.
