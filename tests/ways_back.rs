@@ -13,6 +13,11 @@ use serde_json::Value;
 
 /// A profile with these host files, each with its content.
 fn build(sandbox: &Sandbox, version: &str, files: &[(&str, &str)]) -> String {
+    build_of(sandbox, "shop", version, files)
+}
+
+/// The same of the profile `name`.
+fn build_of(sandbox: &Sandbox, name: &str, version: &str, files: &[(&str, &str)]) -> String {
     let mut items = String::new();
     for (index, (path, content)) in files.iter().enumerate() {
         sandbox.write(&format!("profile/file-{version}-{index}"), content);
@@ -21,11 +26,11 @@ fn build(sandbox: &Sandbox, version: &str, files: &[(&str, &str)]) -> String {
     sandbox.write(
         "profile/carrack.yaml",
         format!(
-            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: shop, version: {version}}}\nspec:\n  packs:\n    \
+            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: {name}, version: {version}}}\nspec:\n  packs:\n    \
              - name: tools\n      layer: addon\n      files:\n{items}"
         ),
     );
-    let bundle = format!("shop-{version}.tar.zst");
+    let bundle = format!("{name}-{version}.tar.zst");
     let ran = sandbox.carrack(&["build", "profile", "-o", &bundle]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     bundle
@@ -251,7 +256,75 @@ fn a_state_that_is_put_back_by_hand_is_told_before_anything_changes() {
 
     receipt["saved"] = saved(serde_json::json!([{"kind": "remove", "path": "/nonexistent"}]));
     fs::write(&path, receipt.to_string()).unwrap();
+    let refused = host.run(&["rollback", "--dry-run"], 40);
+    assert!(refused.stderr.contains("states/0002: the copy of the cluster's state is not on"), "{}", refused.stderr);
+    fs::create_dir_all(host.at("/var/lib/carrack/states/0002")).unwrap();
     let shown = host.run(&["rollback", "--dry-run"], 0);
     assert!(shown.stdout.contains("of the cluster, as it was at 2026-11-20"), "{}", shown.stdout);
     assert!(!shown.stderr.contains("by hand"), "{}", shown.stderr);
+}
+
+#[test]
+fn what_another_profile_has_stays_and_is_put_back() {
+    let host = Host::new();
+    let tools = build_of(&host.sandbox, "tools", "1.0.0", &[("/etc/both", "tools"), ("/etc/tools", "tools")]);
+    let shop = build(&host.sandbox, "1.1.0", &[("/etc/both", "shop"), ("/etc/shop", "shop")]);
+    let less = build(&host.sandbox, "1.2.0", &[("/etc/shop", "shop")]);
+    host.run(&["apply", &tools], 0);
+    let alone = host.files();
+    host.run(&["apply", &shop], 0);
+    assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop");
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(host.files(), alone);
+    host.run(&["status"], 0);
+
+    host.run(&["apply", &shop], 0);
+    host.run(&["apply", &less], 0);
+    assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "tools", "an upgrade that drops it");
+
+    // The other way round: what came first goes first.
+    host.run(&["uninstall", "--yes"], 0);
+    host.run(&["apply", &shop], 0);
+    host.run(&["apply", &tools], 0);
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop");
+    host.run(&["status"], 0);
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(host.tree(), BTreeMap::new());
+}
+
+/// The newest receipt, with this in it.
+fn rewritten(host: &Host, file: &str, change: impl FnOnce(&mut Value)) {
+    let path = host.at("/var/lib/carrack/receipts").join(file);
+    let mut receipt: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut receipt);
+    fs::write(&path, receipt.to_string()).unwrap();
+}
+
+#[test]
+fn a_file_that_is_as_it_was_before_stays() {
+    let host = Host::new();
+    host.run(&["apply", &build(&host.sandbox, "1.0.0", &FIRST)], 0);
+    let original = |digest: Value| serde_json::json!({"digest": digest, "size": 3, "mode": "0644", "owner": ""});
+    rewritten(&host, "0001-shop-1.0.0.json", |receipt| {
+        let digest = receipt["files"][0]["digest"].clone();
+        receipt["files"][0]["original"] = original(digest);
+        receipt["files"][2]["original"] = original(format!("sha256:{}", "0".repeat(64)).into());
+    });
+    let shown = host.run(&["uninstall", "--dry-run", "--json"], 0);
+    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(report["removed"], serde_json::json!(["/etc/shop/link", "/etc/shop/old", "/opt/shop/deep/tool"]));
+    let done = host.run(&["uninstall", "--yes"], 0);
+    assert!(done.stderr.contains("/etc/shop/old: what was there before is not on this host"), "{}", done.stderr);
+    let files: Vec<String> = host.tree().into_keys().filter(|path| host.at(path).is_file()).collect();
+    assert_eq!(files, ["etc/shop/config"]);
+}
+
+#[test]
+fn what_nothing_is_left_of_can_be_uninstalled() {
+    let host = Host::new();
+    host.run(&["apply", &build(&host.sandbox, "1.0.0", &[("/etc/shop", "one")])], 0);
+    fs::remove_file(host.at("/etc/shop")).unwrap();
+    host.run(&["uninstall", "--yes"], 0);
+    assert!(!host.at("/var").exists(), "{:?}", host.tree());
 }

@@ -7,11 +7,13 @@ use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::plan::{HostPlan, Removal};
 use super::receipt::ReceiptFile;
+use super::transaction::Kept;
 use crate::host::Root;
 use crate::oci::Digest;
 
 /// Files of the installed version of the profile `name` that are not in `plan`: those that are taken away, and paths of those
-/// that stay, since somebody has changed them.
+/// that stay, since somebody has changed them. One that another profile has too becomes what that one has installed, where its
+/// content is on this host.
 ///
 /// # Errors
 /// Where one cannot be looked at.
@@ -25,6 +27,9 @@ pub(super) fn files(
         plan.files.iter().any(|planned| planned.file.path == path)
             || plan.archive.as_ref().is_some_and(|archive| archive.path == path)
     };
+    let kept = Kept::of(root)?;
+    let others: BTreeMap<String, Before> =
+        history.others(name).into_iter().rev().flat_map(|entry| entry.receipt.as_installed()).collect();
     let (mut removals, mut stays) = (Vec::new(), Vec::new());
     for (path, installed) in installed(history, name).into_iter().filter(|(path, _)| !wanted(path)) {
         let place = |source| FileError::Place { pack: installed.pack.clone(), source };
@@ -33,9 +38,22 @@ pub(super) fn files(
             stays.push(path);
             continue;
         }
-        match Before::at(&target)? {
+        let found = Before::at(&target)?;
+        let is_there = |was: &Before| found.as_ref().is_some_and(|found| found.is(was));
+        let ours = !installed.by_hand && found.as_ref().is_none_or(|found| found.digest == Some(installed.digest));
+        if let Some(theirs) = others.get(&path) {
+            let here = theirs.digest.is_some_and(|digest| kept.path(&digest).exists());
+            if ours && here && !is_there(theirs) {
+                removals.push(Removal { path, target, pack: installed.pack, original: Some(theirs.clone()) });
+            }
+            continue;
+        }
+        if installed.original.as_ref().is_some_and(is_there) {
+            continue;
+        }
+        match &found {
             None if installed.original.is_none() => {}
-            Some(found) if installed.by_hand || found.digest != Some(installed.digest) => stays.push(path),
+            Some(_) if !ours => stays.push(path),
             _ => removals.push(Removal { path, target, pack: installed.pack, original: installed.original }),
         }
     }

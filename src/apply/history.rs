@@ -79,14 +79,28 @@ impl History {
         }
     }
 
+    /// What is installed of each other profile.
+    pub(super) fn others(&self, name: &str) -> Vec<&Entry> {
+        let mut others: Vec<&Entry> = Vec::new();
+        for entry in self.0.iter().filter(|entry| entry.receipt.name != name) {
+            if !others.iter().any(|other| other.receipt.name == entry.receipt.name) {
+                others.push(entry);
+            }
+        }
+        others
+    }
+
     /// Digests that receipts of other profiles need.
     pub(super) fn needed_by_others(&self, name: &str) -> Vec<Digest> {
         self.0.iter().filter(|entry| entry.receipt.name != name).flat_map(|entry| entry.receipt.contents()).collect()
     }
 
-    /// What was at `path` before the profile `name` put a file there; nothing where it put none.
+    /// What was at `path` before the profile `name` put a file there, or another one whose file it takes; nothing where none
+    /// did.
     pub(super) fn original(&self, name: &str, path: &str) -> Option<Option<Before>> {
-        let current = self.of_profile(name).next()?;
-        current.receipt.files.iter().find(|file| file.path == path).map(|file| file.original.clone())
+        let mut installed = self.of_profile(name).take(1).chain(self.others(name));
+        installed.find_map(|entry| {
+            entry.receipt.files.iter().find(|file| file.path == path).map(|file| file.original.clone())
+        })
     }
 }

@@ -253,6 +253,20 @@ impl Receipt {
             || self.files.iter().any(|file| file.private && file.path == path)
     }
 
+    /// The files as they shall be, by path, the archive of images last.
+    pub(super) fn as_installed(&self) -> Vec<(String, Before)> {
+        let as_was = |file: &ReceiptFile| {
+            let owner = file.owner.clone().unwrap_or_default();
+            let was = Before { digest: Some(file.digest), link: None, size: file.size, mode: file.mode.clone(), owner };
+            (file.path.clone(), was)
+        };
+        let archive = self.archive().map(|archive| {
+            let (digest, mode) = (Some(archive.digest), "0644".to_owned());
+            (archive.path.clone(), Before { digest, link: None, size: archive.size, mode, owner: String::new() })
+        });
+        self.files.iter().map(as_was).chain(archive).collect()
+    }
+
     /// The units that run, the distribution's first.
     pub(super) fn units(&self) -> impl Iterator<Item = String> {
         let started = self.start.iter().filter_map(Step::unit);

@@ -7,18 +7,20 @@ use super::containerd::{Client, NameChange, NameTarget, Wanted};
 use super::history::Entry;
 use super::receipt::{OriginalName, Receipt, ReceiptImage};
 
-/// Names of the versions in `chain`, the installed one first, that neither `wanted` nor the first `keep` of them have. One that
-/// stands for something else by now is somebody else's.
+/// Names of the versions in `chain`, the installed one first, that neither `wanted` nor the first `keep` of them have, nor
+/// `others`, which are what is installed of other profiles. One that stands for something else by now is somebody else's.
 ///
 /// # Errors
 /// Where containerd does not answer.
 pub(super) async fn names(
     chain: &[&Entry],
     keep: usize,
+    others: &[&Entry],
     wanted: &Wanted,
     client: &Client,
 ) -> Result<Vec<NameChange>, ApplyError> {
-    let kept: Vec<&ReceiptImage> = chain.iter().take(keep).flat_map(|entry| &entry.receipt.images).collect();
+    let kept: Vec<&ReceiptImage> =
+        chain.iter().take(keep).chain(others).flat_map(|entry| &entry.receipt.images).collect();
     let mut needed: BTreeSet<&String> = wanted.images.iter().flat_map(|image| &image.names).collect();
     needed.extend(kept.iter().flat_map(|image| &image.names));
     let older: Vec<&Receipt> = chain.iter().skip(keep).map(|entry| &entry.receipt).collect();

@@ -57,10 +57,15 @@ pub struct Revert {
     pub stopped: Vec<String>,
     /// Units that are started.
     pub started: Vec<String>,
+    /// What takes the distribution away besides, in words.
+    pub steps: Vec<String>,
     /// From when the cluster's state is that is put back.
     pub state_of: Option<String>,
     /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
     pub state_by_hand: Option<SavedState>,
+    goal: Goal,
+    /// Files whose original is not on this host any more.
+    lost: Vec<String>,
     asides: Vec<Aside>,
     /// Files of the receipt that is gone back to, as they will be.
     joined: Vec<ReceiptFile>,
@@ -142,6 +147,9 @@ impl Finder<'_> {
             names: Vec::new(),
             stopped: Vec::new(),
             started: Vec::new(),
+            steps: Vec::new(),
+            goal,
+            lost: Vec::new(),
             state_of: None,
             state_by_hand: None,
             root: self.root.clone(),
@@ -156,7 +164,7 @@ impl Finder<'_> {
     }
 
     fn files(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
-        let mut wanted = self.target.map(|entry| wanted_files(&entry.receipt)).unwrap_or_default();
+        let mut wanted = self.target.map(|entry| entry.receipt.as_installed()).unwrap_or_default();
         let kept = Kept::of(self.root)?;
         for (path, was) in &mut wanted {
             let target = self.resolve(path)?;
@@ -185,6 +193,14 @@ impl Finder<'_> {
         let (removed, stays) = dropped::files(self.history, &self.current.receipt.name, self.root, &plan)?;
         let gone = |path: &String| !wanted.iter().any(|(wanted, _)| wanted == path);
         revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
+        for removal in &mut revert.removed {
+            let digest = removal.original.as_ref().and_then(|original| original.digest);
+            if digest.is_some_and(|digest| !kept.path(&digest).exists()) {
+                removal.original = None;
+                revert.lost.push(removal.path.clone());
+            }
+        }
+        revert.removed.retain(|removal| removal.original.is_some() || removal.target.symlink_metadata().is_ok());
         revert.stays = stays.into_iter().filter(gone).collect();
         Ok(())
     }
@@ -275,8 +291,13 @@ impl Finder<'_> {
         let mut needed: BTreeSet<&String> = BTreeSet::new();
         needed.extend(self.target.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
         let name = &self.current.receipt.name;
+        let others = self.history.others(name);
+        needed.extend(others.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
         let chain = self.history.chain(name);
         let older = chain.iter().skip(1).filter(|_| self.target.is_none()).map(|entry| &entry.receipt);
+        // What a second rollback leads to needs its names as well as its files.
+        let beyond = chain.iter().skip(2).filter(|_| self.target.is_some());
+        needed.extend(beyond.flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
         let leaving: Vec<&Receipt> = [&self.current.receipt].into_iter().chain(older).collect();
         names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
         revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
@@ -288,7 +309,10 @@ impl Finder<'_> {
         let current = &self.current.receipt;
         let services = self.target.map(|entry| entry.receipt.services.clone()).unwrap_or_default();
         let record = &mut revert.record;
-        for service in current.services.iter().filter(|one| !services.iter().any(|other| other.unit == one.unit)) {
+        let others = self.history.others(&current.name);
+        let elsewhere: Vec<String> = others.iter().flat_map(|entry| entry.receipt.units()).collect();
+        let stays = |unit: &String| services.iter().any(|other| other.unit == *unit) || elsewhere.contains(unit);
+        for service in current.services.iter().filter(|one| !stays(&one.unit)) {
             // A unit of the host's own goes on, with its own files.
             if service.was_enabled || service.was_active {
                 record.start.push(Step::Start { unit: service.unit.clone(), restart: true });
@@ -299,7 +323,13 @@ impl Finder<'_> {
         }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
         match goal {
-            Goal::Nothing => record.stop.extend(current.remove.iter().cloned()),
+            Goal::Nothing => {
+                let theirs = |step: &&Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
+                let gone: Vec<Step> = current.remove.iter().filter(|step| !theirs(step)).cloned().collect();
+                // In a root that is not the host, nothing of it is done.
+                revert.steps = gone.iter().filter(|_| self.root.is_host()).map(in_words).collect();
+                record.stop.extend(gone);
+            }
             Goal::Before => self.state(revert),
             Goal::Installed => {}
         }
@@ -318,7 +348,7 @@ impl Finder<'_> {
         }
         for service in services {
             let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
-            if !current.services.iter().any(|known| known.unit == service.unit) {
+            if !current.services.iter().any(|known| known.unit == service.unit) && !elsewhere.contains(&service.unit) {
                 record.undo.push(Step::Disable { unit: service.unit.clone() });
             }
             if changed || !active || !enabled {
@@ -339,6 +369,11 @@ impl Finder<'_> {
         let Some(saved) = &current.saved else { return };
         if saved.restore.is_empty() {
             revert.state_by_hand = Some(saved.clone());
+            return;
+        }
+        if !self.root.resolve(&saved.folder).is_ok_and(|folder| folder.is_dir()) {
+            let gone = format!("{}: the copy of the cluster's state is not on this host any more", saved.folder);
+            revert.missing.push(gone);
             return;
         }
         if let Some(save) = &current.state {
@@ -403,31 +438,33 @@ fn undisputed(change: Changed) -> Changed {
     }
 }
 
-/// The files of a receipt as they shall be, the archive of images last.
-fn wanted_files(receipt: &Receipt) -> Vec<(String, Before)> {
-    let as_was = |file: &ReceiptFile| {
-        let owner = file.owner.clone().unwrap_or_default();
-        let was = Before { digest: Some(file.digest), link: None, size: file.size, mode: file.mode.clone(), owner };
-        (file.path.clone(), was)
-    };
-    let archive = receipt.archive().map(|archive| {
-        let (digest, mode) = (Some(archive.digest), "0644".to_owned());
-        (archive.path.clone(), Before { digest, link: None, size: archive.size, mode, owner: String::new() })
-    });
-    receipt.files.iter().map(as_was).chain(archive).collect()
+/// A step for people.
+fn in_words(step: &Step) -> String {
+    match step {
+        Step::Start { unit, .. } => format!("start {unit}"),
+        Step::Stop { unit } => format!("stop {unit}"),
+        Step::Disable { unit } => format!("disable {unit}"),
+        Step::Run { what, command, .. } | Step::Load { what, command, .. } => {
+            format!("run {}: {what}", command.first().map_or("", String::as_str))
+        }
+        Step::Wait { what, .. } => format!("wait until {what}"),
+        Step::Copy { from, to } => format!("copy {from} to {to}"),
+        Step::Remove { path } => format!("remove {path} with all that is in it"),
+    }
 }
 
 impl Revert {
-    /// Whether there is nothing to do.
+    /// Whether there is nothing to do. What is uninstalled has a receipt that goes, whatever has become of its files.
     pub fn is_empty(&self) -> bool {
         let Self { restored, removed, names, stopped, started, .. } = self;
         let some = !restored.is_empty() || !removed.is_empty() || !names.is_empty();
-        !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
+        self.goal != Goal::Nothing && !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
     }
 
     /// What a person should know before and after.
     pub fn warnings(&self) -> Vec<String> {
-        self.by_hand.iter().flat_map(ByHand::warnings).collect()
+        let lost = |path| format!("{path}: what was there before is not on this host any more, and is not put back");
+        self.by_hand.iter().flat_map(ByHand::warnings).chain(self.lost.iter().map(lost)).collect()
     }
 
     /// Goes this way. Returns what a person should know.
@@ -490,4 +527,19 @@ fn stage(restored: &[Restored], removed: &[Removal], asides: &[Aside], root: &Ro
         changes.push(aside.stage()?);
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_in_words() {
+        let command = vec!["/usr/local/bin/reset".to_owned(), "--force".to_owned()];
+        let run = Step::Run { what: "reset the node".to_owned(), command, unless: None, undo: None, seconds: 1 };
+        assert_eq!(in_words(&run), "run /usr/local/bin/reset: reset the node");
+        let remove = Step::Remove { path: "/var/lib/rancher".to_owned() };
+        assert_eq!(in_words(&remove), "remove /var/lib/rancher with all that is in it");
+        assert_eq!(in_words(&Step::Disable { unit: "k3s.service".to_owned() }), "disable k3s.service");
+    }
 }

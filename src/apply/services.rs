@@ -35,10 +35,11 @@ fn one(unit: &str, pack: &str, touched: bool, root: &Root) -> PlannedService {
     PlannedService { unit: unit.to_owned(), pack: pack.to_owned(), active, enabled, action }
 }
 
-/// Units of the installed version of the profile `name` that are not in `plan`.
+/// Units of the installed version of the profile `name` that are neither in `plan` nor in what is installed of other profiles.
 pub(super) fn dropped(history: &History, name: &str, plan: &HostPlan) -> Vec<String> {
     let installed = history.of_profile(name).next().map(|entry| entry.receipt.services.as_slice()).unwrap_or_default();
-    let wanted = |unit: &str| plan.units().any(|service| service.unit == unit);
+    let others: Vec<String> = history.others(name).into_iter().flat_map(|entry| entry.receipt.units()).collect();
+    let wanted = |unit: &str| plan.units().any(|service| service.unit == unit) || others.iter().any(|one| one == unit);
     installed.iter().filter(|service| !wanted(&service.unit)).map(|service| service.unit.clone()).collect()
 }
 

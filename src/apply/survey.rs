@@ -116,7 +116,8 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
         blocking(move || difference::tell(files, &source, &history)).await?
     };
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
-        survey.plan.released = released::names(&history.chain(name), target.keep, wanted, client).await?;
+        let (chain, others) = (history.chain(name), history.others(name));
+        survey.plan.released = released::names(&chain, target.keep, &others, wanted, client).await?;
     }
     survey.history = history;
     Ok(survey)

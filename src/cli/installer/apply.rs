@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Left, Options, Outcome, RootLock, apply, survey};
+use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, survey};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -89,12 +89,8 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
     let runtime = target::runtime()?;
-    if !args.dry_run
-        && let Left::Deferred { what } = resume::go_on(&target.root, true, &runtime, ui)?
-    {
-        let message =
-            format!("{} is prepared already ({what}), and waits for its first start", target.root.folder().display());
-        return Err(CliError::new(Kind::NotReady, message).hint("prepare a system that nothing was installed into"));
+    if !args.dry_run {
+        resume::make_way(&target.root, &runtime, ui)?;
     }
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;

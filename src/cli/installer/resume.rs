@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{apply, target};
 use crate::apply::{Invocation, Left, resume};
-use crate::cli::{CliError, Ui};
+use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::io::PathError;
 
@@ -71,6 +71,17 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
         Left::Deferred { what } => ui.status(&format!("{what} is finished when this system starts for the first time")),
     }
     Ok(left)
+}
+
+/// Goes on with what was interrupted, before something else is begun. A system that waits for its first start takes nothing else.
+pub(super) fn make_way(root: &Root, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<(), CliError> {
+    if let Left::Deferred { what } = go_on(root, true, runtime, ui)? {
+        let folder = root.folder().display();
+        let message = format!("{folder} is prepared already ({what}), and waits for its first start");
+        return Err(CliError::new(Kind::NotReady, message)
+            .hint("start that system once; or prepare one that nothing was installed into"));
+    }
+    Ok(())
 }
 
 /// Begins again where the interrupted run was.

@@ -68,6 +68,8 @@ struct Report<'a> {
     names: &'a [String],
     stopped: &'a [String],
     started: &'a [String],
+    /// What takes the distribution away besides.
+    steps: &'a [String],
     state_of: Option<&'a str>,
     state_by_hand: Option<StateByHand<'a>>,
     warnings: Vec<String>,
@@ -97,7 +99,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     let (root, lock) = target::locked(args.root.as_deref())?;
     let runtime = target::runtime()?;
     if !args.dry_run {
-        resume::go_on(&root, true, &runtime, ui)?;
+        resume::make_way(&root, &runtime, ui)?;
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
     if !root.is_host() {
@@ -178,6 +180,7 @@ fn show(way: &Revert, lines: &[String], warnings: Vec<String>, dry_run: bool, ui
 fn lines(way: &Revert) -> Vec<String> {
     let line = |word: &str, kind: &str, what: &str| format!("{word:7} {kind:8} {what}");
     let mut lines: Vec<String> = way.stopped.iter().map(|unit| line("stop", "service", unit)).collect();
+    lines.extend(way.steps.iter().map(|step| line("do", "step", step)));
     lines.extend(way.restored.iter().map(|file| line("restore", "file", &file.path)));
     lines.extend(plan::by_hand(&way.by_hand));
     lines.extend(way.removed.iter().map(|removal| match removal.original {
@@ -224,6 +227,7 @@ fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
         names: &way.names,
         stopped: &way.stopped,
         started: &way.started,
+        steps: &way.steps,
         state_of: way.state_of.as_deref(),
         state_by_hand: way.state_by_hand.as_ref().map(|saved| StateByHand { made: &saved.made, folder: &saved.folder }),
         warnings,
