@@ -190,11 +190,13 @@ impl Job<'_> {
         steps_of(self.survey, name, record);
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record)?;
-        receipt.saved = saved;
+        // Installed again, it has the state of before still behind it.
+        let again = history.of_profile(name).next().filter(|entry| entry.receipt.bundle == receipt.bundle);
+        receipt.saved = saved.or_else(|| again.and_then(|entry| entry.receipt.saved.clone()));
         receipt.state.clone_from(&self.survey.setup.save);
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
-        let chain = history.chain(name);
+        let chain = history.behind(name, &self.inputs.contents.identity);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
         let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
@@ -330,7 +332,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(
         let by_hand = survey.plan.by_hand.iter().any(|one| one.path == file.path);
         file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
     }
-    receipt.before = current.map(|entry| entry.number);
+    receipt.before = survey.history.behind(&name, &receipt.bundle).first().map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
     folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();

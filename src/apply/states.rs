@@ -16,14 +16,15 @@ const SECONDS: u32 = 60;
 pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) -> Option<SavedState> {
     let history = &survey.history;
     let name = &contents.profile.name;
-    let chain = history.chain(name);
+    let chain = history.behind(name, &contents.identity);
     // Versions that nobody can go back to any more need no state.
     let old = chain.iter().skip(survey.target.keep.saturating_sub(1)).filter_map(|entry| entry.receipt.saved.as_ref());
     record.discarded = old.map(|saved| saved.folder.clone()).collect();
     let save = survey.setup.save.as_ref().filter(|_| survey.target.root.is_host())?;
     let (pack, _) = super::cluster::distribution(contents);
     let version = contents.profile.packs.iter().find(|one| one.name == pack)?.version.as_ref();
-    let installed = &chain.first()?.receipt.packs.iter().find(|one| one.name == pack)?.version;
+    let current = history.of_profile(name).next()?;
+    let installed = &current.receipt.packs.iter().find(|one| one.name == pack)?.version;
     if installed.as_ref() == version || !survey.target.root.resolve(&save.state).is_ok_and(|state| state.exists()) {
         return None;
     }
@@ -31,7 +32,7 @@ pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) ->
     record.stop.extend(saving(save, &folder));
     record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
     // What saving stops is started again where nothing else does it.
-    record.again.extend(super::services::restarting(&chain.first()?.receipt.start));
+    record.again.extend(super::services::restarting(&current.receipt.start));
     Some(SavedState { folder, made: receipt::now(), restore: save.restore.clone() })
 }
 
