@@ -305,7 +305,10 @@ impl Transaction {
     /// Takes back the receipt, where a run before this one had come so far.
     fn receipt_back(&self) -> Result<(), ApplyError> {
         match &self.record.result {
-            Some(Outcome::Installed { file, .. }) if !self.record.keeps_receipt => {
+            // Where that cannot be told, it has not been written.
+            Some(Outcome::Installed { file, .. })
+                if !self.record.keeps_receipt && receipt::is_there(&self.root, file).unwrap_or(false) =>
+            {
                 receipt::remove(&self.root, std::slice::from_ref(file))
             }
             _ => Ok(()),
