@@ -98,8 +98,12 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
         Step::Stop { unit } => stop(unit),
         Step::Disable { unit } => {
             stop(unit)?;
-            // One that is gone, or cannot be enabled at all, is not an error here.
-            let _ = systemctl(&["disable", "--quiet", unit], "disable the unit");
+            disable(unit);
+            Ok(())
+        }
+        Step::Enabled { unit, enabled: true } => enable(unit),
+        Step::Enabled { unit, enabled: false } => {
+            disable(unit);
             Ok(())
         }
         Step::Run { what, command, unless, seconds, .. } => {
@@ -118,19 +122,71 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
 /// What systemd says of a unit.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct State {
+    /// Whether its file could be read.
+    load: String,
     active: String,
+    sub: String,
     result: String,
     kind: String,
     restarts: u32,
     /// Whether it has been started since the host has.
     ran: bool,
+    /// Whether systemd still has something to do for it.
+    queued: bool,
 }
 
-fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
+impl State {
+    fn of(text: &str) -> Self {
+        let mut state = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "LoadState" => value.clone_into(&mut state.load),
+                "ActiveState" => value.clone_into(&mut state.active),
+                "SubState" => value.clone_into(&mut state.sub),
+                "Result" => value.clone_into(&mut state.result),
+                "Type" => value.clone_into(&mut state.kind),
+                "ExecMainStartTimestampMonotonic" => state.ran = value != "0",
+                "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
+                // `Job=0` without one, as systemctl shows it, or nothing.
+                "Job" => state.queued = !matches!(value, "" | "0"),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    /// Whether it runs, is being started, as while the host starts, or has done all that it is for. One that has failed and
+    /// waits to be started again does not run.
+    fn is_active(&self) -> bool {
+        let done = self.kind == "oneshot" && self.result == "success" && self.ran;
+        match self.active.as_str() {
+            "active" | "reloading" => true,
+            "activating" => !self.sub.starts_with("auto-restart"),
+            "inactive" => done || self.queued,
+            _ => false,
+        }
+    }
+
+    /// Whether there is nothing that could be stopped. One that is not active may still be about to be started.
+    fn is_nothing(&self) -> bool {
+        matches!(self.load.as_str(), "not-found" | "bad-setting" | "error") && self.active == "inactive"
+    }
+}
+
+fn enable(unit: &str) -> Result<(), StepError> {
     if !has_systemd() {
         return Err(StepError::NoSystemd(unit.to_owned()));
     }
-    systemctl(&["enable", "--quiet", unit], &format!("enable {unit}"))?;
+    systemctl(&["enable", "--quiet", unit], &format!("enable {unit}")).map(drop)
+}
+
+fn disable(unit: &str) {
+    // One that is gone, or cannot be enabled at all, is not an error here.
+    let _ = systemctl(&["disable", "--quiet", unit], "disable the unit");
+}
+
+fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
+    enable(unit)?;
     // One that has failed too often would not be started any more.
     let _ = systemctl(&["reset-failed", unit], "forget failures");
     let verb = if restart { "restart" } else { "start" };
@@ -167,40 +223,27 @@ fn watch(unit: &str, interrupt: &Interrupt) -> Result<(), StepError> {
 }
 
 fn stop(unit: &str) -> Result<(), StepError> {
-    // Without systemd nothing of it runs.
-    if !has_systemd() || state(unit)?.active == "inactive" {
+    // Without systemd nothing of it runs. With it, also one that is inactive is stopped: its start may be waiting.
+    if !has_systemd() || state(unit)?.is_nothing() {
         return Ok(());
     }
     systemctl(&["stop", unit], &format!("stop {unit}")).map(drop)
 }
 
-/// Whether a unit is active, or has done all that it is for since the host has started; and whether it starts with the host.
+/// Whether a unit is active, being started, or has done all that it is for since the host has started; and whether it starts
+/// with the host.
 pub(in crate::apply) fn unit_is(unit: &str) -> (bool, bool) {
     if !has_systemd() {
         return (false, false);
     }
-    let active = state(unit).is_ok_and(|state| {
-        let done = state.kind == "oneshot" && state.result == "success" && state.ran;
-        matches!(state.active.as_str(), "active" | "reloading") || (done && state.active == "inactive")
-    });
+    let active = state(unit).is_ok_and(|state| state.is_active());
     (active, systemctl(&["is-enabled", "--quiet", unit], "ask for a unit").is_ok())
 }
 
 fn state(unit: &str) -> Result<State, StepError> {
-    let properties = "--property=ActiveState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic";
-    let text = systemctl(&["show", properties, unit], &format!("look at {unit}"))?;
-    let mut state = State::default();
-    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        match key {
-            "ActiveState" => value.clone_into(&mut state.active),
-            "Result" => value.clone_into(&mut state.result),
-            "Type" => value.clone_into(&mut state.kind),
-            "ExecMainStartTimestampMonotonic" => state.ran = value != "0",
-            "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
-            _ => {}
-        }
-    }
-    Ok(state)
+    let properties =
+        "--property=LoadState,ActiveState,SubState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic,Job";
+    systemctl(&["show", properties, unit], &format!("look at {unit}")).map(|text| State::of(&text))
 }
 
 const SYSTEMCTL: &str = "systemctl";
@@ -381,6 +424,29 @@ mod tests {
 
     fn root() -> Root {
         Root::new(Path::new("/")).unwrap()
+    }
+
+    #[test]
+    fn what_is_being_started_counts_as_active_and_is_stopped() {
+        let of = |text: &str| State::of(&text.replace(' ', "\n"));
+        let loaded = |text: &str| of(&format!("LoadState=loaded {text}"));
+        assert!(loaded("ActiveState=active SubState=running").is_active());
+        assert!(loaded("ActiveState=activating SubState=start").is_active());
+        assert!(loaded("ActiveState=inactive SubState=dead Job=127").is_active());
+        assert!(
+            loaded("ActiveState=inactive Type=oneshot Result=success ExecMainStartTimestampMonotonic=7").is_active()
+        );
+        assert!(
+            !loaded("ActiveState=inactive Type=oneshot Result=success ExecMainStartTimestampMonotonic=0").is_active()
+        );
+        assert!(!loaded("ActiveState=inactive SubState=dead Job=0").is_active());
+        assert!(!loaded("ActiveState=inactive SubState=dead Job=").is_active());
+        assert!(!loaded("ActiveState=activating SubState=auto-restart").is_active());
+        assert!(!loaded("ActiveState=failed").is_active());
+        assert!(!loaded("ActiveState=inactive Job=127").is_nothing());
+        assert!(!loaded("ActiveState=inactive").is_nothing());
+        assert!(of("LoadState=not-found ActiveState=inactive").is_nothing());
+        assert!(!of("LoadState=not-found ActiveState=active").is_nothing(), "its file is gone and it runs");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Options, Outcome,
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
+use crate::oci::Platform;
 use crate::progress::Progress;
 use crate::trust;
 use crate::variables::Values;
@@ -101,6 +102,9 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         survey.preflight = checks;
         Ok::<_, CliError>(survey)
     })?;
+    if !target.root.is_host() && survey.has_to_start() {
+        require_own_platform(&contents.profile.platforms)?;
+    }
     if args.dry_run {
         return plan::show(&survey.plan, contents, &values, ui);
     }
@@ -126,6 +130,20 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)
+}
+
+/// A system that is prepared gets this installer for its first start, and must be able to run it.
+fn require_own_platform(wanted: &[Platform]) -> Result<(), CliError> {
+    let here = Platform::of_this_machine();
+    if wanted.iter().any(|platform| platform.satisfies(&here)) {
+        return Ok(());
+    }
+    let wanted = wanted.iter().map(Platform::to_string).collect::<Vec<_>>().join(" or ");
+    let message = format!(
+        "the bundle is for {wanted} and has something to start there, for which this installer would be put there, \
+         and it is for {here}"
+    );
+    Err(CliError::new(Kind::NotReady, message).hint(format!("prepare the system on a machine that is {wanted}")))
 }
 
 fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Values, ui: &Ui) -> Result<(), CliError> {
@@ -263,4 +281,17 @@ pub(super) fn on_signals() -> Result<Interrupt, CliError> {
         std::future::pending::<()>().await;
     });
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_machine_of_this_kind_can_run_this_installer() {
+        let (here, other) = (Platform::of_this_machine(), Platform::new("linux", "riscv64"));
+        require_own_platform(&[other.clone(), here]).unwrap();
+        let error = require_own_platform(&[other]).unwrap_err();
+        assert_eq!(error.kind, Kind::NotReady);
+    }
 }
