@@ -88,7 +88,7 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     let session = match &survey.runtime {
         Some(runtime) => match Session::begin(&runtime.client).await {
             Ok(session) => Some(Arc::new(session)),
-            Err(error) => return Err(given_up(transaction, error.into())),
+            Err(error) => return Err(transaction.given_up(error.into())),
         },
         None => None,
     };
@@ -145,14 +145,6 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
     Transaction::begin(&survey.target.root, record)
 }
 
-/// The error of something that failed before anything had changed.
-fn given_up(transaction: Transaction, source: ApplyError) -> ApplyError {
-    match transaction.discard() {
-        left if left.is_empty() => source,
-        left => ApplyError::NeedsPerson { source: Box::new(source), left },
-    }
-}
-
 struct Job<'a> {
     survey: &'a Survey,
     inputs: Inputs<'a>,
@@ -165,7 +157,7 @@ impl Job<'_> {
         let prepared = self.prepare(&mut transaction.record, &warnings).await;
         let Prepared { swept, unpacked, written } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Err(given_up(transaction, self.blame(error))),
+            Err(error) => return Err(transaction.given_up(self.blame(error))),
         };
         let named = transaction.record.names.as_ref().map_or(0, |names| names.changes.len());
         let session = self.session.map(|session| &**session);

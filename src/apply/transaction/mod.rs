@@ -114,6 +114,14 @@ impl Transaction {
         left
     }
 
+    /// Gives it up for `source`, and says what state that leaves.
+    pub(super) fn given_up(self, source: ApplyError) -> ApplyError {
+        match self.discard() {
+            left if left.is_empty() => source,
+            left => ApplyError::NeedsPerson { source: Box::new(source), left },
+        }
+    }
+
     /// Removes what was staged, and stays: it is begun again.
     pub(super) fn clear(&self) -> Vec<String> {
         switch::unstage(&self.record.files, &[], &self.root)
