@@ -152,6 +152,8 @@ mod tests {
         let moved = |places: Places, path: &str| places.within(path.to_owned(), Some("/opt/edge"));
         let manifest = Places::K3s.manifest("shop", "a.yaml");
         assert_eq!(moved(Places::K3s, &manifest), "/opt/edge/server/manifests/carrack-shop-a.yaml");
+        let package = Places::K3s.package("shop", "web", "1.0.0", &Digest::of(b"")).unwrap();
+        assert_eq!(moved(Places::K3s, &package), "/opt/edge/server/static/charts/web-1.0.0-e3b0c44298fc.tgz");
         assert_eq!(moved(Places::K3s, "/etc/rancher/k3s/registries.yaml"), "/etc/rancher/k3s/registries.yaml");
         assert_eq!(moved(Places::K3s, "/var/lib/rancher/k3s2/x"), "/var/lib/rancher/k3s2/x");
         assert_eq!(moved(Places::Own, "/var/lib/carrack/manifests/a/b"), "/var/lib/carrack/manifests/a/b");

@@ -103,6 +103,9 @@ pub enum ApplyError {
     /// A unit or program did not do what was asked.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// A run before this one is not finished.
+    #[error("an earlier run ({0}) is not finished yet")]
+    NotFinished(String),
     /// What a run before this one had sent to containerd is gone.
     #[error("containerd has not kept what an earlier run ({0}) had sent; its changes were taken back, so begin again")]
     Collected(String),

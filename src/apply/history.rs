@@ -69,6 +69,16 @@ impl History {
         chain
     }
 
+    /// The versions that stand behind the bundle `identity` of the profile `name` once it is installed, the nearest first. One that
+    /// is installed again stands in its own place, not behind itself.
+    pub(super) fn behind<'a>(&'a self, name: &'a str, identity: &Digest) -> Vec<&'a Entry> {
+        let mut chain = self.chain(name);
+        if chain.first().is_some_and(|current| current.receipt.bundle == *identity) {
+            chain.remove(0);
+        }
+        chain
+    }
+
     /// What was installed before `entry`. Receipts of the first installers do not say; there it is the one before.
     fn before<'a>(&'a self, entry: &'a Entry) -> Option<&'a Entry> {
         let mut earlier = self.of_profile(&entry.receipt.name).filter(|other| other.number < entry.number);

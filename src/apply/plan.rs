@@ -28,6 +28,8 @@ pub struct HostPlan {
     pub stays: Vec<String>,
     /// Configuration that was changed by hand, and what becomes of it.
     pub by_hand: Vec<ByHand>,
+    /// Files that are replaced although somebody has changed them since they were installed, within the root.
+    pub overwritten: Vec<String>,
     /// Units of the distribution.
     pub cluster: Vec<PlannedService>,
     /// Units that run, in the profile's order.
@@ -170,7 +172,10 @@ impl HostPlan {
         let stays = self.stays.iter().map(|path| {
             format!("{path} is no longer wanted, but was changed since it was installed; it stays, so look whether it is needed")
         });
-        stays.chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
+        let overwritten = self.overwritten.iter().map(|path| {
+            format!("{path} was changed since it was installed, and is replaced; save what is needed of it before")
+        });
+        stays.chain(overwritten).chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
     }
 
     /// The units of the distribution, and those of packs.

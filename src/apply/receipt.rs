@@ -430,6 +430,14 @@ pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<Pat
     Ok(path)
 }
 
+/// Whether there is a receipt with the file name `name`.
+///
+/// # Errors
+/// Where the folder means nothing below `root`.
+pub(super) fn is_there(root: &Root, name: &str) -> Result<bool, ApplyError> {
+    Ok(folder(root)?.join(name).exists())
+}
+
 /// Removes receipts by file name, and the folder where none is left.
 ///
 /// # Errors

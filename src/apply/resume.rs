@@ -1,16 +1,10 @@
 //! Going on with what a run that was killed has left.
 
-use std::time::{Duration, Instant};
-
-use super::containerd::{Client, Session};
+use super::containerd::Session;
 use super::transaction::{Invocation, Outcome, Phase, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::host::Root;
 use crate::oci::Digest;
-
-/// How long a containerd that starts with the host is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What was left of an earlier run.
 #[derive(Debug)]
@@ -59,7 +53,8 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     if transaction.phase() == Phase::Preparing {
         let command = transaction.record.command.clone();
         if discard {
-            let left = transaction.discard();
+            // The journal stays until the next one takes its place: until then, this is what goes on.
+            let left = transaction.clear();
             if !left.is_empty() {
                 return Err(ApplyError::NeedsPerson { source: Box::new(ApplyError::Unfinished(what)), left });
             }
@@ -69,42 +64,30 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     if transaction.phase() == Phase::Starting && !root.is_host() {
         return Ok(Left::Deferred { what });
     }
-    let session = session(&transaction).await?;
+    // Later phases have no need of it, or of one that is started on the way.
+    let needed = transaction.record.names.as_ref().filter(|names| {
+        transaction.phase() == Phase::Naming && !(names.changes.is_empty() && names.released.is_empty())
+    });
+    let session = match needed {
+        Some(names) => Some(names.session().await?),
+        None => None,
+    };
     let done = match &session {
-        Some(session) if transaction.phase() == Phase::Naming && !is_held(&transaction.record, session).await? => {
+        Some(session) if !is_held(&transaction.record, session).await? => {
             Err(transaction.take_back(ApplyError::Collected(what.clone()), Some(session)).await)
         }
         session => transaction.carry_out(session.as_ref(), interrupt).await,
     };
-    if let Some(session) = session {
-        let released = session.end(done.is_err()).await;
-        let mut done = done?;
-        done.warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
-        return Ok(Left::Finished { what, warnings: done.warnings });
-    }
-    Ok(Left::Finished { what, warnings: done?.warnings })
-}
-
-/// A session with the containerd whose names change. One that does not answer is needed only where they have not changed yet.
-async fn session(transaction: &Transaction) -> Result<Option<Session>, ApplyError> {
-    let Some(names) = &transaction.record.names else { return Ok(None) };
-    if names.changes.is_empty() && names.released.is_empty() {
-        return Ok(None);
-    }
-    let begun = Instant::now();
-    let client = loop {
-        let answer = match Client::connect(&names.address, &names.namespace).await {
-            Ok(client) => client.version().await.map(|_| client),
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(client) => break client,
-            Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
-            Err(_) if !matches!(transaction.phase(), Phase::Naming | Phase::Restoring) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
+    let released = match session {
+        Some(session) => session.end(done.is_err()).await,
+        None => Ok(()),
     };
-    Ok(Some(Session::begin(&client).await?))
+    let mut done = done?;
+    if !done.finished {
+        return Err(ApplyError::NeedsPerson { source: Box::new(ApplyError::NotFinished(what)), left: done.warnings });
+    }
+    done.warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
+    Ok(Left::Finished { what, warnings: done.warnings })
 }
 
 /// Whether everything that the new names stand for is still there: the lease of the killed run may have ended.

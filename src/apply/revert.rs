@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use super::by_hand::{self, Aside, ByHand, Changed, Key, Verdict};
-use super::containerd::{Client, NameChange, Session};
+use super::containerd::{Client, NameChange};
 use super::dropped;
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
@@ -444,6 +444,8 @@ fn in_words(step: &Step) -> String {
         Step::Start { unit, .. } => format!("start {unit}"),
         Step::Stop { unit } => format!("stop {unit}"),
         Step::Disable { unit } => format!("disable {unit}"),
+        Step::Enabled { unit, enabled: true } => format!("enable {unit}"),
+        Step::Enabled { unit, enabled: false } => format!("no longer start {unit} with the host"),
         Step::Run { what, command, .. } | Step::Load { what, command, .. } => {
             format!("run {}: {what}", command.first().map_or("", String::as_str))
         }
@@ -485,16 +487,13 @@ impl Revert {
         let mut transaction = Transaction::begin(&root, record)?;
         match stage(&restored, &removed, &asides, &root) {
             Ok(changes) => transaction.record.files = changes,
-            Err(error) => {
-                let left = transaction.discard();
-                let source = Box::new(error);
-                return Err(if left.is_empty() { *source } else { ApplyError::NeedsPerson { source, left } });
-            }
+            Err(error) => return Err(transaction.given_up(error)),
         }
         let session = match &transaction.record.names {
-            Some(Names { address, namespace, changes, released }) if !changes.is_empty() || !released.is_empty() => {
-                Some(Session::begin(&Client::connect(address, namespace).await?).await?)
-            }
+            Some(names) if !names.changes.is_empty() || !names.released.is_empty() => match names.session().await {
+                Ok(session) => Some(session),
+                Err(error) => return Err(transaction.given_up(error.into())),
+            },
             _ => None,
         };
         let done = transaction.carry_out(session.as_ref(), interrupt).await;

@@ -70,18 +70,25 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     clear(&survey)?;
     let warnings = warnings(&survey, inputs);
     let values = receipt_variables(inputs, &survey.plan);
-    let applied_before = survey.history.newest().is_some_and(|Entry { receipt, .. }| {
-        // What the plan keeps has its secrets where the receipt says, which these values would say too.
-        receipt.bundle == inputs.contents.identity && receipt.variables == values && tells_files(receipt, &survey.plan)
-    });
+    let applied_before =
+        survey.history.of_profile(&inputs.contents.profile.name).next().is_some_and(|Entry { receipt, .. }| {
+            // What the plan keeps has its secrets where the receipt says, which these values would say too.
+            receipt.bundle == inputs.contents.identity
+                && receipt.variables == values
+                && tells_files(receipt, &survey.plan)
+        });
     if survey.plan.is_empty() && applied_before {
+        // What an earlier run had begun has nothing left to do either.
+        if let Some(left) = Transaction::left(&survey.target.root)? {
+            left.discard();
+        }
         return Ok(Outcome { warnings, ..Outcome::default() });
     }
     let transaction = begin(&survey, inputs, options)?;
     let session = match &survey.runtime {
         Some(runtime) => match Session::begin(&runtime.client).await {
             Ok(session) => Some(Arc::new(session)),
-            Err(error) => return Err(given_up(transaction, error.into())),
+            Err(error) => return Err(transaction.given_up(error.into())),
         },
         None => None,
     };
@@ -127,7 +134,7 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
         made.extend(missing_folders(&aside.target, &survey.target.root));
     }
     if let Some(planned) = &survey.plan.archive {
-        record.files.extend(archive::provisional(planned).map(|path| Change::expected(&planned.path, &path)));
+        record.files.extend(archive::provisional(planned).map(|path| Change::provisional(&planned.path, &path)));
         made.extend(missing_folders(&planned.target, &survey.target.root));
     }
     made.sort_unstable();
@@ -136,14 +143,6 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
     record.start = services::start(&survey.plan, &survey.setup);
     record.guarded = survey.plan.units().map(|service| service.unit.clone()).collect();
     Transaction::begin(&survey.target.root, record)
-}
-
-/// The error of something that failed before anything had changed.
-fn given_up(transaction: Transaction, source: ApplyError) -> ApplyError {
-    match transaction.discard() {
-        left if left.is_empty() => source,
-        left => ApplyError::NeedsPerson { source: Box::new(source), left },
-    }
 }
 
 struct Job<'a> {
@@ -158,7 +157,7 @@ impl Job<'_> {
         let prepared = self.prepare(&mut transaction.record, &warnings).await;
         let Prepared { swept, unpacked, written } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Err(given_up(transaction, self.blame(error))),
+            Err(error) => return Err(transaction.given_up(self.blame(error))),
         };
         let named = transaction.record.names.as_ref().map_or(0, |names| names.changes.len());
         let session = self.session.map(|session| &**session);
@@ -182,12 +181,14 @@ impl Job<'_> {
         let saved = states::save(self.survey, self.inputs.contents, record);
         steps_of(self.survey, name, record);
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
-        complete(&mut receipt, self.survey, record);
-        receipt.saved = saved;
+        complete(&mut receipt, self.survey, record)?;
+        // Installed again, it has the state of before still behind it.
+        let again = history.of_profile(name).next().filter(|entry| entry.receipt.bundle == receipt.bundle);
+        receipt.saved = saved.or_else(|| again.and_then(|entry| entry.receipt.saved.clone()));
         receipt.state.clone_from(&self.survey.setup.save);
         let current = history.of_profile(name).next();
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
-        let chain = history.chain(name);
+        let chain = history.behind(name, &self.inputs.contents.identity);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
         let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
@@ -305,17 +306,25 @@ fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
 }
 
 /// What a receipt says of what was there before.
-fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
+fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(), PathError> {
     let current = survey.history.of_profile(&receipt.name).next();
     let name = receipt.name.clone();
     for file in &mut receipt.files {
         let change = record.files.iter().find(|change| change.path == file.path);
         let found = || change.and_then(|change| change.before.clone());
-        file.original = survey.history.original(&name, &file.path).unwrap_or_else(found);
+        // What was right already was somebody else's.
+        let kept = survey.plan.files.iter().find(|planned| planned.file.path == file.path);
+        let kept = kept.filter(|planned| planned.action == FileAction::Keep);
+        let original = match (survey.history.original(&name, &file.path), kept) {
+            (Some(known), _) => known,
+            (None, Some(planned)) => Before::at(&planned.file.target)?,
+            (None, None) => found(),
+        };
+        file.original = original;
         let by_hand = survey.plan.by_hand.iter().any(|one| one.path == file.path);
         file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
     }
-    receipt.before = current.map(|entry| entry.number);
+    receipt.before = survey.history.behind(&name, &receipt.bundle).first().map(|entry| entry.number);
     let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
     folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();
@@ -326,6 +335,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) {
     receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
     let changes = record.names.iter().flat_map(|names| &names.changes);
     receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);
+    Ok(())
 }
 
 /// Folders in the order in which they can be removed.

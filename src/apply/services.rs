@@ -3,6 +3,7 @@
 use super::history::History;
 use super::plan::{HostPlan, PlannedService, ServiceAction};
 use super::receipt::{Receipt, ReceiptService};
+use super::survey::Survey;
 use super::transaction::unit_is;
 use crate::bundle::{Contents, ResolvedPack, ResolvedProfile};
 use crate::distro::{Setup, Step};
@@ -57,6 +58,13 @@ pub(super) fn start(plan: &HostPlan, setup: &Setup) -> Vec<Step> {
     cluster.chain(acted.map(|service| started(&service.unit, service.action == ServiceAction::Restart))).collect()
 }
 
+impl Survey {
+    /// Whether anything is done on the machine once files are in place: in a system that is prepared, at its first start.
+    pub fn has_to_start(&self) -> bool {
+        !start(&self.plan, &self.setup).is_empty()
+    }
+}
+
 /// What takes up again what was in files that are gone: the steps of what was installed that are not among `wanted`.
 pub(super) fn unload(installed: Option<&Receipt>, wanted: &[Step]) -> Vec<Step> {
     let before = installed.iter().flat_map(|receipt| loads(&receipt.start));
@@ -69,13 +77,9 @@ fn loads(steps: &[Step]) -> impl Iterator<Item = Step> {
 
 /// What takes that back, before files are put back: units that did not run do not, and what programs have done is undone.
 pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
-    let fresh = plan.services.iter().filter(|service| !service.active && !service.enabled);
-    let mut undo: Vec<Step> = fresh.map(|service| Step::Disable { unit: service.unit.clone() }).collect();
+    let mut undo: Vec<Step> = plan.services.iter().filter_map(ended).collect();
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
-        Step::Start { unit, .. } => {
-            let service = plan.cluster.iter().find(|service| service.unit == *unit)?;
-            (!service.active && !service.enabled).then(|| Step::Disable { unit: unit.clone() })
-        }
+        Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
         Step::Run { what, unless, undo: Some(command), seconds, .. } => {
             let done = unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists()));
             let (what, command) = (format!("undo: {what}"), command.clone());
@@ -86,17 +90,52 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
     undo
 }
 
-/// What takes up files that were put back, and brings up again what ran before.
+/// What ends a unit that did not run.
+fn ended(service: &PlannedService) -> Option<Step> {
+    let unit = service.unit.clone();
+    match (service.active, service.enabled) {
+        (true, _) => None,
+        (false, true) => Some(Step::Stop { unit }),
+        (false, false) => Some(Step::Disable { unit }),
+    }
+}
+
+/// What takes up files that were put back, and brings up again what ran before. A unit that ran without being enabled does so
+/// again.
 pub(super) fn again(plan: &HostPlan, setup: &Setup, installed: Option<&Receipt>) -> Vec<Step> {
     let mut again: Vec<Step> = loads(&setup.start).collect();
     again.extend(unload(installed, &again));
-    if plan.cluster.iter().any(|service| service.active && service.action == ServiceAction::Restart) {
-        again.extend(installed.iter().flat_map(|receipt| restarting(&receipt.start)));
+    if restarts_cluster(plan) {
+        again.extend(cluster_again(plan, installed));
     }
-    let acted = plan.services.iter().filter(|service| service.active && service.action == ServiceAction::Restart);
+    let acted = plan.services.iter().filter(|service| is_restarted(service));
     again.extend(acted.map(|service| started(&service.unit, true)));
     again.extend(plan.dropped_services.iter().map(|unit| started(unit, false)));
+    let only_ran = plan.units().filter(|service| service.active && !service.enabled);
+    again.extend(only_ran.map(|service| Step::Enabled { unit: service.unit.clone(), enabled: false }));
     again
+}
+
+/// Whether the distribution runs, and is started again.
+pub(super) fn restarts_cluster(plan: &HostPlan) -> bool {
+    plan.cluster.iter().any(is_restarted)
+}
+
+fn is_restarted(service: &PlannedService) -> bool {
+    service.active && service.action == ServiceAction::Restart
+}
+
+/// What brings up again the installed distribution as it ran before. Receipts of the first installers do not say how, and where
+/// a part of it did not run the rest cannot be waited for: then it is the units that ran.
+pub(super) fn cluster_again(plan: &HostPlan, installed: Option<&Receipt>) -> Vec<Step> {
+    let start = installed.map(|receipt| receipt.start.as_slice()).unwrap_or_default();
+    let ran =
+        |unit: &str| plan.cluster.iter().find(|service| service.unit == unit).is_none_or(|service| service.active);
+    if !start.is_empty() && start.iter().filter_map(Step::unit).all(ran) {
+        return restarting(start);
+    }
+    let ran = plan.cluster.iter().filter(|service| service.active);
+    ran.map(|service| started(&service.unit, true)).collect()
 }
 
 /// The steps that bring a distribution up, where it runs with other files.
@@ -142,5 +181,64 @@ mod tests {
         assert_eq!(again(&plan, &setup, None), [load("authorities")]);
         assert_eq!(again(&plan, &setup, Some(&installed)), [load("authorities"), load("modules")]);
         assert_eq!(unload(Some(&installed), &setup.start), [load("modules")]);
+    }
+
+    fn planned(unit: &str, active: bool, enabled: bool, action: ServiceAction) -> PlannedService {
+        PlannedService { unit: unit.to_owned(), pack: "shop".to_owned(), active, enabled, action }
+    }
+
+    fn wait() -> Step {
+        Step::Wait { what: "it is ready".to_owned(), command: vec!["true".to_owned()], seconds: 1 }
+    }
+
+    #[test]
+    fn units_are_put_back_as_they_were() {
+        let services = vec![
+            planned("new.service", false, false, ServiceAction::Start),
+            planned("ran.service", true, false, ServiceAction::Restart),
+            planned("untouched.service", true, false, ServiceAction::Start),
+            planned("waited.service", false, true, ServiceAction::Start),
+            planned("both.service", true, true, ServiceAction::Restart),
+        ];
+        let plan = HostPlan { services: services.clone(), ..HostPlan::default() };
+        let root = Root::new(std::path::Path::new("/")).unwrap();
+        let ended =
+            [Step::Disable { unit: "new.service".to_owned() }, Step::Stop { unit: "waited.service".to_owned() }];
+        let disabled = |unit: &str| Step::Enabled { unit: unit.to_owned(), enabled: false };
+        let back = [
+            started("ran.service", true),
+            started("both.service", true),
+            disabled("ran.service"),
+            disabled("untouched.service"),
+        ];
+        assert_eq!(undo(&plan, &Setup::default(), &root), ended);
+        assert_eq!(again(&plan, &Setup::default(), None), back);
+
+        let start = services.iter().map(|service| started(&service.unit, false)).collect();
+        let plan = HostPlan { cluster: services, ..HostPlan::default() };
+        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root);
+        assert_eq!(undone.iter().rev().cloned().collect::<Vec<_>>(), ended);
+    }
+
+    #[test]
+    fn the_distribution_of_an_older_receipt_is_started_again() {
+        let cluster = vec![planned("k3s.service", true, true, ServiceAction::Restart)];
+        let plan = HostPlan { cluster, ..HostPlan::default() };
+        let mut installed = Receipt::empty("shop", "1.0.0");
+        assert_eq!(again(&plan, &Setup::default(), Some(&installed)), [started("k3s.service", true)]);
+        installed.start = vec![started("k3s.service", false), wait()];
+        assert_eq!(again(&plan, &Setup::default(), Some(&installed)), [started("k3s.service", true), wait()]);
+    }
+
+    #[test]
+    fn a_distribution_that_ran_in_part_is_not_waited_for() {
+        let cluster = vec![
+            planned("containerd.service", true, true, ServiceAction::Restart),
+            planned("kubelet.service", false, true, ServiceAction::Start),
+        ];
+        let plan = HostPlan { cluster, ..HostPlan::default() };
+        let mut installed = Receipt::empty("shop", "1.0.0");
+        installed.start = vec![started("containerd.service", false), started("kubelet.service", false), wait()];
+        assert_eq!(again(&plan, &Setup::default(), Some(&installed)), [started("containerd.service", true)]);
     }
 }

@@ -14,10 +14,10 @@ use super::check::Check;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::difference;
 use super::dropped;
-use super::files::{Found, TargetFile};
+use super::files::{Before, FileKind, Found, TargetFile};
 use super::history::History;
 use super::image_folder::{self, ImageFolder};
-use super::plan::HostPlan;
+use super::plan::{FileAction, HostPlan};
 use super::receipt;
 use super::released;
 use super::services;
@@ -107,6 +107,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     let mut survey = compare(inputs, files, target, lock).await?;
     (survey.setup, survey.asides, survey.plan.by_hand) = (setup, asides, by_hand);
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
     survey.plan.dropped_services = services::dropped(&history, name, &survey.plan);
@@ -116,11 +117,26 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
         blocking(move || difference::tell(files, &source, &history)).await?
     };
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
-        let (chain, others) = (history.chain(name), history.others(name));
-        survey.plan.released = released::names(&chain, target.keep, &others, wanted, client).await?;
+        let (behind, others) = (history.behind(name, &inputs.contents.identity), history.others(name));
+        survey.plan.released = released::names(&behind, target.keep, &others, wanted, client).await?;
     }
     survey.history = history;
     Ok(survey)
+}
+
+/// Files that are replaced although they are not what was installed; what becomes of configuration is told elsewhere.
+fn overwritten(history: &History, name: &str, plan: &HostPlan) -> Result<Vec<String>, ApplyError> {
+    let Some(current) = history.of_profile(name).next() else { return Ok(Vec::new()) };
+    let mut overwritten = Vec::new();
+    let replaced = plan.files.iter().filter(|planned| planned.action == FileAction::Replace);
+    for planned in replaced.filter(|planned| planned.file.kind != FileKind::Config) {
+        let installed = current.receipt.files.iter().find(|file| file.path == planned.file.path);
+        let found = Before::at(&planned.file.target)?.and_then(|found| found.digest);
+        if installed.is_some_and(|installed| found != Some(installed.digest)) {
+            overwritten.push(planned.file.path.clone());
+        }
+    }
+    Ok(overwritten)
 }
 
 impl RootLock {

@@ -29,7 +29,10 @@ pub fn unfinished(root: &Root) -> Result<Option<Unfinished>, ApplyError> {
         Phase::Stopping => "services were being stopped",
         Phase::Changing => "files were being changed",
         Phase::Starting => "services were being started",
-        Phase::Restoring | Phase::Restarting => "what it had changed was being put back",
+        Phase::Finishing => "it was done but for what is not needed any more",
+        Phase::Restoring | Phase::Restarting | Phase::Undoing | Phase::Recovering => {
+            "what it had changed was being put back"
+        }
     };
     Ok(Some(Unfinished { phase, what: left.record.what }))
 }

@@ -60,6 +60,13 @@ pub enum Step {
         /// Its name, with its ending.
         unit: String,
     },
+    /// A systemd unit is started with the host from now on, or no longer; whether it runs now is left alone.
+    Enabled {
+        /// Its name, with its ending.
+        unit: String,
+        /// Whether it is.
+        enabled: bool,
+    },
     /// A program is run to its end, which must be a good one.
     Run {
         /// What that is for, for people: `join the cluster`.

@@ -23,9 +23,6 @@ fn flags_of_the_future_are_refused_by_name() {
         (sandbox.carrack(&["sign", "x"]), "sign"),
         (sandbox.carrack(&["keygen"]), "keygen"),
         (sandbox.carrack(&["copy", "x", "y"]), "copy"),
-        (install(&sandbox, &["repair"]), "repair"),
-        (install(&sandbox, &["rollback"]), "rollback"),
-        (install(&sandbox, &["uninstall"]), "uninstall"),
         (install(&sandbox, &["inventory"]), "inventory"),
     ] {
         assert_refused(&ran, 2, &[&format!("unrecognized subcommand '{command}'")]);

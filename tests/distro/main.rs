@@ -45,6 +45,8 @@ fn line(text: &mut String, step: &Step) {
         Step::Start { unit, .. } => writeln!(text, "start {unit}"),
         Step::Stop { unit } => writeln!(text, "stop {unit}"),
         Step::Disable { unit } => writeln!(text, "disable {unit}"),
+        Step::Enabled { unit, enabled: true } => writeln!(text, "enable {unit}, leaving it as it runs"),
+        Step::Enabled { unit, .. } => writeln!(text, "disable {unit}, leaving it as it runs"),
         Step::Copy { from, to } => writeln!(text, "copy {from} -> {to}"),
         Step::Remove { path } => writeln!(text, "remove {path}"),
         Step::Load { what, command, seconds } => {

@@ -44,14 +44,23 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where one cannot be removed.
 pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
+    remove_if_there(&resolve(WANTED, root)?)?;
+    remove_if_there(&resolve(RESUME, root)?)?;
+    release(root, units)
+}
+
+/// Takes the drop-ins away.
+///
+/// # Errors
+/// Where one cannot be removed.
+pub(super) fn release(root: &Root, units: &[String]) -> Result<(), ApplyError> {
     for name in units {
         let path = resolve(&drop_in(name), root)?;
         remove_if_there(&path)?;
         // It stays where somebody else has something in it.
         let _ = fs::remove_dir(parent(&path));
     }
-    remove_if_there(&resolve(WANTED, root)?)?;
-    Ok(remove_if_there(&resolve(RESUME, root)?)?)
+    Ok(())
 }
 
 /// Removes the installer's copy.
@@ -66,12 +75,13 @@ pub(super) fn remove_installer(root: &Root) -> Result<(), ApplyError> {
 }
 
 fn install_self(target: &Path) -> Result<(), PathError> {
-    let own = std::env::current_exe().at("find", Path::new("carrack-install"))?;
-    if own == target || (target.exists() && hash(&own, || true)? == hash(target, || true)?) {
+    // Not by its name: a run that goes on may have been started from a file that is not there any more.
+    let own = Path::new("/proc/self/exe");
+    if target.exists() && hash(own, || true)? == hash(target, || true)? {
         return Ok(());
     }
     let mut file = AtomicFile::create(target, 0o755)?;
-    let mut from = fs::File::open(&own).at("read", &own)?;
+    let mut from = fs::File::open(own).at("read", own)?;
     io::copy(&mut from, &mut file).at("write", target)?;
     file.commit()
 }
@@ -94,6 +104,9 @@ fn unit() -> String {
          [Service]\n\
          Type=oneshot\n\
          ExecStart={INSTALLER} resume\n\
+         Restart=on-failure\n\
+         RestartSec=30\n\
+         RestartPreventExitStatus=2 10 25 30 50 51\n\
          \n\
          [Install]\n\
          WantedBy=multi-user.target\n"
@@ -102,7 +115,7 @@ fn unit() -> String {
 
 /// Neither while files are changing, nor while they are put back.
 fn condition() -> String {
-    let unfinished = [Phase::Changing, Phase::Restoring];
+    let unfinished = [Phase::Changing, Phase::Restoring, Phase::Undoing];
     let lines: String = unfinished.map(|phase| format!("ConditionPathExists=!{JOURNAL}/{}\n", phase.file())).concat();
     format!("# Of carrack-install, until it has finished.\n[Unit]\n{lines}")
 }

@@ -4,17 +4,18 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::apply::ApplyError;
-use crate::apply::containerd::NameChange;
+use crate::apply::containerd::{Client, ContainerdError, NameChange, Session};
 use crate::apply::files::{Before, FileError};
 use crate::apply::receipt::Receipt;
 use crate::apply::staging::missing_folders;
 use crate::distro::Step;
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, PathError, sync_dir};
+use crate::io::{AtPath, AtomicFile, PathError, remove_leftovers, sync_dir};
 use crate::oci::Digest;
 
 /// Where it is, within the root.
@@ -35,21 +36,30 @@ pub(in crate::apply) enum Phase {
     Changing,
     /// Everything is in place; units are started, and waited for.
     Starting,
-    /// It failed, and names and files become what they were.
+    /// It is done, receipt and all; what is not needed any more goes.
+    Finishing,
+    /// It failed before anything was started, and files become what they were.
     Restoring,
-    /// They are what they were; units are started again.
+    /// They are what they were; units are started again, and names are put back.
     Restarting,
+    /// It failed after something was started: that is undone, and files become what they were.
+    Undoing,
+    /// They are what they were; the cluster's state is put back too, units are started again, and names are put back.
+    Recovering,
 }
 
 impl Phase {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 10] = [
         Self::Preparing,
         Self::Naming,
         Self::Stopping,
         Self::Changing,
         Self::Starting,
+        Self::Finishing,
         Self::Restoring,
         Self::Restarting,
+        Self::Undoing,
+        Self::Recovering,
     ];
 
     /// The name of the journal's file in this phase.
@@ -60,6 +70,9 @@ impl Phase {
             Self::Stopping => "stopping.json",
             Self::Changing => "changing.json",
             Self::Starting => "starting.json",
+            Self::Finishing => "finishing.json",
+            Self::Undoing => "undoing.json",
+            Self::Recovering => "recovering.json",
             Self::Restoring => "restoring.json",
             Self::Restarting => "restarting.json",
         }
@@ -80,6 +93,8 @@ pub(in crate::apply) struct Record {
     pub(in crate::apply) files: Vec<Change>,
     /// Folders that were made on the way, within the root; the outer ones first.
     pub(in crate::apply) made: Vec<String>,
+    /// Whether the receipt was there before, so that going back leaves it.
+    pub(in crate::apply) keeps_receipt: bool,
     /// Folders that were made for the journal itself, within the root; the outer ones first.
     pub(in crate::apply) own: Vec<String>,
     /// Folders that may be empty afterwards and are removed then, within the root; the inner ones first.
@@ -132,7 +147,12 @@ impl Change {
     /// A file that is going to be staged: what it is then called, and no more.
     pub(in crate::apply) fn expected(path: &str, target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let name = if name.ends_with(".partial") { name.into_owned() } else { format!("{name}.carrack-new") };
+        Self::provisional(path, &target.with_file_name(format!("{name}.carrack-new")))
+    }
+
+    /// The same where its provisional name is another one.
+    pub(in crate::apply) fn provisional(path: &str, staged: &Path) -> Self {
+        let name = staged.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None }
     }
 }
@@ -159,6 +179,31 @@ pub(in crate::apply) struct Names {
     pub(in crate::apply) changes: Vec<NameChange>,
     /// Names that are taken away when all else is done.
     pub(in crate::apply) released: Vec<NameChange>,
+}
+
+/// How long a containerd that starts with the host is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Names {
+    /// A session with the containerd that has the names, which may be starting just now.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub(in crate::apply) async fn session(&self) -> Result<Session, ContainerdError> {
+        let begun = Instant::now();
+        loop {
+            let answer = match Client::connect(&self.address, &self.namespace).await {
+                Ok(client) => client.version().await.map(|_| client),
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(client) => return Session::begin(&client).await,
+                Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// What is left when a change is done.
@@ -273,6 +318,9 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path),
             _ => {}
         }
+        for phase in Phase::ALL {
+            remove_leftovers(&self.folder.join(phase.file()))?;
+        }
         sync_dir(&self.folder)?;
         // It stays where there is something else in it.
         let _ = fs::remove_dir(&self.folder);
@@ -294,6 +342,7 @@ impl Record {
             command,
             files: Vec::new(),
             made: Vec::new(),
+            keeps_receipt: false,
             own: Vec::new(),
             emptied: Vec::new(),
             names: None,

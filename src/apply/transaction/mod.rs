@@ -1,8 +1,9 @@
 //! One change of the host, from the moment when all its content is there: names, files, units, receipt; or everything back.
 //!
 //! ```text
-//! preparing ─► naming ─► stopping ─► changing ─► starting ─► (receipt) ─► done
-//!                 ╰──────────┴──────────┴────────────┴─► restoring ─► restarting ─► as before
+//! preparing ─► naming ─► stopping ─► changing ─► starting ─► (receipt) ─► finishing ─► done
+//!                 ╰──────────┴──────────┤            ╰─► undoing ─► recovering ─► as before
+//!                                       ╰─► restoring ─► restarting ─► as before
 //! ```
 //!
 //! The journal says at any time in which phase the host is and all that is needed to go on, so that a run that was killed is
@@ -29,7 +30,7 @@ pub(super) use self::{
     switch::{backup_of, clean},
 };
 
-use super::containerd::Session;
+use super::containerd::{ContainerdError, Session};
 use super::files::Before;
 use super::survey::blocking;
 use super::{ApplyError, Interrupt, receipt};
@@ -55,25 +56,41 @@ pub(super) struct Done {
     pub(super) warnings: Vec<String>,
     /// Whether the rest is done when the prepared system starts for the first time.
     pub(super) deferred: bool,
+    /// Whether nothing is left to do; otherwise the journal stays, and the next run tries again.
+    pub(super) finished: bool,
 }
 
 impl Transaction {
-    /// Begins one: writes what is to be done, before anything is.
+    /// Begins one: writes what is to be done, before anything is. One that was begun before and had changed nothing is replaced.
     ///
     /// # Errors
-    /// Where the journal cannot be written.
+    /// Where the journal cannot be written, or another one is not finished.
     pub(super) fn begin(root: &Root, mut record: Record) -> Result<Self, ApplyError> {
         record.own = Journal::missing_folders(root)?;
+        if let Some((journal, left)) = Journal::left(root)? {
+            if journal.phase() != Phase::Preparing {
+                return Err(ApplyError::NotFinished(left.what));
+            }
+            // What the earlier one made is this one's to remove.
+            record.own.splice(0..0, left.own);
+            record.made.splice(0..0, left.made);
+            record.guarded.extend(left.guarded);
+        }
         let guarded = is_guarded(root, &record);
         if guarded {
             // Before the journal: copying the installer takes a while, and without a journal all of it is idle.
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
-        if guarded && root.is_host() {
-            steps::reload()?;
+        let transaction = Self { root: root.clone(), journal, record };
+        if guarded
+            && root.is_host()
+            && let Err(error) = steps::reload()
+        {
+            transaction.discard();
+            return Err(error.into());
         }
-        Ok(Self { root: root.clone(), journal, record })
+        Ok(transaction)
     }
 
     /// The one that an earlier run has left.
@@ -97,14 +114,28 @@ impl Transaction {
         left
     }
 
+    /// Gives it up for `source`, and says what state that leaves.
+    pub(super) fn given_up(self, source: ApplyError) -> ApplyError {
+        match self.discard() {
+            left if left.is_empty() => source,
+            left => ApplyError::NeedsPerson { source: Box::new(source), left },
+        }
+    }
+
+    /// Removes what was staged, and stays: it is begun again.
+    pub(super) fn clear(&self) -> Vec<String> {
+        switch::unstage(&self.record.files, &[], &self.root)
+    }
+
+    /// Ends it. The drop-ins go before the journal, and the unit that goes on after it, which is idle without one.
     fn end(&self) -> Result<(), ApplyError> {
-        // The drop-ins first: while the journal is there, somebody comes back for them.
+        guard::release(&self.root, &self.record.guarded)?;
+        self.journal.end()?;
         guard::remove(&self.root, &self.record.guarded)?;
         // Where that cannot be told, the installer stays.
         if receipt::is_none_left(&self.root).unwrap_or(false) {
             guard::remove_installer(&self.root)?;
         }
-        self.journal.end()?;
         switch::remove_empty(self.record.emptied.iter(), &self.root);
         switch::remove_empty(self.record.own.iter().rev(), &self.root);
         if is_guarded(&self.root, &self.record) && self.root.is_host() {
@@ -123,26 +154,37 @@ impl Transaction {
         session: Option<&Session>,
         interrupt: &Interrupt,
     ) -> Result<Done, ApplyError> {
-        if matches!(self.phase(), Phase::Restoring | Phase::Restarting) {
-            let source = ApplyError::Unfinished(self.record.what.clone());
-            return Err(self.back(source, true, session).await);
+        match self.phase() {
+            Phase::Restoring | Phase::Restarting | Phase::Undoing | Phase::Recovering => {
+                let source = ApplyError::Unfinished(self.record.what.clone());
+                return Err(self.back(source, session).await);
+            }
+            Phase::Finishing => return Ok(self.finished(None, session).await),
+            _ => {}
         }
         match self.forward(session, interrupt).await {
-            Ok(Some(receipt)) => {
-                let warnings = self.let_go(session).await;
-                Ok(Done { receipt, warnings, deferred: false })
-            }
-            Ok(None) => Ok(Done { receipt: None, warnings: Vec::new(), deferred: true }),
-            Err(source) => {
-                let touched = matches!(self.phase(), Phase::Stopping | Phase::Starting);
-                Err(self.back(source, touched, session).await)
-            }
+            Ok(Some(receipt)) => Ok(self.finished(receipt, session).await),
+            Ok(None) => Ok(Done { receipt: None, warnings: Vec::new(), deferred: true, finished: true }),
+            Err(source) => Err(self.back(source, session).await),
         }
+    }
+
+    /// It is done: what is not needed any more goes.
+    async fn finished(mut self, receipt: Option<PathBuf>, session: Option<&Session>) -> Done {
+        // Before that is durable, nothing of the way back goes.
+        let (mut warnings, finished) = match self.journal.advance(Phase::Finishing) {
+            Ok(()) => self.let_go(session).await,
+            Err(error) => (vec![with_causes(&error)], false),
+        };
+        if !finished {
+            warnings.push("what is left to do is tried again by the next run: carrack-install resume".to_owned());
+        }
+        Done { receipt, warnings, deferred: false, finished }
     }
 
     /// Takes everything back for a reason that was found before going on.
     pub(super) async fn take_back(self, source: ApplyError, session: Option<&Session>) -> ApplyError {
-        self.back(source, false, session).await
+        self.back(source, session).await
     }
 
     /// The receipt where everything is done; nothing where the rest has to wait.
@@ -155,6 +197,9 @@ impl Transaction {
             if interrupt.is_set() {
                 return Err(ApplyError::Interrupted);
             }
+            if let Some(Outcome::Installed { file, .. }) = &self.record.result {
+                self.record.keeps_receipt = receipt::is_there(&self.root, file)?;
+            }
             self.journal.write(&self.record)?;
             self.journal.advance(Phase::Naming)?;
         }
@@ -163,7 +208,10 @@ impl Transaction {
             self.journal.advance(Phase::Stopping)?;
         }
         if self.phase() == Phase::Stopping {
-            self.steps(self.record.stop.clone(), interrupt).await?;
+            // Steps are for the system that runs, which another root is not.
+            if self.root.is_host() {
+                self.steps(self.record.stop.clone(), interrupt).await?;
+            }
             self.journal.advance(Phase::Changing)?;
         }
         if self.phase() == Phase::Changing {
@@ -202,35 +250,35 @@ impl Transaction {
         Ok(())
     }
 
-    /// Takes everything back, and says what state that leaves. `touched` says that steps have been done.
-    async fn back(mut self, source: ApplyError, touched: bool, session: Option<&Session>) -> ApplyError {
-        let nothing_yet = self.phase() == Phase::Preparing;
+    /// Takes everything back, and says what state that leaves. Which phase it goes through says what was done by then: what has not
+    /// started has not changed the cluster's state, of which there may be half a copy only.
+    async fn back(mut self, source: ApplyError, session: Option<&Session>) -> ApplyError {
+        let (nothing_yet, from) = (self.phase() == Phase::Preparing, self.phase());
         let mut left = Vec::new();
-        if matches!(self.phase(), Phase::Preparing | Phase::Naming | Phase::Stopping | Phase::Changing) {
-            // What has not started has not changed the cluster's state, of which there may be half a copy only.
-            self.record.restore.clear();
-            self.record.undo.clear();
-            left.extend(self.journal.write(&self.record).err().map(|error| with_causes(&error)));
-        }
-        if self.phase() != Phase::Restarting {
-            left.extend(self.journal.advance(Phase::Restoring).err().map(|error| with_causes(&error)));
-            if touched {
-                left.extend(self.all(self.record.undo.clone()).await);
+        let started = matches!(from, Phase::Starting | Phase::Undoing | Phase::Recovering);
+        let (first, then) =
+            if started { (Phase::Undoing, Phase::Recovering) } else { (Phase::Restoring, Phase::Restarting) };
+        if from != then {
+            left.extend(self.journal.advance(first).err().map(|error| with_causes(&error)));
+            if started {
+                left.extend(self.all(&self.record.undo).await);
             }
             left.extend(switch::back(&self.record.files, &self.record.made, &self.root));
-            left.extend(self.name_back(session).await);
+            left.extend(self.receipt_back().err().map(|error| with_causes(&error)));
+            if left.is_empty() {
+                left.extend(self.journal.advance(then).err().map(|error| with_causes(&error)));
+            }
         }
-        if left.is_empty() {
-            left.extend(self.journal.advance(Phase::Restarting).err().map(|error| with_causes(&error)));
-        }
-        if self.root.is_host() && touched {
-            left.extend(blocking(steps::reload).await.err().map(|error| with_causes(&error)));
-            left.extend(self.all(self.record.restore.clone()).await);
-            left.extend(self.all(self.record.again.clone()).await);
-        }
-        // What could not be put back is tried again by the next run; what does not start again needs somebody.
-        if left.is_empty() || self.phase() == Phase::Restarting {
-            left.extend(self.end().err().map(|error| with_causes(&error)));
+        // What could not be put back is tried again by the next run, and nothing starts until then.
+        if self.phase() == then {
+            left.extend(self.start_again(started, matches!(from, Phase::Preparing | Phase::Naming)).await);
+            if left.is_empty() && !nothing_yet {
+                // Last: the containerd that has the names may be the distribution's own.
+                left.extend(self.name_back(session).await);
+            }
+            if left.is_empty() {
+                left.extend(self.end().err().map(|error| with_causes(&error)));
+            }
         }
         let source = Box::new(source);
         match (left.is_empty(), &*source) {
@@ -241,9 +289,46 @@ impl Transaction {
         }
     }
 
+    /// Brings up what ran before, with the cluster's state of before where something had started. Without that state nothing is
+    /// started.
+    async fn start_again(&self, started: bool, nothing_stopped: bool) -> Vec<String> {
+        if !self.root.is_host() || nothing_stopped {
+            return Vec::new();
+        }
+        let mut left: Vec<String> =
+            blocking(steps::reload).await.err().map(|error| with_causes(&error)).into_iter().collect();
+        if started {
+            left.extend(self.all(&self.record.restore).await);
+        }
+        if left.is_empty() {
+            left.extend(self.all(&self.record.again).await);
+        } else if let Some(Outcome::Installed { receipt, .. }) = &self.record.result
+            && let Some(saved) = &receipt.saved
+        {
+            left.push(format!("the cluster's state of before is in {}", saved.folder));
+        }
+        left
+    }
+
+    /// Takes back the receipt, where a run before this one had come so far.
+    fn receipt_back(&self) -> Result<(), ApplyError> {
+        match &self.record.result {
+            // Where that cannot be told, it has not been written.
+            Some(Outcome::Installed { file, .. })
+                if !self.record.keeps_receipt && receipt::is_there(&self.root, file).unwrap_or(false) =>
+            {
+                receipt::remove(&self.root, std::slice::from_ref(file))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Does all steps, whatever becomes of each. Returns what failed.
-    async fn all(&self, steps: Vec<Step>) -> Vec<String> {
-        let root = self.root.clone();
+    async fn all(&self, steps: &[Step]) -> Vec<String> {
+        if !self.root.is_host() {
+            return Vec::new();
+        }
+        let (root, steps) = (self.root.clone(), steps.to_vec());
         let failed = move || {
             let run = |step: &Step| steps::run(step, &root, &Interrupt::never()).err();
             steps.iter().filter_map(run).map(|error| with_causes(&error)).collect()
@@ -253,23 +338,31 @@ impl Transaction {
 
     async fn name_back(&self, session: Option<&Session>) -> Option<String> {
         let names = self.record.names.as_ref().filter(|names| !names.changes.is_empty())?;
-        let Some(session) = session else {
-            return Some("the names of images, since containerd does not answer".into());
+        let restored = match session {
+            Some(session) => session.restore_names(&names.changes).await,
+            None => match names.session().await {
+                Ok(session) => {
+                    let restored = session.restore_names(&names.changes).await;
+                    restored.and(session.end(true).await)
+                }
+                Err(error) => Err(error),
+            },
         };
-        session.restore_names(&names.changes).await.err().map(|error| with_causes(&error))
+        restored.err().map(|error| format!("names of images: {}", with_causes(&error)))
     }
 
-    /// Everything works: lets go of what is not needed any more. What fails here is a warning, and is tried again by the next
-    /// run.
-    async fn let_go(self, session: Option<&Session>) -> Vec<String> {
+    /// Lets go of what is not needed any more, and says what a person should know, and whether nothing is left to do. What could
+    /// not be kept stays where it is, and the journal with it, so that the next run tries again.
+    async fn let_go(self, session: Option<&Session>) -> (Vec<String>, bool) {
         let mut warnings = Vec::new();
-        let mut note = |result: Result<(), ApplyError>| warnings.extend(result.err().map(|error| with_causes(&error)));
-        if let (Some(session), Some(names)) = (session, &self.record.names) {
-            for change in &names.released {
-                note(session.change_name(change).await.map(drop).map_err(ApplyError::from));
-            }
+        if let Some(names) = self.record.names.as_ref().filter(|names| !names.released.is_empty()) {
+            warnings.extend(release(names, session).await.err().map(|error| with_causes(&error)));
         }
-        note(self.keep());
+        if let Err(error) = self.keep() {
+            warnings.push(with_causes(&error));
+            return (warnings, false);
+        }
+        let mut note = |result: Result<(), ApplyError>| warnings.extend(result.err().map(|error| with_causes(&error)));
         if let Some(Outcome::Removed { receipts, .. }) = &self.record.result {
             note(receipt::remove(&self.root, receipts));
         }
@@ -277,8 +370,10 @@ impl Transaction {
             let removed = self.root.resolve(path).map(|path| steps::remove(&path));
             note(removed.map_or_else(|_| Ok(()), |removed| removed.map_err(ApplyError::from)));
         }
-        note(self.end());
-        warnings
+        let ended = self.end();
+        let finished = ended.is_ok();
+        note(ended);
+        (warnings, finished)
     }
 
     fn keep(&self) -> Result<(), ApplyError> {
@@ -299,4 +394,21 @@ impl Transaction {
 /// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
 fn is_guarded(root: &Root, record: &Record) -> bool {
     if root.is_host() { has_systemd() } else { !record.start.is_empty() }
+}
+
+/// Takes the names away that nothing needs.
+async fn release(names: &Names, session: Option<&Session>) -> Result<(), ContainerdError> {
+    let own = match session {
+        Some(_) => None,
+        None => Some(names.session().await?),
+    };
+    let Some(session) = session.or(own.as_ref()) else { return Ok(()) };
+    let mut result = Ok(());
+    for change in &names.released {
+        result = result.and(session.change_name(change).await);
+    }
+    match own {
+        Some(own) => result.and(own.end(false).await),
+        None => result,
+    }
 }

@@ -1,9 +1,14 @@
 //! Doing the steps of a distribution and of services on the running host: systemd's units, and programs.
 
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::apply::Interrupt;
 use crate::distro::Step;
@@ -23,6 +28,10 @@ const POLL: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(500);
 /// How much of what a program says is repeated.
 const SAID: usize = 600;
+/// How much of what a program says is kept.
+const KEPT: usize = 64 << 10;
+/// How long what a program has said is waited for after it has ended: a daemon that it left may never close the pipe.
+const REST: Duration = Duration::from_secs(1);
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +98,12 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
         Step::Stop { unit } => stop(unit),
         Step::Disable { unit } => {
             stop(unit)?;
-            // One that is gone, or cannot be enabled at all, is not an error here.
-            let _ = systemctl(&["disable", "--quiet", unit], "disable the unit");
+            disable(unit);
+            Ok(())
+        }
+        Step::Enabled { unit, enabled: true } => enable(unit),
+        Step::Enabled { unit, enabled: false } => {
+            disable(unit);
             Ok(())
         }
         Step::Run { what, command, unless, seconds, .. } => {
@@ -109,19 +122,71 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
 /// What systemd says of a unit.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct State {
+    /// Whether its file could be read.
+    load: String,
     active: String,
+    sub: String,
     result: String,
     kind: String,
     restarts: u32,
     /// Whether it has been started since the host has.
     ran: bool,
+    /// Whether systemd still has something to do for it.
+    queued: bool,
 }
 
-fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
+impl State {
+    fn of(text: &str) -> Self {
+        let mut state = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "LoadState" => value.clone_into(&mut state.load),
+                "ActiveState" => value.clone_into(&mut state.active),
+                "SubState" => value.clone_into(&mut state.sub),
+                "Result" => value.clone_into(&mut state.result),
+                "Type" => value.clone_into(&mut state.kind),
+                "ExecMainStartTimestampMonotonic" => state.ran = value != "0",
+                "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
+                // `Job=0` without one, as systemctl shows it, or nothing.
+                "Job" => state.queued = !matches!(value, "" | "0"),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    /// Whether it runs, is being started, as while the host starts, or has done all that it is for. One that has failed and
+    /// waits to be started again does not run.
+    fn is_active(&self) -> bool {
+        let done = self.kind == "oneshot" && self.result == "success" && self.ran;
+        match self.active.as_str() {
+            "active" | "reloading" => true,
+            "activating" => !self.sub.starts_with("auto-restart"),
+            "inactive" => done || self.queued,
+            _ => false,
+        }
+    }
+
+    /// Whether there is nothing that could be stopped. One that is not active may still be about to be started.
+    fn is_nothing(&self) -> bool {
+        matches!(self.load.as_str(), "not-found" | "bad-setting" | "error") && self.active == "inactive"
+    }
+}
+
+fn enable(unit: &str) -> Result<(), StepError> {
     if !has_systemd() {
         return Err(StepError::NoSystemd(unit.to_owned()));
     }
-    systemctl(&["enable", "--quiet", unit], &format!("enable {unit}"))?;
+    systemctl(&["enable", "--quiet", unit], &format!("enable {unit}")).map(drop)
+}
+
+fn disable(unit: &str) {
+    // One that is gone, or cannot be enabled at all, is not an error here.
+    let _ = systemctl(&["disable", "--quiet", unit], "disable the unit");
+}
+
+fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
+    enable(unit)?;
     // One that has failed too often would not be started any more.
     let _ = systemctl(&["reset-failed", unit], "forget failures");
     let verb = if restart { "restart" } else { "start" };
@@ -158,40 +223,27 @@ fn watch(unit: &str, interrupt: &Interrupt) -> Result<(), StepError> {
 }
 
 fn stop(unit: &str) -> Result<(), StepError> {
-    // Without systemd nothing of it runs.
-    if !has_systemd() || state(unit)?.active == "inactive" {
+    // Without systemd nothing of it runs. With it, also one that is inactive is stopped: its start may be waiting.
+    if !has_systemd() || state(unit)?.is_nothing() {
         return Ok(());
     }
     systemctl(&["stop", unit], &format!("stop {unit}")).map(drop)
 }
 
-/// Whether a unit is active, or has done all that it is for since the host has started; and whether it starts with the host.
+/// Whether a unit is active, being started, or has done all that it is for since the host has started; and whether it starts
+/// with the host.
 pub(in crate::apply) fn unit_is(unit: &str) -> (bool, bool) {
     if !has_systemd() {
         return (false, false);
     }
-    let active = state(unit).is_ok_and(|state| {
-        let done = state.kind == "oneshot" && state.result == "success" && state.ran;
-        matches!(state.active.as_str(), "active" | "reloading") || (done && state.active == "inactive")
-    });
+    let active = state(unit).is_ok_and(|state| state.is_active());
     (active, systemctl(&["is-enabled", "--quiet", unit], "ask for a unit").is_ok())
 }
 
 fn state(unit: &str) -> Result<State, StepError> {
-    let properties = "--property=ActiveState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic";
-    let text = systemctl(&["show", properties, unit], &format!("look at {unit}"))?;
-    let mut state = State::default();
-    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        match key {
-            "ActiveState" => value.clone_into(&mut state.active),
-            "Result" => value.clone_into(&mut state.result),
-            "Type" => value.clone_into(&mut state.kind),
-            "ExecMainStartTimestampMonotonic" => state.ran = value != "0",
-            "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
-            _ => {}
-        }
-    }
-    Ok(state)
+    let properties =
+        "--property=LoadState,ActiveState,SubState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic,Job";
+    systemctl(&["show", properties, unit], &format!("look at {unit}")).map(|text| State::of(&text))
 }
 
 const SYSTEMCTL: &str = "systemctl";
@@ -246,6 +298,8 @@ fn execute(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", PATH).env("LC_ALL", "C");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Ctrl-C in the terminal is the installer's business, which knows what may be interrupted.
+    command.process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ok(Ended::Badly(format!("cannot be run: {error}"))),
@@ -257,9 +311,7 @@ fn execute(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result
             Ok(Some(status)) => break status,
             Ok(None) if begun.elapsed() < limit && !interrupt.is_set() => std::thread::sleep(POLL),
             Ok(None) => {
-                // It may have ended by now, and then there is nothing to kill.
-                let _ = child.kill();
-                let _ = child.wait();
+                end(&mut child);
                 if interrupt.is_set() {
                     return Err(StepError::Interrupted);
                 }
@@ -269,22 +321,57 @@ fn execute(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result
         }
     };
     if status.success() {
-        return Ok(Ended::Well(out.join().unwrap_or_default()));
+        return Ok(Ended::Well(out.text()));
     }
-    Ok(Ended::Badly(format!("ended with {status}{}", shortened(&said.join().unwrap_or_default()))))
+    Ok(Ended::Badly(format!("ended with {status}{}", shortened(&said.text()))))
+}
+
+/// Ends a program and what it has started. It has not been waited for yet, so that its number is still its own.
+fn end(child: &mut Child) {
+    // It may have ended by now, and then there is nothing to kill.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = child.wait();
+}
+
+/// What a program says, while it is being read.
+struct Said {
+    text: Arc<Mutex<Vec<u8>>>,
+    /// Closed at the end of what it says.
+    ended: Receiver<()>,
+}
+
+impl Said {
+    /// What there is once the program has ended.
+    fn text(self) -> String {
+        // The end, or too late: what is there by then is what there is.
+        let _ = self.ended.recv_timeout(REST);
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
 }
 
 /// Reads what a program says, up to a limit, so that it is never kept waiting.
-fn drain(from: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+fn drain(from: Option<impl Read + Send + 'static>) -> Said {
+    let text = Arc::new(Mutex::new(Vec::new()));
+    let (ends, ended) = mpsc::channel();
+    let said = Said { text: Arc::clone(&text), ended };
     std::thread::spawn(move || {
-        let mut text = Vec::new();
-        if let Some(mut from) = from {
-            // What cannot be read is not there to be repeated.
-            let _ = from.by_ref().take(64 << 10).read_to_end(&mut text);
-            let _ = io::copy(&mut from, &mut io::sink());
+        let _ends: mpsc::Sender<()> = ends;
+        let mut chunk = [0; 8 << 10];
+        let mut from = from;
+        while let Some(from) = &mut from {
+            let length = match from.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // What cannot be read is not there to be repeated.
+                Ok(0) | Err(_) => return,
+                Ok(length) => length,
+            };
+            let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = KEPT - text.len();
+            text.extend_from_slice(&chunk[..length.min(room)]);
         }
-        String::from_utf8_lossy(&text).into_owned()
-    })
+    });
+    said
 }
 
 /// The last of what a program said, in one line.
@@ -340,6 +427,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_being_started_counts_as_active_and_is_stopped() {
+        let of = |text: &str| State::of(&text.replace(' ', "\n"));
+        let loaded = |text: &str| of(&format!("LoadState=loaded {text}"));
+        assert!(loaded("ActiveState=active SubState=running").is_active());
+        assert!(loaded("ActiveState=activating SubState=start").is_active());
+        assert!(loaded("ActiveState=inactive SubState=dead Job=127").is_active());
+        assert!(
+            loaded("ActiveState=inactive Type=oneshot Result=success ExecMainStartTimestampMonotonic=7").is_active()
+        );
+        assert!(
+            !loaded("ActiveState=inactive Type=oneshot Result=success ExecMainStartTimestampMonotonic=0").is_active()
+        );
+        assert!(!loaded("ActiveState=inactive SubState=dead Job=0").is_active());
+        assert!(!loaded("ActiveState=inactive SubState=dead Job=").is_active());
+        assert!(!loaded("ActiveState=activating SubState=auto-restart").is_active());
+        assert!(!loaded("ActiveState=failed").is_active());
+        assert!(!loaded("ActiveState=inactive Job=127").is_nothing());
+        assert!(!loaded("ActiveState=inactive").is_nothing());
+        assert!(of("LoadState=not-found ActiveState=inactive").is_nothing());
+        assert!(!of("LoadState=not-found ActiveState=active").is_nothing(), "its file is gone and it runs");
+    }
+
+    #[test]
     fn what_fails_is_told_with_what_it_said() {
         let command = ["sh", "-c", "echo one >&2; echo two >&2; exit 3"].map(str::to_owned).to_vec();
         let run_it = Step::Run { what: "try".to_owned(), command, unless: None, undo: None, seconds: 60 };
@@ -370,6 +480,66 @@ mod tests {
         let run_it = Step::Run { what: "sleep".to_owned(), command, unless: None, undo: None, seconds: 1 };
         let error = run(&run_it, &root(), &Interrupt::never()).unwrap_err();
         assert_eq!(error.to_string(), "cannot sleep: sleep did not end within 1 seconds");
+    }
+
+    fn script(text: &str, seconds: u32) -> Step {
+        let command = ["sh", "-c", text].map(str::to_owned).to_vec();
+        Step::Run { what: "try".to_owned(), command, unless: None, undo: None, seconds }
+    }
+
+    /// Whether the process that wrote its number to this file is gone, or only waits to be reaped.
+    fn is_gone(file: &Path) -> bool {
+        let number = std::fs::read_to_string(file).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
+        stat.is_empty() || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    }
+
+    fn await_that(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn what_a_program_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("child");
+        let text = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        run(&script(&text, 3), &root(), &Interrupt::never()).unwrap_err();
+        await_that(|| is_gone(&file));
+        std::fs::remove_file(&file).unwrap();
+
+        let (interrupter, interrupt) = crate::apply::Interrupter::new();
+        let run_it = script(&text, 600);
+        let running = std::thread::spawn(move || run(&run_it, &root(), &interrupt));
+        await_that(|| file.exists());
+        assert!(!is_gone(&file));
+        interrupter.interrupt();
+        assert!(matches!(running.join().unwrap(), Err(StepError::Interrupted)));
+        await_that(|| is_gone(&file));
+    }
+
+    #[test]
+    fn a_program_has_a_process_group_of_its_own() {
+        let text = "set -- $(cat /proc/self/stat); test \"$5\" = $$";
+        run(&script(text, 60), &root(), &Interrupt::never()).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_a_program_leaves_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("daemon");
+        let text = format!("sleep 600 & echo $! > {}; echo told >&2", file.display());
+        run(&script(&text, 60), &root(), &Interrupt::never()).unwrap();
+        assert!(!is_gone(&file), "it goes on");
+        let end = |file: &Path| {
+            let number: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+            rustix::process::kill_process(Pid::from_raw(number).unwrap(), Signal::KILL).unwrap();
+        };
+        end(&file);
+        let error = run(&script(&format!("{text}; exit 3"), 60), &root(), &Interrupt::never()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot try: sh ended with exit status: 3: told");
+        end(&file);
     }
 
     #[test]

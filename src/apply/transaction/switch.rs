@@ -35,8 +35,9 @@ pub(super) fn forward(changes: &[Change], root: &Root) -> Result<(), ApplyError>
 fn put(target: &Path, staged: &Staged, replaces: bool) -> Result<(), PathError> {
     let from = target.with_file_name(&staged.name);
     if !is_there(&from) {
-        // A run before this one has done it.
-        let done = inode(target) == Some(staged.inode);
+        // A run before this one has done it. Some file systems, FAT among them, give other inodes when they are mounted anew.
+        let done =
+            inode(target) == Some(staged.inode) || (is_there(target) && replaces == is_there(&backup_of(target)));
         let lost = || Err(io::Error::new(ErrorKind::NotFound, "neither it nor its new name is there"));
         return if done { Ok(()) } else { lost().at("rename", &from) };
     }
@@ -81,21 +82,21 @@ pub(super) fn back(changes: &[Change], made: &[String], root: &Root) -> Vec<Stri
 
 fn restore(target: &Path, change: &Change) -> Result<(), PathError> {
     let backup = backup_of(target);
+    let waiting = change.staged.as_ref().map(|staged| target.with_file_name(&staged.name));
+    let gone = || io::Error::new(ErrorKind::NotFound, "what was there before is gone");
     match (&change.before, &change.staged) {
-        (Some(_), _) if is_there(&backup) => {
-            // Where the new name was never given, both are the old file, and the rename leaves both.
-            fs::rename(&backup, target).at("put back", target)?;
-            remove_if_there(&backup)?;
-        }
-        (Some(_), Some(staged)) if inode(target) == Some(staged.inode) => {
-            return Err(io::Error::new(ErrorKind::NotFound, "what was there before is gone")).at("put back", target);
-        }
-        // What stands there may be somebody else's, and the reason why the new name could not be given.
+        // It has not changed. What lies beside it may be half a copy of it.
+        (_, Some(_)) if waiting.as_ref().is_some_and(|waiting| is_there(waiting)) => remove_if_there(&backup)?,
+        (Some(_), None) if is_there(target) => {}
+        (Some(_), _) if is_there(&backup) => fs::rename(&backup, target).at("put back", target)?,
+        (Some(_), Some(staged)) if inode(target) == Some(staged.inode) => return Err(gone()).at("put back", target),
+        (Some(before), _) if Before::at(target)?.as_ref() != Some(before) => return Err(gone()).at("put back", target),
+        // What stands there otherwise may be somebody else's, and the reason why the new name could not be given.
         (None, Some(staged)) if inode(target) == Some(staged.inode) => remove_if_there(target)?,
         _ => {}
     }
-    if let Some(staged) = &change.staged {
-        remove_if_there(&target.with_file_name(&staged.name))?;
+    if let Some(waiting) = waiting {
+        remove_if_there(&waiting)?;
     }
     if parent(target).is_dir() { sync_dir(parent(target)) } else { Ok(()) }
 }
@@ -177,7 +178,15 @@ pub(super) fn remove_if_there(path: &Path) -> Result<(), PathError> {
 fn keep(target: &Path, backup: &Path) -> Result<(), PathError> {
     match fs::hard_link(target, backup) {
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
-            copy(target, backup).at("keep the old file as", backup)
+            // Under another name until it is whole.
+            let mut partial = backup.as_os_str().to_owned();
+            partial.push(".new");
+            let partial = Path::new(&partial);
+            let copied = copy(target, partial).and_then(|()| fs::rename(partial, backup));
+            if copied.is_err() {
+                let _ = fs::remove_file(partial);
+            }
+            copied.at("keep the old file as", backup)
         }
         linked => linked.at("keep the old file as", backup),
     }

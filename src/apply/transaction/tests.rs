@@ -105,6 +105,17 @@ async fn killed_between_any_two_files_it_goes_on() {
         resumed(&root).await.unwrap();
         assert_eq!(tree(folder.path()), whole, "{done}");
     }
+    // When it is done: whatever has been let go of by then.
+    for gone in 0..=4 {
+        let (folder, root, record) = host();
+        switch::forward(&record.files, &root).unwrap();
+        receipt::write_as(&root, "0002-shop-1.1.0.json", &receipt()).unwrap();
+        let kept = Kept::of(&root).unwrap();
+        switch::finish(&record.files[..gone], &root, &kept, |before| before.digest.is_some()).unwrap();
+        killed_in(Phase::Finishing, &root, record);
+        assert!(resumed(&root).await.unwrap().finished);
+        assert_eq!(tree(folder.path()), whole, "{gone}");
+    }
     // After all files: before the receipt, and after it.
     for written in [false, true] {
         let (folder, root, record) = host();
@@ -122,15 +133,27 @@ async fn killed_between_any_two_files_it_goes_on() {
 async fn killed_between_any_two_files_it_goes_back() {
     let before = untouched();
     for (forward, back) in (0..=4).flat_map(|forward| (0..=4).map(move |back| (forward, back))) {
-        let (folder, root, record) = host();
-        switch::forward(&record.files[..forward], &root).unwrap();
-        // The last ones are put back first.
-        assert_eq!(switch::back(&record.files[back..], &[], &root), Vec::<String>::new());
-        killed_in(Phase::Restoring, &root, record);
-        let error = resumed(&root).await.unwrap_err();
-        assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
-        assert_eq!(tree(folder.path()), before, "{forward} {back}");
+        for phase in [Phase::Restoring, Phase::Undoing] {
+            let (folder, root, record) = host();
+            switch::forward(&record.files[..forward], &root).unwrap();
+            // The last ones are put back first.
+            assert_eq!(switch::back(&record.files[back..], &[], &root), Vec::<String>::new());
+            killed_in(phase, &root, record);
+            let error = resumed(&root).await.unwrap_err();
+            assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
+            assert_eq!(tree(folder.path()), before, "{forward} {back}");
+        }
     }
+    // With a receipt that was written before starting failed after all.
+    let (folder, root, record) = host();
+    switch::forward(&record.files, &root).unwrap();
+    receipt::write_as(&root, "0002-shop-1.1.0.json", &receipt()).unwrap();
+    killed_in(Phase::Undoing, &root, record);
+    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    let mut left = tree(folder.path());
+    left.retain(|path, _| !path.starts_with("var"));
+    assert_eq!(left, before);
+    assert_eq!(receipt::is_none_left(&root).unwrap(), true);
 }
 
 #[tokio::test]
@@ -158,6 +181,37 @@ async fn what_cannot_be_put_back_stays_in_the_journal() {
     fs::write(folder.path().join("etc/replaced.carrack-old"), "old").unwrap();
     assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
     assert_eq!(tree(folder.path()), untouched());
+}
+
+/// Where there are no hard links, the second name is a copy, which may be broken off.
+#[tokio::test]
+async fn half_a_copy_of_the_old_file_does_not_take_its_place() {
+    let before = untouched();
+    let (folder, root, record) = host();
+    fs::write(folder.path().join("etc/replaced.carrack-old"), "ol").unwrap();
+    fs::write(folder.path().join("etc/removed.carrack-old"), "somebody's").unwrap();
+    killed_in(Phase::Restoring, &root, record);
+    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    let mut left = tree(folder.path());
+    assert_eq!(left.remove("etc/removed.carrack-old").as_deref(), Some("100644 somebody's"));
+    assert_eq!(left, before);
+}
+
+/// What could not be kept stays beside, and is kept by the next run.
+#[tokio::test]
+async fn what_could_not_be_kept_is_not_lost() {
+    let (folder, root, record) = host();
+    fs::create_dir_all(folder.path().join("var/lib/carrack")).unwrap();
+    fs::write(folder.path().join("var/lib/carrack/kept"), "in the way").unwrap();
+    killed_in(Phase::Naming, &root, record);
+    let done = resumed(&root).await.unwrap();
+    assert!(!done.finished && !done.warnings.is_empty(), "{done:?}");
+    assert_eq!(fs::read_to_string(folder.path().join("etc/replaced.carrack-old")).unwrap(), "old");
+    let again = Transaction::begin(&root, Record::new("apply shop 1.2.0".to_owned(), Invocation::default()));
+    assert!(matches!(again, Err(ApplyError::NotFinished(_))));
+    fs::remove_file(folder.path().join("var/lib/carrack/kept")).unwrap();
+    assert!(resumed(&root).await.unwrap().finished);
+    assert!(folder.path().join("var/lib/carrack/kept").join(Digest::of(b"old").hex()).exists());
 }
 
 #[tokio::test]

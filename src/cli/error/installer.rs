@@ -55,7 +55,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         // Told alone only before anything has changed.
         ApplyError::Step(_) => Kind::NotReady,
         ApplyError::Unfinished(_) | ApplyError::Collected(_) => Kind::RolledBack,
-        ApplyError::NothingInstalled(_) | ApplyError::NothingBefore(_) => Kind::NotReady,
+        ApplyError::NothingInstalled(_) | ApplyError::NothingBefore(_) | ApplyError::NotFinished(_) => Kind::NotReady,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,
         ApplyError::File(FileError::Name(_)) => Kind::Integrity,

@@ -15,6 +15,7 @@ use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Options, Outcome,
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
+use crate::oci::Platform;
 use crate::progress::Progress;
 use crate::trust;
 use crate::variables::Values;
@@ -78,6 +79,11 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    run_as(args, None, ui)
+}
+
+/// The same; `called` says how, where that was another process.
+pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
     let (mut target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
@@ -98,6 +104,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         survey.preflight = checks;
         Ok::<_, CliError>(survey)
     })?;
+    if !target.root.is_host() && survey.has_to_start() {
+        require_own_platform(&contents.profile.platforms)?;
+    }
     if args.dry_run {
         return plan::show(&survey.plan, contents, &values, ui);
     }
@@ -114,7 +123,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let shown = ui.show("installing", &progress);
     let outcome = runtime.block_on(async {
         let options = Options {
-            command: invocation(contents),
+            command: called.cloned().unwrap_or_else(|| invocation(contents, args.yes)),
             jobs: args.jobs.get(),
             progress: Arc::clone(&progress),
             interrupt: on_signals()?,
@@ -123,6 +132,20 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)
+}
+
+/// A system that is prepared gets this installer for its first start, and must be able to run it.
+fn require_own_platform(wanted: &[Platform]) -> Result<(), CliError> {
+    let here = Platform::of_this_machine();
+    if wanted.iter().any(|platform| platform.satisfies(&here)) {
+        return Ok(());
+    }
+    let wanted = wanted.iter().map(Platform::to_string).collect::<Vec<_>>().join(" or ");
+    let message = format!(
+        "the bundle is for {wanted} and has something to start there, for which this installer would be put there, \
+         and it is for {here}"
+    );
+    Err(CliError::new(Kind::NotReady, message).hint(format!("prepare the system on a machine that is {wanted}")))
 }
 
 fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Values, ui: &Ui) -> Result<(), CliError> {
@@ -188,12 +211,12 @@ fn carried_line(outcome: &Outcome, plan: &HostPlan, images: &str) -> String {
 }
 
 /// How this was called, without what nobody may read, for a run that goes on after this one was killed.
-fn invocation(contents: &Contents) -> Invocation {
+fn invocation(contents: &Contents, yes: bool) -> Invocation {
     let sensitive = |given: &str| {
         let name = given.split('=').next().unwrap_or_default();
         contents.profile.variables.iter().any(|variable| variable.sensitive && variable.name == name)
     };
-    let mut given = std::env::args().skip(1);
+    let mut given = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let mut arguments = Vec::new();
     while let Some(argument) = given.next() {
         if let Some(value) = argument.strip_prefix("--set=") {
@@ -209,8 +232,10 @@ fn invocation(contents: &Contents) -> Invocation {
             arguments.push(argument);
         }
     }
-    if !arguments.iter().any(|argument| argument == "--yes" || argument == "-y") {
-        arguments.push("--yes".to_owned());
+    // Nobody is there to be asked when it is run again.
+    let command = arguments.iter().position(|word| word == "apply");
+    if let Some(command) = command.filter(|_| !yes) {
+        arguments.insert(command + 1, "--yes".to_owned());
     }
     Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
 }
@@ -258,4 +283,17 @@ pub(super) fn on_signals() -> Result<Interrupt, CliError> {
         std::future::pending::<()>().await;
     });
     Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_machine_of_this_kind_can_run_this_installer() {
+        let (here, other) = (Platform::of_this_machine(), Platform::new("linux", "riscv64"));
+        require_own_platform(&[other.clone(), here]).unwrap();
+        let error = require_own_platform(&[other]).unwrap_err();
+        assert_eq!(error.kind, Kind::NotReady);
+    }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::{CliError, Common, Kind, Ui};
+use crate::apply::Invocation;
 
 /// Install a Carrack bundle on a host without a network
 #[derive(Debug, Parser)]
@@ -78,13 +79,16 @@ fn parsed(arguments: &[String]) -> Result<Installer, clap::Error> {
 }
 
 /// Runs what an interrupted run was called with, which a journal says.
-fn again(arguments: &[String], ui: &Ui) -> Result<(), CliError> {
-    let parsed = parsed(arguments).map_err(|error| {
+fn again(command: &Invocation, ui: &Ui) -> Result<(), CliError> {
+    let parsed = parsed(&command.arguments).map_err(|error| {
         let message = error.render().to_string();
         CliError::new(Kind::Input, format!("the interrupted command cannot be run again: {}", message.trim()))
     })?;
-    if let Command::Apply(args) = &parsed.command {
-        resume::await_medium(args.bundle());
+    match &parsed.command {
+        Command::Apply(args) => {
+            resume::await_medium(args.bundle());
+            apply::run_as(args, Some(command), ui)
+        }
+        _ => execute(&parsed, ui),
     }
-    execute(&parsed, ui)
 }

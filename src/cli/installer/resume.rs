@@ -149,10 +149,11 @@ fn rooted(arguments: &[String], root: &Root) -> Vec<String> {
 /// Begins again where the interrupted run was, below `root`.
 fn again(command: &Invocation, root: &Root, ui: &Ui) -> Result<(), CliError> {
     let folder = &command.folder;
+    let here = Invocation { arguments: rooted(&command.arguments, root), folder: folder.clone() };
     std::env::set_current_dir(folder)
         .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))
         .map_err(|error| error.hint("that is where the bundle was; run apply with the path that it has now"))?;
-    super::again(&rooted(&command.arguments, root), ui).map_err(|error| {
+    super::again(&here, ui).map_err(|error| {
         let bundle = super::bundle(&command.arguments).filter(|bundle| !bundle.exists());
         match bundle {
             Some(bundle) => {
