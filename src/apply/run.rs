@@ -325,7 +325,10 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(
         file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
     }
     receipt.before = survey.history.behind(&name, &receipt.bundle).first().map(|entry| entry.number);
-    let mut folders = current.map(|entry| entry.receipt.folders.clone()).unwrap_or_default();
+    // Those of other profiles too: whichever goes last takes them away.
+    let others = survey.history.others(&name);
+    let known = current.into_iter().chain(others).flat_map(|entry| entry.receipt.folders.iter().cloned());
+    let mut folders: Vec<String> = known.collect();
     folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();
     folders.dedup();
