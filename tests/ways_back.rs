@@ -424,7 +424,7 @@ fn an_interrupted_run_is_told_by_all_that_only_look() {
 
 #[test]
 fn what_is_resumed_is_the_root_that_was_named() {
-    let (host, bundle) = prepared();
+    let (host, _) = prepared();
     let elsewhere = host.sandbox.work().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let folder = host.at("/var/lib/carrack/journal");

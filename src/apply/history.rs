@@ -114,3 +114,37 @@ impl History {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::plan::HostPlan;
+    use crate::apply::receipt::ReceiptService;
+    use crate::apply::services;
+
+    fn entry(number: u32, name: &str, units: &[&str]) -> Entry {
+        let service = |unit: &&str| ReceiptService {
+            unit: (*unit).to_owned(),
+            pack: "tools".to_owned(),
+            was_active: false,
+            was_enabled: false,
+        };
+        let mut receipt = Receipt::empty(name, "1.0.0");
+        receipt.services = units.iter().map(service).collect();
+        Entry { number, file: String::new(), receipt }
+    }
+
+    #[test]
+    fn units_of_what_else_is_installed_are_not_dropped() {
+        let history = History(vec![
+            entry(4, "shop", &["both.service", "old.service", "shop.service"]),
+            entry(3, "till", &["both.service"]),
+            entry(2, "till", &["old.service"]),
+            entry(1, "shop", &[]),
+        ]);
+        let numbers = |name| history.others(name).iter().map(|entry| entry.number).collect::<Vec<_>>();
+        assert_eq!((numbers("shop"), numbers("till"), numbers("new")), (vec![3], vec![4], vec![4, 3]));
+        let dropped = services::dropped(&history, "shop", &HostPlan::default());
+        assert_eq!(dropped, ["old.service", "shop.service"]);
+    }
+}
