@@ -69,6 +69,9 @@ impl Host {
                 } else if found.is_dir() {
                     add(&path, root, tree);
                     "folder".to_owned()
+                } else if found.len() > 1 << 20 {
+                    // The installer's own copy.
+                    format!("{:04o} {} bytes", found.permissions().mode() & 0o7777, found.len())
                 } else {
                     format!("{:04o} {}", found.permissions().mode() & 0o7777, fs::read_to_string(&path).unwrap())
                 };
@@ -244,6 +247,13 @@ fn receipts_say_what_was_there_and_what_leads_back() {
         (&"0640".into(), &"theirs".into())
     );
     assert_eq!((original("/etc/shop/new"), original("/opt/shop/deep/tool")), (Value::Null, Value::Null));
+    // Who may not read a file must not guess at it either.
+    let mode = fs::metadata(host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let status: Value = serde_json::from_str(&host.run(&["status", "--json"], 0).stdout).unwrap();
+    let shown = &status["installed"]["files"][0];
+    assert_eq!((&shown["original"]["mode"], &shown["original"]["digest"]), (&"0640".into(), &Value::Null));
+    assert!(original("/etc/shop/config")["digest"].is_string() && shown["digest"].is_string());
     let folders: Vec<&str> =
         receipt["folders"].as_array().unwrap().iter().map(|folder| folder.as_str().unwrap()).collect();
     assert_eq!(folders[..3], ["/opt", "/opt/shop", "/opt/shop/deep"]);
@@ -311,7 +321,7 @@ fn what_another_profile_has_stays_and_is_put_back() {
     assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop");
     host.run(&["status"], 0);
     host.run(&["uninstall", "--yes"], 0);
-    assert_eq!(host.tree(), BTreeMap::new());
+    assert!(!host.at("/etc/both").exists());
 }
 
 /// The newest receipt, with this in it.
@@ -348,4 +358,98 @@ fn what_nothing_is_left_of_can_be_uninstalled() {
     fs::remove_file(host.at("/etc/shop")).unwrap();
     host.run(&["uninstall", "--yes"], 0);
     assert!(!host.at("/var").exists(), "{:?}", host.tree());
+}
+
+/// A host into which something with a unit was installed, so that its journal is there until its first start; and its bundle.
+fn prepared() -> (Host, String) {
+    let host = Host::new();
+    let first = build(&host.sandbox, "1.0.0", &[("/etc/shop", "one")]);
+    host.run(&["apply", &first], 0);
+    host.sandbox.write("profile/shop.service", "[Service]\nExecStart=/bin/true\n");
+    host.sandbox.write(
+        "profile/carrack.yaml",
+        "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {name: shop, version: 1.1.0}\nspec:\n  packs:\n    - name: \
+         tools\n      layer: addon\n      services: [shop.service]\n      files: [{source: ./shop.service, path: \
+         /etc/systemd/system/shop.service}]\n",
+    );
+    let ran = host.sandbox.carrack(&["build", "profile", "-o", "shop-1.1.0.tar.zst"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    host.run(&["apply", "shop-1.1.0.tar.zst"], 0);
+    assert!(host.at("/var/lib/carrack/journal/starting.json").exists(), "{:?}", host.tree().keys());
+    (host, "shop-1.1.0.tar.zst".to_owned())
+}
+
+#[test]
+fn a_system_that_waits_for_its_first_start_is_left_alone() {
+    let (host, _) = prepared();
+    let before = host.tree();
+    for command in ["repair", "rollback", "uninstall"] {
+        for flag in ["--yes", "--dry-run"] {
+            let refused = host.run(&[command, flag], 40);
+            assert!(refused.stderr.contains("waits for its first start"), "{}", refused.stderr);
+            assert_eq!(host.tree(), before, "{command} {flag}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_told_by_all_that_only_look() {
+    let (host, bundle) = prepared();
+    let journal = |phase: &str| host.at("/var/lib/carrack/journal").join(format!("{phase}.json"));
+    fs::rename(journal("starting"), journal("changing")).unwrap();
+    let before = host.tree();
+    let go_on = "go on with: carrack-install resume --root $ROOT/work/host";
+    let refused: [&[&str]; 4] =
+        [&["status"], &["repair", "--dry-run"], &["rollback", "--dry-run"], &["uninstall", "--dry-run"]];
+    for command in refused {
+        let told = host.run(command, 40).stderr;
+        assert!(told.contains("interrupted: apply shop 1.1.0 (files were being changed)"), "{command:?}\n{told}");
+        assert!(told.contains(go_on), "{command:?}\n{told}");
+    }
+    let warned: [&[&str]; 4] =
+        [&["plan", &bundle], &["preflight"], &["preflight", &bundle], &["apply", &bundle, "--dry-run"]];
+    for command in warned {
+        let told = host.run(command, 0).stderr;
+        assert!(told.contains("interrupted: apply shop 1.1.0") && told.contains(go_on), "{command:?}\n{told}");
+    }
+    assert_eq!(host.tree(), before);
+
+    fs::write(journal("changing"), "garbage").unwrap();
+    let told = host.run(&["status"], 25).stderr;
+    assert!(told.contains("journal/changing.json.damaged") && told.contains("hint: "), "{told}");
+    fs::rename(journal("changing"), journal("changing").with_extension("json.damaged")).unwrap();
+    let told = host.run(&["status"], 40).stderr;
+    assert!(told.contains("1 difference from what shop 1.0.0 installed"), "{told}");
+}
+
+#[test]
+fn what_is_resumed_is_the_root_that_was_named() {
+    let (host, bundle) = prepared();
+    let elsewhere = host.sandbox.work().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let folder = host.at("/var/lib/carrack/journal");
+    // As it is where it was killed while content was on its way, and the disk is somewhere else by now.
+    let mut journal: Value = serde_json::from_slice(&fs::read(folder.join("starting.json")).unwrap()).unwrap();
+    assert_eq!(journal["command"]["arguments"], serde_json::json!(["apply", bundle, "--root", "host", "--yes"]));
+    for (path, change) in [("files", Value::Array(Vec::new())), ("made", Value::Array(Vec::new()))] {
+        journal[path] = change;
+    }
+    journal["command"]["arguments"][3] = "elsewhere".into();
+    fs::remove_file(folder.join("starting.json")).unwrap();
+    fs::write(folder.join("preparing.json"), journal.to_string()).unwrap();
+    fs::remove_file(host.at("/etc/systemd/system/shop.service")).unwrap();
+    host.run(&["resume"], 0);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    assert!(host.at("/etc/systemd/system/shop.service").exists());
+    assert!(folder.join("starting.json").exists());
+}
+
+#[test]
+fn a_root_that_is_not_there_is_no_folder_to_make() {
+    let host = Host::new();
+    fs::remove_dir(host.at("/")).unwrap();
+    for command in ["status", "uninstall", "rollback", "repair", "resume"] {
+        let told = host.run(&[command], 25).stderr;
+        assert!(told.contains("name the folder that the bundle was installed into"), "{command}\n{told}");
+    }
 }

@@ -128,10 +128,10 @@ pub enum ApplyError {
     #[error("interrupted; nothing on this host has changed")]
     Interrupted,
     /// It failed after changes had begun, and they were taken back.
-    #[error("applying failed, and everything was put back")]
+    #[error("it failed, and everything was put back")]
     RolledBack(#[source] Box<ApplyError>),
     /// It failed after changes had begun, and not all could be taken back.
-    #[error("applying failed, and not everything could be put back: {}", left.join("; "))]
+    #[error("it failed, and not everything could be put back: {}", left.join("; "))]
     NeedsPerson {
         /// What failed first.
         source: Box<ApplyError>,

@@ -47,17 +47,19 @@ mod survey;
 mod sweep;
 mod targets;
 mod transaction;
+mod unfinished;
 mod upgrade;
 
 pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
-    resume::{Left, prepared, resume},
+    resume::{Left, is_left, prepared, resume},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply},
     source::{BlobReader, Source},
     survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
     transaction::{Invocation, StepError},
+    unfinished::{Unfinished, unfinished},
 };

@@ -180,19 +180,23 @@ fn writable(files: &[TargetFile], node: &Node, target: &Target) -> Check {
         TargetRuntime::Folder(folder) => folder.resolve(node, &target.root).ok(),
         _ => None,
     };
-    let mut refused: Vec<String> = folders
-        .chain([receipts.as_path()])
-        .chain(images.as_deref())
-        .filter(|folder| !disk::is_writable(folder))
-        .map(|folder| folder.display().to_string())
-        .collect();
+    let folders: Vec<&Path> = folders.chain([receipts.as_path()]).chain(images.as_deref()).collect();
+    let refused: Vec<&Path> = folders.into_iter().filter(|folder| !disk::is_writable(folder)).collect();
+    let read_only = refused.iter().any(|folder| disk::is_read_only(folder));
+    let mut refused: Vec<String> = refused.iter().map(|folder| folder.display().to_string()).collect();
     refused.sort_unstable();
     refused.dedup();
     if refused.is_empty() {
         return Check::new("folders", "writable", "writable", true);
     }
-    Check::new("folders", "writable", format!("not writable: {}", refused.join(", ")), false)
-        .or("run carrack-install as root, or install into a folder of your own: --root DIR")
+    let (found, hint) = match read_only {
+        true => (
+            "on a read-only file system",
+            "mount it for writing: mount -o remount,rw; where it has become read-only by itself, dmesg tells of errors of the disk",
+        ),
+        false => ("not writable", "run carrack-install as root, or install into a folder of your own: --root DIR"),
+    };
+    Check::new("folders", "writable", format!("{found}: {}", refused.join(", ")), false).or(hint)
 }
 
 async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
@@ -248,7 +252,8 @@ impl Space<'_> {
     fn checks(self) -> Vec<Check> {
         let one = |(folder, needed, free): (PathBuf, u64, u64)| {
             let wanted = format!("{} in {}", HumanBytes(needed), folder.display());
-            Check::new("space", wanted, format!("{} free", HumanBytes(free)), needed <= free)
+            let check = Check::new("space", wanted, format!("{} free", HumanBytes(free)), needed <= free);
+            check.or("free some space there, or make the file system larger")
         };
         self.file_systems.into_values().map(one).collect()
     }

@@ -343,6 +343,14 @@ pub struct ReceiptFile {
     pub original: Option<Before>,
 }
 
+impl ReceiptFile {
+    /// Whether what was there before was a file that others may not read.
+    pub fn replaced_private(&self) -> bool {
+        let mode = |original: &Before| u32::from_str_radix(&original.mode, 8).unwrap_or_default();
+        self.original.as_ref().is_some_and(|original| original.link.is_none() && mode(original) & 0o004 == 0)
+    }
+}
+
 /// An image as it was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -417,7 +425,7 @@ pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<Pat
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path));
+    let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
     AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(path)
 }

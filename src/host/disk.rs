@@ -38,6 +38,12 @@ pub fn is_writable(path: &Path) -> bool {
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
+/// Whether the file system that `path` is or would be on is mounted for reading alone.
+pub fn is_read_only(path: &Path) -> bool {
+    let folder = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    rustix::fs::statvfs(folder).is_ok_and(|facts| facts.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
 /// A file system that is mounted (proc_pid_mountinfo(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {

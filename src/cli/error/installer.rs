@@ -99,7 +99,11 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
             Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
         }
         ApplyError::Journal { path, .. } => {
-            Some(format!("put {} right, or move it away and look whether files are as they must be", path.display()))
+            let path = path.display();
+            Some(format!(
+                "what it says of the interrupted run is lost: move it away, see what differs: carrack-install status, and apply \
+                 the bundle again: mv {path} {path}.damaged"
+            ))
         }
         ApplyError::LaterReceipt { .. } | ApplyError::LaterJournal(_) => {
             Some("use the carrack-install that came with the newest bundle".into())
@@ -112,7 +116,10 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         }
         ApplyError::Installer { .. } => Some("use the carrack-install that came with the bundle".into()),
         ApplyError::NotReleased { source, .. } => apply_hint(source),
-        ApplyError::NeedsPerson { .. } => Some("see what differs: carrack-install status".into()),
+        ApplyError::NeedsPerson { .. } => Some(
+            "put right what is named above, then go on: carrack-install resume; see what differs then: carrack-install status"
+                .into(),
+        ),
         _ => None,
     }
 }

@@ -90,7 +90,9 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
     let runtime = target::runtime()?;
-    if !args.dry_run {
+    if args.dry_run {
+        resume::warn_unfinished(&target.root, ui)?;
+    } else {
         resume::make_way(&target.root, &runtime, ui)?;
     }
     let site = args.variables.site()?;

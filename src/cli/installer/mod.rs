@@ -11,6 +11,7 @@ mod target;
 mod variables;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -65,10 +66,21 @@ fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
     }
 }
 
+/// The bundle that somebody who called the installer with `arguments` meant.
+fn bundle(arguments: &[String]) -> Option<PathBuf> {
+    match parsed(arguments).ok()?.command {
+        Command::Apply(args) => Some(args.bundle().to_owned()),
+        _ => None,
+    }
+}
+
+fn parsed(arguments: &[String]) -> Result<Installer, clap::Error> {
+    Installer::try_parse_from(std::iter::once("carrack-install").chain(arguments.iter().map(String::as_str)))
+}
+
 /// Runs what an interrupted run was called with, which a journal says.
 fn again(command: &Invocation, ui: &Ui) -> Result<(), CliError> {
-    let words = std::iter::once("carrack-install").chain(command.arguments.iter().map(String::as_str));
-    let parsed = Installer::try_parse_from(words).map_err(|error| {
+    let parsed = parsed(&command.arguments).map_err(|error| {
         let message = error.render().to_string();
         CliError::new(Kind::Input, format!("the interrupted command cannot be run again: {}", message.trim()))
     })?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{preflight, target, variables};
+use super::{preflight, resume, target, variables};
 use crate::apply::by_hand::{ByHand, Changed, Key};
 use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
@@ -120,6 +120,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let mut target = args.target.target(Some(bundle.contents()))?;
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
+    resume::warn_unfinished(&target.root, ui)?;
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let node = variables::node(site.as_ref());

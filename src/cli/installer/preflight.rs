@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{target, variables};
+use super::{resume, target, variables};
 use crate::apply::preflight::{Check, UnknownCheck, Verdict, allow_downgrade, preflight, skip, table};
 use crate::apply::{Inputs, Target};
 use crate::cli::{CliError, Kind, Ui};
@@ -86,6 +86,7 @@ impl SkipArgs {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.bundle.as_deref().map(trust::establish).transpose()?;
     let target = args.target.target(bundle.as_ref().map(trust::Trusted::contents))?;
+    resume::warn_unfinished(&target.root, ui)?;
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
         Some((bundle, path)) => {

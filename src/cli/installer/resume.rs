@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{apply, target};
-use crate::apply::{Invocation, Left, resume};
+use crate::apply::{Invocation, Left, Unfinished, is_left, prepared, resume, unfinished};
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::io::PathError;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     // What is begun again takes it for itself.
     drop(lock);
     let (left, what) = match left {
-        Left::Begun { command, .. } => return again(&command, ui),
+        Left::Begun { command, .. } => return again(&command, &root, ui),
         Left::Nothing => ("nothing", None),
         Left::Finished { what, .. } => ("finished", Some(what)),
         Left::Deferred { what } => ("deferred", Some(what)),
@@ -58,6 +58,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 /// Goes on below `root`, whose lock is held, and tells of it. Where nothing had changed yet, `discard` says whether what was
 /// staged is removed.
 pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<Left, CliError> {
+    if !is_left(root)? {
+        // So that until something changes, an interrupt ends the process at once.
+        return Ok(Left::Nothing);
+    }
     let left = runtime.block_on(async { Ok::<_, CliError>(resume(root, discard, &apply::on_signals()?).await?) })?;
     match &left {
         Left::Nothing => {}
@@ -75,21 +79,96 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
 
 /// Goes on with what was interrupted, before something else is begun. A system that waits for its first start takes nothing else.
 pub(super) fn make_way(root: &Root, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<(), CliError> {
-    if let Left::Deferred { what } = go_on(root, true, runtime, ui)? {
+    match go_on(root, true, runtime, ui)? {
+        Left::Deferred { what } => Err(waits(root, &what)),
+        _ => Ok(()),
+    }
+}
+
+fn waits(root: &Root, what: &str) -> CliError {
+    let folder = root.folder().display();
+    let message = format!("{folder} is prepared already ({what}), and waits for its first start");
+    CliError::new(Kind::NotReady, message)
+        .hint("start that system once; or prepare one that nothing was installed into")
+}
+
+/// Says that a run was interrupted, to somebody who only looks.
+pub(super) fn warn_unfinished(root: &Root, ui: &Ui) -> Result<(), CliError> {
+    if let Some(left) = unfinished(root)? {
+        ui.warn(&format!("{}; go on with: {}", interrupted(&left), command(root)));
+    }
+    if let Some(what) = prepared(root)? {
         let folder = root.folder().display();
-        let message = format!("{folder} is prepared already ({what}), and waits for its first start");
-        return Err(CliError::new(Kind::NotReady, message)
-            .hint("start that system once; or prepare one that nothing was installed into"));
+        ui.warn(&format!("{folder} is prepared already ({what}), and waits for its first start"));
     }
     Ok(())
 }
 
-/// Begins again where the interrupted run was.
-fn again(command: &Invocation, ui: &Ui) -> Result<(), CliError> {
+/// Refuses where a run was interrupted, or the system waits for its first start: what is there is neither what was nor what
+/// shall be.
+pub(super) fn refuse_unfinished(root: &Root) -> Result<(), CliError> {
+    if let Some(left) = unfinished(root)? {
+        let hint = format!("go on with: {}", command(root));
+        return Err(CliError::new(Kind::NotReady, interrupted(&left)).hint(&hint));
+    }
+    prepared(root)?.map_or(Ok(()), |what| Err(waits(root, &what)))
+}
+
+fn interrupted(left: &Unfinished) -> String {
+    format!("interrupted: {} ({})", left.what, left.phase)
+}
+
+/// What goes on below `root`.
+fn command(root: &Root) -> String {
+    match root.is_host() {
+        true => "carrack-install resume".to_owned(),
+        false => format!("carrack-install resume --root {}", root.folder().display()),
+    }
+}
+
+/// `arguments` with `root` in place of the root that they name: its folder may be elsewhere by now.
+fn rooted(arguments: &[String], root: &Root) -> Vec<String> {
+    let mut rooted = Vec::new();
+    let mut given = arguments.iter();
+    while let Some(argument) = given.next() {
+        match argument.as_str() {
+            // What follows is no flag.
+            "--" => {
+                rooted.extend(std::iter::once(argument).chain(given.by_ref()).cloned());
+            }
+            "--root" => {
+                given.next();
+            }
+            other if other.starts_with("--root=") => {}
+            _ => rooted.push(argument.clone()),
+        }
+    }
+    if !root.is_host() {
+        let at = rooted.iter().position(|argument| argument == "--").unwrap_or(rooted.len());
+        rooted.splice(at..at, ["--root".to_owned(), root.folder().display().to_string()]);
+    }
+    rooted
+}
+
+/// Begins again where the interrupted run was, below `root`.
+fn again(command: &Invocation, root: &Root, ui: &Ui) -> Result<(), CliError> {
     let folder = &command.folder;
     std::env::set_current_dir(folder)
-        .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))?;
-    super::again(command, ui)
+        .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))
+        .map_err(|error| error.hint("that is where the bundle was; run apply with the path that it has now"))?;
+    let again = Invocation { arguments: rooted(&command.arguments, root), folder: folder.clone() };
+    super::again(&again, ui).map_err(|error| {
+        let bundle = super::bundle(&command.arguments).filter(|bundle| !bundle.exists());
+        match bundle {
+            Some(bundle) => {
+                let bundle = folder.join(bundle);
+                let hint =
+                    format!("{} is not there; run apply with the path that the bundle has now", bundle.display());
+                error.hint(&hint)
+            }
+            None => error,
+        }
+    })
 }
 
 /// Waits for a medium that may be mounted later than this runs. Where it does not come, who needs it says so.
@@ -97,5 +176,25 @@ pub(super) fn await_medium(bundle: &Path) {
     let begun = Instant::now();
     while !bundle.exists() && begun.elapsed() < PATIENCE {
         std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_begun_again_is_begun_in_the_root_that_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let here = root.folder().display().to_string();
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for given in ["apply b.tar.zst --root k --yes", "apply b.tar.zst --root=k --yes", "apply b.tar.zst --yes"] {
+            assert_eq!(rooted(&words(given), &root), words(&format!("apply b.tar.zst --yes --root {here}")), "{given}");
+        }
+        let after = rooted(&words("apply --root k -- --root"), &root);
+        assert_eq!(after, words(&format!("apply --root {here} -- --root")));
+        let host = Root::new(Path::new("/")).unwrap();
+        assert_eq!(rooted(&words("apply b --root k"), &host), words("apply b"));
     }
 }

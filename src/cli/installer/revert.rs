@@ -98,7 +98,9 @@ pub(super) fn repair(args: &RepairArgs, ui: &Ui) -> Result<(), CliError> {
 fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliError> {
     let (root, lock) = target::locked(args.root.as_deref())?;
     let runtime = target::runtime()?;
-    if !args.dry_run {
+    if args.dry_run {
+        resume::refuse_unfinished(&root)?;
+    } else {
         resume::make_way(&root, &runtime, ui)?;
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];

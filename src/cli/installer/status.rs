@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::target;
+use super::{resume, target};
 use crate::apply::prepared;
 use crate::apply::receipt::{Receipt, newest};
 use crate::apply::status::{Difference, differences};
@@ -14,8 +14,8 @@ use crate::variables::MASK;
 
 /// Show what is installed, by digest, and whether it still is what was installed
 ///
-/// Exits with 0 where everything is as it was installed, and with 40 where something differs, nothing is installed, or a system was
-/// prepared and has yet to start.
+/// Exits with 0 where everything is as it was installed, and with 40 where something differs, nothing is installed, a run was
+/// interrupted, or a system was prepared and has yet to start.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Look below this folder instead of at the running host
@@ -34,13 +34,14 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let root = target::root(args.root.as_deref())?;
+    let root = target::installed_root(args.root.as_deref())?;
     if let Some(what) = prepared(&root)? {
         let folder = root.folder().display();
         let error =
             CliError::new(Kind::NotReady, format!("{folder} is prepared ({what}), and waits for its first start"));
         return Err(error.hint("what is installed is known, and written down, once that system has started"));
     }
+    resume::refuse_unfinished(&root)?;
     let Some((_, path, receipt)) = newest(&root)? else {
         let error = CliError::new(Kind::NotReady, format!("nothing is installed in {}", root.folder().display()));
         return Err(error.hint("install a bundle: carrack-install apply BUNDLE"));
@@ -67,11 +68,17 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     Err(error.report(details))
 }
 
-/// The receipt without the digests of files in which sensitive values stand.
+/// The receipt without the digests of files in which sensitive values stand, and of those that were there before and others may
+/// not read.
 fn without_digests(receipt: &Receipt) -> Result<serde_json::Value, CliError> {
     let mut value = serde_json::to_value(receipt).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
     let files = value.get_mut("files").and_then(serde_json::Value::as_array_mut);
     for (file, shown) in receipt.files.iter().zip(files.into_iter().flatten()) {
+        if file.replaced_private()
+            && let Some(original) = shown.get_mut("original").and_then(serde_json::Value::as_object_mut)
+        {
+            original.remove("digest");
+        }
         if receipt.has_secret(&file.path)
             && let Some(fields) = shown.as_object_mut()
         {

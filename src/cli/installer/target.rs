@@ -156,17 +156,25 @@ fn platform_of(contents: &Contents) -> Platform {
     }
 }
 
-/// Takes the lock of the root that `--root` names.
+/// Takes the lock of the root that `--root` names, in which something is installed.
 pub(super) fn locked(folder: Option<&Path>) -> Result<(Root, RootLock), CliError> {
-    let root = root(folder)?;
+    let root = installed_root(folder)?;
     let lock = RootLock::take(&root)?;
     Ok((root, lock))
 }
 
-/// The root that `--root` names.
-pub(super) fn root(folder: Option<&Path>) -> Result<Root, CliError> {
-    let folder = folder.unwrap_or(Path::new("/"));
-    Root::new(folder).map_err(|error| CliError::from(error).hint("make the folder first: --root installs into one"))
+/// The root that `--root` names, into which something is installed.
+fn root(folder: Option<&Path>) -> Result<Root, CliError> {
+    find(folder, "make the folder first: --root installs into one")
+}
+
+/// The root that `--root` names, in which something is installed.
+pub(super) fn installed_root(folder: Option<&Path>) -> Result<Root, CliError> {
+    find(folder, "name the folder that the bundle was installed into: --root DIR")
+}
+
+fn find(folder: Option<&Path>, hint: &str) -> Result<Root, CliError> {
+    Root::new(folder.unwrap_or(Path::new("/"))).map_err(|error| CliError::from(error).hint(hint))
 }
 
 /// The blobs of a trusted bundle, as apply reads them.
