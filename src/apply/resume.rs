@@ -42,6 +42,14 @@ pub fn prepared(root: &Root) -> Result<Option<String>, ApplyError> {
     Ok(left.filter(waits).map(|left| left.record.what))
 }
 
+/// Whether an earlier run has left something below `root`.
+///
+/// # Errors
+/// Where that cannot be read.
+pub fn is_left(root: &Root) -> Result<bool, ApplyError> {
+    Ok(Transaction::left(root)?.is_some())
+}
+
 /// Goes on with what an earlier run has left below `root`, whose lock is held. Where that had changed nothing yet, it is only
 /// told, and `discard` says whether what it had staged is removed.
 ///

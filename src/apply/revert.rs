@@ -313,12 +313,22 @@ impl Finder<'_> {
         let elsewhere: Vec<String> = others.iter().flat_map(|entry| entry.receipt.units()).collect();
         let stays = |unit: &String| services.iter().any(|other| other.unit == *unit) || elsewhere.contains(unit);
         for service in current.services.iter().filter(|one| !stays(&one.unit)) {
-            // A unit of the host's own goes on, with its own files.
-            if service.was_enabled || service.was_active {
-                record.start.push(Step::Start { unit: service.unit.clone(), restart: true });
-            } else {
-                revert.stopped.push(service.unit.clone());
-                record.stop.push(Step::Disable { unit: service.unit.clone() });
+            let unit = service.unit.clone();
+            // A unit of the host's own is what it was, with its own files.
+            match (service.was_active, service.was_enabled) {
+                (true, true) => record.start.push(Step::Start { unit, restart: true }),
+                (true, false) => {
+                    record.start.push(Step::Start { unit: unit.clone(), restart: true });
+                    record.start.push(Step::Enabled { unit, enabled: false });
+                }
+                (false, true) => {
+                    record.stop.push(Step::Stop { unit: unit.clone() });
+                    record.start.push(Step::Enabled { unit, enabled: true });
+                }
+                (false, false) => {
+                    revert.stopped.push(unit.clone());
+                    record.stop.push(Step::Disable { unit });
+                }
             }
         }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
@@ -377,7 +387,7 @@ impl Finder<'_> {
             return;
         }
         if let Some(save) = &current.state {
-            let folder = states::folder(self.history.next_number());
+            let folder = states::unused(self.root, self.history.next_number());
             revert.record.stop.extend(states::saving(save, &folder));
             revert.record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
             revert.record.discarded.push(folder);

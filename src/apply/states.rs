@@ -41,7 +41,7 @@ pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) ->
 }
 
 /// The folder of the copy that is made for the receipt with this number, within the root.
-pub(super) fn folder(number: u32) -> String {
+fn folder(number: u32) -> String {
     format!("{STATES}/{number:04}")
 }
 

@@ -260,9 +260,9 @@ impl Transaction {
             if started { (Phase::Undoing, Phase::Recovering) } else { (Phase::Restoring, Phase::Restarting) };
         if from != then {
             left.extend(self.journal.advance(first).err().map(|error| with_causes(&error)));
-            if started {
-                left.extend(self.all(&self.record.undo).await);
-            }
+            // Where nothing had started, only what was stopped can have left something: a copy of the state that is not whole.
+            let undo = if started { self.record.undo.clone() } else { undo_of(&self.record.stop) };
+            left.extend(self.all(&undo).await);
             left.extend(switch::back(&self.record.files, &self.record.made, &self.root));
             left.extend(self.receipt_back().err().map(|error| with_causes(&error)));
             if left.is_empty() {
@@ -394,6 +394,18 @@ impl Transaction {
 /// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
 fn is_guarded(root: &Root, record: &Record) -> bool {
     if root.is_host() { has_systemd() } else { !record.start.is_empty() }
+}
+
+/// What takes back the programs among these steps.
+fn undo_of(steps: &[Step]) -> Vec<Step> {
+    let undo = steps.iter().rev().filter_map(|step| match step {
+        Step::Run { what, undo: Some(command), seconds, .. } => {
+            let (what, command) = (format!("undo: {what}"), command.clone());
+            Some(Step::Run { what, command, unless: None, undo: None, seconds: *seconds })
+        }
+        _ => None,
+    });
+    undo.collect()
 }
 
 /// Takes the names away that nothing needs.

@@ -153,7 +153,7 @@ async fn killed_between_any_two_files_it_goes_back() {
     let mut left = tree(folder.path());
     left.retain(|path, _| !path.starts_with("var"));
     assert_eq!(left, before);
-    assert_eq!(receipt::is_none_left(&root).unwrap(), true);
+    assert!(receipt::is_none_left(&root).unwrap());
 }
 
 #[tokio::test]

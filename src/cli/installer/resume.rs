@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{apply, target};
-use crate::apply::{Invocation, Left, Unfinished, prepared, resume, unfinished};
+use crate::apply::{Invocation, Left, Unfinished, is_left, prepared, resume, unfinished};
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::io::PathError;
@@ -58,6 +58,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 /// Goes on below `root`, whose lock is held, and tells of it. Where nothing had changed yet, `discard` says whether what was
 /// staged is removed.
 pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<Left, CliError> {
+    if !is_left(root)? {
+        // So that until something changes, an interrupt ends the process at once.
+        return Ok(Left::Nothing);
+    }
     let left = runtime.block_on(async { Ok::<_, CliError>(resume(root, discard, &apply::on_signals()?).await?) })?;
     match &left {
         Left::Nothing => {}
@@ -149,11 +153,11 @@ fn rooted(arguments: &[String], root: &Root) -> Vec<String> {
 /// Begins again where the interrupted run was, below `root`.
 fn again(command: &Invocation, root: &Root, ui: &Ui) -> Result<(), CliError> {
     let folder = &command.folder;
-    let here = Invocation { arguments: rooted(&command.arguments, root), folder: folder.clone() };
     std::env::set_current_dir(folder)
         .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))
         .map_err(|error| error.hint("that is where the bundle was; run apply with the path that it has now"))?;
-    super::again(&here, ui).map_err(|error| {
+    let again = Invocation { arguments: rooted(&command.arguments, root), folder: folder.clone() };
+    super::again(&again, ui).map_err(|error| {
         let bundle = super::bundle(&command.arguments).filter(|bundle| !bundle.exists());
         match bundle {
             Some(bundle) => {
