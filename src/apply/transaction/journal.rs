@@ -17,6 +17,7 @@ use crate::distro::Step;
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile, PathError, remove_leftovers, sync_dir};
 use crate::oci::Digest;
+use crate::places::OWN;
 
 /// Where it is, within the root.
 pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
@@ -246,12 +247,17 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Folders on the way to it that are not there, within the root; the outer ones first.
+    /// Folders on the way to it that are not there, within the root, and in any case those that nobody else makes; the outer ones
+    /// first.
     ///
     /// # Errors
     /// Where the path means nothing in the root.
     pub(in crate::apply) fn missing_folders(root: &Root) -> Result<Vec<String>, ApplyError> {
-        Ok(missing_folders(&folder(root)?.join(Phase::Preparing.file()), root))
+        let mut folders = missing_folders(&folder(root)?.join(Phase::Preparing.file()), root);
+        folders.extend([OWN.to_owned(), JOURNAL.to_owned()]);
+        folders.sort_unstable();
+        folders.dedup();
+        Ok(folders)
     }
 
     /// The journal that an earlier run has left.
