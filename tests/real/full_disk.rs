@@ -151,5 +151,5 @@ fn a_read_only_disk_is_told() {
     refused(Command::new(env!("CARGO_BIN_EXE_carrack")).arg("verify").arg(&out), 0, &["is whole"]);
     let mut apply = Command::new(env!("CARGO_BIN_EXE_carrack-install"));
     apply.arg("apply").arg(&out).arg("--root").arg(disk.path("root")).arg("--yes");
-    refused(&mut apply, 40, &["not writable", "root/etc"]);
+    refused(&mut apply, 40, &["read-only file system", "remount,rw", "root/etc"]);
 }
