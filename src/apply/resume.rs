@@ -82,7 +82,7 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     };
     let done = match &session {
         Some(session) if !is_held(&transaction.record, session).await? => {
-            Err(transaction.take_back(ApplyError::Collected(what.clone()), Some(session)).await)
+            Err(transaction.back(ApplyError::Collected(what.clone()), Some(session)).await)
         }
         session => transaction.carry_out(session.as_ref(), interrupt).await,
     };

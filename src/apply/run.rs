@@ -68,7 +68,7 @@ pub struct Outcome {
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
-    let warnings = warnings(&survey, inputs);
+    let mut warnings = warnings(&survey, inputs);
     let values = receipt_variables(inputs, &survey.plan);
     let applied_before =
         survey.history.of_profile(&inputs.contents.profile.name).next().is_some_and(|Entry { receipt, .. }| {
@@ -80,7 +80,7 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     if survey.plan.is_empty() && applied_before {
         // What an earlier run had begun has nothing left to do either.
         if let Some(left) = Transaction::left(&survey.target.root)? {
-            left.discard();
+            warnings.extend(left.discard());
         }
         return Ok(Outcome { warnings, ..Outcome::default() });
     }
@@ -242,8 +242,8 @@ impl Job<'_> {
         Ok((swept, unpacked, None))
     }
 
-    /// All files that change, in order: the bundle's, those that go, the installer's own, and last the archive, because a distribution that runs
-    /// may import it the moment it appears.
+    /// All files that change, in order: the bundle's, those that go, those put aside, and last the archive, because a
+    /// distribution that runs may import it the moment it appears.
     async fn changes(&self, staged: Vec<StagedFile>, archive: Option<Arc<Archive>>) -> Result<Vec<Change>, ApplyError> {
         let plan = &self.survey.plan;
         let mut changes = blocking(move || {

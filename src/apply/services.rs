@@ -80,10 +80,9 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
     let mut undo: Vec<Step> = plan.services.iter().filter_map(ended).collect();
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
         Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
-        Step::Run { what, unless, undo: Some(command), seconds, .. } => {
+        Step::Run { unless, .. } => {
             let done = unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists()));
-            let (what, command) = (format!("undo: {what}"), command.clone());
-            (!done).then_some(Step::Run { what, command, unless: None, undo: None, seconds: *seconds })
+            step.undone().filter(|_| !done)
         }
         _ => None,
     }));

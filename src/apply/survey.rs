@@ -139,6 +139,23 @@ fn overwritten(history: &History, name: &str, plan: &HostPlan) -> Result<Vec<Str
     Ok(overwritten)
 }
 
+impl Survey {
+    /// One that knows no more than the plan.
+    fn of(target: &Target, plan: HostPlan, lock: RootLock) -> Self {
+        Self {
+            target: target.clone(),
+            runtime: None,
+            archived: None,
+            plan,
+            preflight: Vec::new(),
+            history: History::default(),
+            setup: Setup::default(),
+            asides: Vec::new(),
+            _lock: lock,
+        }
+    }
+}
+
 impl RootLock {
     /// Takes the lock. Locking the folder itself leaves no file behind.
     ///
@@ -168,17 +185,7 @@ async fn compare(
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
         let plan = HostPlan::new(files, None);
-        return Ok(Survey {
-            target: target.clone(),
-            runtime: None,
-            archived: None,
-            plan,
-            preflight: Vec::new(),
-            history: History::default(),
-            setup: Setup::default(),
-            asides: Vec::new(),
-            _lock: lock,
-        });
+        return Ok(Survey::of(target, plan, lock));
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
@@ -189,17 +196,7 @@ async fn compare(
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
     let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey {
-        target: target.clone(),
-        runtime,
-        archived: None,
-        plan,
-        preflight: Vec::new(),
-        history: History::default(),
-        setup: Setup::default(),
-        asides: Vec::new(),
-        _lock: lock,
-    })
+    Ok(Survey { runtime, ..Survey::of(target, plan, lock) })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {
@@ -221,17 +218,7 @@ async fn survey_folder(
     let archive = image_folder::look(inputs, &wanted, &files, folder, &target.root)?;
     let images = Arc::clone(&wanted);
     let plan = blocking(move || Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive)));
-    Ok(Survey {
-        target: target.clone(),
-        runtime: None,
-        archived: Some(wanted),
-        plan: plan.await?,
-        preflight: Vec::new(),
-        history: History::default(),
-        setup: Setup::default(),
-        asides: Vec::new(),
-        _lock: lock,
-    })
+    Ok(Survey { archived: Some(wanted), ..Survey::of(target, plan.await?, lock) })
 }
 
 /// Runs what reads files on a thread of its own.

@@ -14,6 +14,16 @@ impl Step {
         }
     }
 
+    /// What takes it back, where it is a program that says so.
+    pub fn undone(&self) -> Option<Self> {
+        match self.clone() {
+            Self::Run { what, undo: Some(command), seconds, .. } => {
+                Some(Self::Run { what: format!("undo: {what}"), command, unless: None, undo: None, seconds })
+            }
+            _ => None,
+        }
+    }
+
     /// The same with `word` replaced by `text` in programs' arguments and paths.
     #[must_use]
     pub fn with(&self, word: &str, text: &str) -> Self {

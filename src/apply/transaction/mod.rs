@@ -87,8 +87,7 @@ impl Transaction {
             && root.is_host()
             && let Err(error) = steps::reload()
         {
-            transaction.discard();
-            return Err(error.into());
+            return Err(transaction.given_up(error.into()));
         }
         Ok(transaction)
     }
@@ -182,11 +181,6 @@ impl Transaction {
         Done { receipt, warnings, deferred: false, finished }
     }
 
-    /// Takes everything back for a reason that was found before going on.
-    pub(super) async fn take_back(self, source: ApplyError, session: Option<&Session>) -> ApplyError {
-        self.back(source, session).await
-    }
-
     /// The receipt where everything is done; nothing where the rest has to wait.
     async fn forward(
         &mut self,
@@ -252,7 +246,7 @@ impl Transaction {
 
     /// Takes everything back, and says what state that leaves. Which phase it goes through says what was done by then: what has not
     /// started has not changed the cluster's state, of which there may be half a copy only.
-    async fn back(mut self, source: ApplyError, session: Option<&Session>) -> ApplyError {
+    pub(super) async fn back(mut self, source: ApplyError, session: Option<&Session>) -> ApplyError {
         let (nothing_yet, from) = (self.phase() == Phase::Preparing, self.phase());
         let mut left = Vec::new();
         let started = matches!(from, Phase::Starting | Phase::Undoing | Phase::Recovering);
@@ -261,7 +255,10 @@ impl Transaction {
         if from != then {
             left.extend(self.journal.advance(first).err().map(|error| with_causes(&error)));
             // Where nothing had started, only what was stopped can have left something: a copy of the state that is not whole.
-            let undo = if started { self.record.undo.clone() } else { undo_of(&self.record.stop) };
+            let undo = match started {
+                true => self.record.undo.clone(),
+                false => self.record.stop.iter().rev().filter_map(Step::undone).collect(),
+            };
             left.extend(self.all(&undo).await);
             left.extend(switch::back(&self.record.files, &self.record.made, &self.root));
             left.extend(self.receipt_back().err().map(|error| with_causes(&error)));
@@ -394,18 +391,6 @@ impl Transaction {
 /// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
 fn is_guarded(root: &Root, record: &Record) -> bool {
     if root.is_host() { has_systemd() } else { !record.start.is_empty() }
-}
-
-/// What takes back the programs among these steps.
-fn undo_of(steps: &[Step]) -> Vec<Step> {
-    let undo = steps.iter().rev().filter_map(|step| match step {
-        Step::Run { what, undo: Some(command), seconds, .. } => {
-            let (what, command) = (format!("undo: {what}"), command.clone());
-            Some(Step::Run { what, command, unless: None, undo: None, seconds: *seconds })
-        }
-        _ => None,
-    });
-    undo.collect()
 }
 
 /// Takes the names away that nothing needs.
