@@ -393,6 +393,19 @@ fn a_system_that_waits_for_its_first_start_is_left_alone() {
 }
 
 #[test]
+fn preparing_again_with_the_same_changes_nothing() {
+    let (host, bundle) = prepared();
+    let before = host.tree();
+    let again = host.run(&["apply", &bundle], 0);
+    assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
+    assert_eq!(host.tree(), before);
+    // What somebody has changed since is not as it was prepared.
+    fs::write(host.at("/etc/systemd/system/shop.service"), "[Service]\n").unwrap();
+    let refused = host.run(&["apply", &bundle], 40);
+    assert!(refused.stderr.contains("waits for its first start"), "{}", refused.stderr);
+}
+
+#[test]
 fn an_interrupted_run_is_told_by_all_that_only_look() {
     let (host, bundle) = prepared();
     let journal = |phase: &str| host.at("/var/lib/carrack/journal").join(format!("{phase}.json"));

@@ -9,6 +9,7 @@ use super::containerd::{Wanted, WantedImage};
 use super::files::{FileError, Found, TargetFile, look_at};
 use super::plan::{FileAction, PlannedArchive};
 use super::receipt::{self, ReceiptImage};
+use super::resume::waiting;
 use super::targets::Inputs;
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::CANONICAL_IMAGES;
@@ -132,7 +133,8 @@ pub(super) fn look(
     folder: ImageFolder,
     root: &Root,
 ) -> Result<Option<PlannedArchive>, ApplyError> {
-    let receipts = receipt::all(root)?;
+    let mut receipts = receipt::all(root)?;
+    receipts.splice(0..0, waiting(root)?);
     let profile = &inputs.contents.profile;
     let ending = if folder.takes_zstd() { "tar.zst" } else { "tar" };
     let path = format!("{}/{}-{}.{ending}", folder.path(inputs.node), profile.name, profile.version);

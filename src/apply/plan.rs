@@ -195,12 +195,17 @@ impl HostPlan {
 
     /// Whether the host is already as the bundle wants it.
     pub fn is_empty(&self) -> bool {
-        self.files.iter().all(|file| file.action == FileAction::Keep)
-            && self.images.iter().all(|image| image.action == ImageAction::Keep)
-            && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
+        self.is_in_place()
             && self.removals.is_empty()
             && self.units().all(|service| service.action == ServiceAction::Keep)
             && self.dropped_services.is_empty()
+    }
+
+    /// Whether everything that the bundle carries is where it belongs, whatever is done to units.
+    pub fn is_in_place(&self) -> bool {
+        self.files.iter().all(|file| file.action == FileAction::Keep)
+            && self.images.iter().all(|image| image.action == ImageAction::Keep)
+            && self.archive.as_ref().is_none_or(|archive| archive.action == FileAction::Keep)
     }
 
     /// How many files an action is done to.

@@ -1,6 +1,7 @@
 //! Going on with what a run that was killed has left.
 
 use super::containerd::Session;
+use super::receipt::Receipt;
 use super::transaction::{Invocation, Outcome, Phase, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::host::Root;
@@ -38,8 +39,19 @@ pub enum Left {
 /// Where the journal cannot be read.
 pub fn prepared(root: &Root) -> Result<Option<String>, ApplyError> {
     let left = Transaction::left(root)?;
-    let waits = |left: &Transaction| left.phase() == Phase::Starting && !root.is_host();
-    Ok(left.filter(waits).map(|left| left.record.what))
+    Ok(left.filter(Transaction::waits_for_start).map(|left| left.record.what))
+}
+
+/// The receipt that the first start of the system below `root` writes, where that was prepared and has yet to start.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub(super) fn waiting(root: &Root) -> Result<Option<Receipt>, ApplyError> {
+    let left = Transaction::left(root)?.filter(Transaction::waits_for_start);
+    Ok(left.and_then(|left| match left.record.result {
+        Some(Outcome::Installed { receipt, .. }) => Some(*receipt),
+        Some(Outcome::Removed { .. }) | None => None,
+    }))
 }
 
 /// Whether an earlier run has left something below `root`.
@@ -69,7 +81,7 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
         }
         return Ok(Left::Begun { what, command });
     }
-    if transaction.phase() == Phase::Starting && !root.is_host() {
+    if transaction.waits_for_start() {
         return Ok(Left::Deferred { what });
     }
     // Later phases have no need of it, or of one that is started on the way.

@@ -14,6 +14,7 @@ use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
+use super::resume::waiting;
 use super::services;
 use super::staging::{self, StagedFile, missing_folders};
 use super::states;
@@ -69,15 +70,8 @@ pub struct Outcome {
 pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
     clear(&survey)?;
     let mut warnings = warnings(&survey, inputs);
-    let values = receipt_variables(inputs, &survey.plan);
-    let applied_before =
-        survey.history.of_profile(&inputs.contents.profile.name).next().is_some_and(|Entry { receipt, .. }| {
-            // What the plan keeps has its secrets where the receipt says, which these values would say too.
-            receipt.bundle == inputs.contents.identity
-                && receipt.variables == values
-                && tells_files(receipt, &survey.plan)
-        });
-    if survey.plan.is_empty() && applied_before {
+    let installed = survey.history.of_profile(&inputs.contents.profile.name).next();
+    if survey.plan.is_empty() && installed.is_some_and(|Entry { receipt, .. }| is_of(receipt, &survey, inputs)) {
         // What an earlier run had begun has nothing left to do either.
         if let Some(left) = Transaction::left(&survey.target.root)? {
             warnings.extend(left.discard());
@@ -104,6 +98,24 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
         (Err(source), Ok(())) => Err(source),
         (Err(source), Err(release)) => Err(ApplyError::NotReleased { source: Box::new(source), release }),
     }
+}
+
+/// Whether the system that `survey` looked at is prepared with just these inputs, and waits for its first start.
+///
+/// # Errors
+/// Where the journal cannot be read.
+pub fn is_prepared(survey: &Survey, inputs: Inputs<'_>) -> Result<bool, ApplyError> {
+    let plan = &survey.plan;
+    let waiting = waiting(&survey.target.root)?;
+    Ok(waiting.is_some_and(|receipt| plan.is_in_place() && is_of(&receipt, survey, inputs)))
+}
+
+/// Whether a receipt is of these inputs. What the plan keeps has its secrets where the receipt says, which these values would say
+/// too.
+fn is_of(receipt: &Receipt, survey: &Survey, inputs: Inputs<'_>) -> bool {
+    receipt.bundle == inputs.contents.identity
+        && receipt.variables == receipt_variables(inputs, &survey.plan)
+        && tells_files(receipt, &survey.plan)
 }
 
 /// Removes what killed runs left beside the files.

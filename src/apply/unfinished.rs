@@ -20,7 +20,7 @@ pub struct Unfinished {
 /// Where the journal cannot be read.
 pub fn unfinished(root: &Root) -> Result<Option<Unfinished>, ApplyError> {
     let Some(left) = Transaction::left(root)? else { return Ok(None) };
-    if left.phase() == Phase::Starting && !root.is_host() {
+    if left.waits_for_start() {
         return Ok(None);
     }
     let phase = match left.phase() {

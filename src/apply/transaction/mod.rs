@@ -106,6 +106,12 @@ impl Transaction {
         self.journal.phase()
     }
 
+    /// Whether the rest is done when a system that was prepared starts for the first time. What has nothing to start does not
+    /// wait: it was killed, and goes on.
+    pub(super) fn waits_for_start(&self) -> bool {
+        self.phase() == Phase::Starting && !self.root.is_host() && !self.record.start.is_empty()
+    }
+
     /// Gives it up before anything has changed: removes what was staged.
     pub(super) fn discard(self) -> Vec<String> {
         let mut left = switch::unstage(&self.record.files, &self.record.made, &self.root);
@@ -212,7 +218,7 @@ impl Transaction {
             switch::forward(&self.record.files, &self.root)?;
             self.journal.advance(Phase::Starting)?;
         }
-        if !self.root.is_host() && !self.record.start.is_empty() {
+        if self.waits_for_start() {
             return Ok(None);
         }
         if self.root.is_host() && !self.record.start.is_empty() {

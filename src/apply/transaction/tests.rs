@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::*;
 use crate::apply::receipt::Receipt;
+use crate::apply::{Left, prepared, resume, unfinished};
 
 /// Every path below a folder, with what is there.
 fn tree(root: &Path) -> BTreeMap<String, String> {
@@ -232,4 +233,20 @@ fn a_journal_of_a_later_installer_is_not_touched() {
     fs::write(&path, "{").unwrap();
     assert!(matches!(Transaction::left(&root), Err(ApplyError::Journal { .. })));
     assert!(path.exists());
+}
+
+/// What starts nothing passes that phase all the same, and may be killed in it.
+#[tokio::test]
+async fn a_system_with_nothing_to_start_waits_for_no_start() {
+    for start in [Vec::new(), vec![Step::Enabled { unit: "shop.service".to_owned(), enabled: true }]] {
+        let (_folder, root, mut record) = host();
+        switch::forward(&record.files, &root).unwrap();
+        record.start = start.clone();
+        killed_in(Phase::Starting, &root, record);
+        let waits = !start.is_empty();
+        assert_eq!(prepared(&root).unwrap().is_some(), waits);
+        assert_eq!(unfinished(&root).unwrap().is_some(), !waits);
+        let left = resume(&root, true, &Interrupt::never()).await.unwrap();
+        assert!(matches!((left, waits), (Left::Finished { .. }, false) | (Left::Deferred { .. }, true)));
+    }
 }

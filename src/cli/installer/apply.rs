@@ -11,7 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, survey};
+use crate::apply::{
+    Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, is_prepared, survey,
+};
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -90,11 +92,12 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
     let runtime = target::runtime()?;
-    if args.dry_run {
+    let waiting = if args.dry_run {
         resume::warn_unfinished(&target.root, ui)?;
+        None
     } else {
-        resume::make_way(&target.root, &runtime, ui)?;
-    }
+        resume::make_way(&target.root, &runtime, ui)?
+    };
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
     let inputs = Inputs { contents, source: &source, values: &values, node: variables::node(site.as_ref()) };
@@ -111,6 +114,12 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         return plan::show(&survey.plan, contents, &values, ui);
     }
     let host_plan = survey.plan.clone();
+    if let Some(what) = waiting {
+        return match is_prepared(&survey, inputs)? {
+            true => report(Outcome::default(), &host_plan, contents, &values, ui),
+            false => Err(resume::waits(&target.root, &what)),
+        };
+    }
     if !host_plan.is_empty() {
         let lines = variables::lines(&values, contents).into_iter().chain(plan::lines(&host_plan));
         show_before(args.yes, lines, ui);

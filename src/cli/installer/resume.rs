@@ -77,15 +77,17 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
     Ok(left)
 }
 
-/// Goes on with what was interrupted, before something else is begun. A system that waits for its first start takes nothing else.
-pub(super) fn make_way(root: &Root, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<(), CliError> {
+/// Goes on with what was interrupted, before something else is begun. Returns what a system that was prepared waits to finish at
+/// its first start: until then it takes nothing else.
+pub(super) fn make_way(root: &Root, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<Option<String>, CliError> {
     match go_on(root, true, runtime, ui)? {
-        Left::Deferred { what } => Err(waits(root, &what)),
-        _ => Ok(()),
+        Left::Deferred { what } => Ok(Some(what)),
+        _ => Ok(None),
     }
 }
 
-fn waits(root: &Root, what: &str) -> CliError {
+/// The refusal of a system that waits for its first start to do `what`.
+pub(super) fn waits(root: &Root, what: &str) -> CliError {
     let folder = root.folder().display();
     let message = format!("{folder} is prepared already ({what}), and waits for its first start");
     CliError::new(Kind::NotReady, message)

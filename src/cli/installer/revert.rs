@@ -101,7 +101,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     if args.dry_run {
         resume::refuse_unfinished(&root)?;
     } else {
-        resume::make_way(&root, &runtime, ui)?;
+        resume::make_way(&root, &runtime, ui)?.map_or(Ok(()), |what| Err(resume::waits(&root, &what)))?;
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
     if !root.is_host() {
