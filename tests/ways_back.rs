@@ -251,7 +251,7 @@ fn receipts_say_what_was_there_and_what_leads_back() {
     let mode = fs::metadata(host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let status: Value = serde_json::from_str(&host.run(&["status", "--json"], 0).stdout).unwrap();
-    let shown = &status["installed"]["files"][0];
+    let shown = &status["profiles"][0]["installed"]["files"][0];
     assert_eq!((&shown["original"]["mode"], &shown["original"]["digest"]), (&"0640".into(), &Value::Null));
     assert!(original("/etc/shop/config")["digest"].is_string() && shown["digest"].is_string());
     let folders: Vec<&str> =
@@ -305,7 +305,7 @@ fn what_another_profile_has_stays_and_is_put_back() {
     let alone = host.files();
     host.run(&["apply", &shop], 0);
     assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop");
-    host.run(&["uninstall", "--yes"], 0);
+    host.run(&["uninstall", "shop", "--yes"], 0);
     assert_eq!(host.files(), alone);
     host.run(&["status"], 0);
 
@@ -314,14 +314,54 @@ fn what_another_profile_has_stays_and_is_put_back() {
     assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "tools", "an upgrade that drops it");
 
     // The other way round: what came first goes first.
-    host.run(&["uninstall", "--yes"], 0);
+    host.run(&["uninstall", "shop", "--yes"], 0);
     host.run(&["apply", &shop], 0);
     host.run(&["apply", &tools], 0);
-    host.run(&["uninstall", "--yes"], 0);
+    host.run(&["uninstall", "tools", "--yes"], 0);
     assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop");
     host.run(&["status"], 0);
     host.run(&["uninstall", "--yes"], 0);
     assert_eq!(host.tree(), BTreeMap::new());
+}
+
+#[test]
+fn of_several_profiles_each_is_told_and_one_is_named() {
+    let host = Host::new();
+    let apply = |bundle: &str| host.run(&["apply", bundle], 0);
+    let read = |path: &str| fs::read_to_string(host.at(path)).unwrap();
+    let told = |code: i32| host.run(&["status", "--json"], code);
+    let old = build_of(&host.sandbox, "tools", "1.0.0", &[("/etc/both", "old tools"), ("/etc/tools", "old")]);
+    let new = build_of(&host.sandbox, "tools", "1.1.0", &[("/etc/both", "new tools"), ("/etc/tools", "new")]);
+    let shop = build(&host.sandbox, "1.0.0", &[("/etc/both", "shop"), ("/etc/shop", "shop")]);
+    [old, new, shop].iter().for_each(|bundle| drop(apply(bundle)));
+
+    for command in ["rollback", "repair", "uninstall"] {
+        let refused = host.run(&[command, "--yes"], 2).stderr;
+        assert!(refused.contains("2 profiles are installed: shop, tools") && refused.contains("hint: "), "{refused}");
+        let refused = host.run(&[command, "till", "--yes"], 40).stderr;
+        assert!(refused.contains("till is not installed; shop, tools is"), "{refused}");
+    }
+    let status: Value = serde_json::from_str(&told(0).stdout).unwrap();
+    let profiles = status["profiles"].as_array().unwrap();
+    let names: Vec<_> = profiles.iter().map(|one| one["installed"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["shop", "tools"]);
+
+    // What one has taken stays when another one goes back or is repaired, and comes back when that one goes.
+    host.run(&["rollback", "tools", "--yes"], 0);
+    assert_eq!((read("/etc/both"), read("/etc/tools")), ("shop".to_owned(), "old".to_owned()));
+    told(0);
+    fs::write(host.at("/etc/both"), "somebody's").unwrap();
+    fs::write(host.at("/etc/tools"), "somebody's").unwrap();
+    let found = host.run(&["status"], 40).stderr;
+    assert!(found.contains("1 difference from what tools 1.0.0 installed; 1 difference from what shop"), "{found}");
+    assert!(found.contains("carrack-install repair PROFILE"), "{found}");
+    host.run(&["repair", "tools", "--yes"], 40);
+    assert_eq!(read("/etc/both"), "somebody's");
+    fs::write(host.at("/etc/both"), "shop").unwrap();
+    fs::write(host.at("/etc/tools"), "old").unwrap();
+    host.run(&["uninstall", "shop", "--yes"], 0);
+    assert_eq!(read("/etc/both"), "old tools");
+    told(0);
 }
 
 /// The newest receipt, with this in it.

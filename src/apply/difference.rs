@@ -84,7 +84,7 @@ fn of(file: &TargetFile, found: &Found, source: &Source, history: &History) -> R
     }
     let Some(old) = read(&file.target)? else { return Ok(Some(Difference::Other)) };
     // What not everybody may read, and did not come from a bundle, is shown to nobody.
-    if mode & OTHERS_READ == 0 && !history.installed(&file.path, &Digest::of(&old)) {
+    if mode & OTHERS_READ == 0 && !history.was_installed(&file.path, &Digest::of(&old)) {
         return Ok(Some(Difference::Secret));
     }
     let new = match &file.content {

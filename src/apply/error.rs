@@ -112,6 +112,17 @@ pub enum ApplyError {
     /// There is nothing to go back from.
     #[error("nothing is installed in {}", .0.display())]
     NothingInstalled(PathBuf),
+    /// The profile that is named is not installed.
+    #[error("{profile} is not installed; {} is", installed.join(", "))]
+    NotInstalled {
+        /// What was named.
+        profile: String,
+        /// What is installed.
+        installed: Vec<String>,
+    },
+    /// More than one profile is installed, and none is named.
+    #[error("{} profiles are installed: {}", .0.len(), .0.join(", "))]
+    SeveralInstalled(Vec<String>),
     /// There is nothing to go back to.
     #[error("nothing was installed before {0}, or it cannot be gone back to any more")]
     NothingBefore(String),

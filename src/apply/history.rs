@@ -34,9 +34,34 @@ impl History {
         Ok(Self(receipt::entries(root)?.into_iter().map(entry).collect()))
     }
 
-    /// What was installed last, of whichever profile.
-    pub(super) fn newest(&self) -> Option<&Entry> {
-        self.0.first()
+    /// What is installed of each profile, what was installed last first.
+    pub(super) fn installed(&self) -> Vec<&Entry> {
+        let mut installed: Vec<&Entry> = Vec::new();
+        for entry in &self.0 {
+            if !installed.iter().any(|other| other.receipt.name == entry.receipt.name) {
+                installed.push(entry);
+            }
+        }
+        installed
+    }
+
+    /// What is installed of `profile`, or of the only one there is.
+    ///
+    /// # Errors
+    /// [`ApplyError::NothingInstalled`], [`ApplyError::NotInstalled`], [`ApplyError::SeveralInstalled`].
+    pub(super) fn current(&self, profile: Option<&str>, root: &Root) -> Result<&Entry, ApplyError> {
+        let installed = self.installed();
+        let names = || installed.iter().map(|entry| entry.receipt.name.clone()).collect();
+        match (profile, installed.as_slice()) {
+            (_, []) => Err(ApplyError::NothingInstalled(root.folder().to_owned())),
+            (None, [only]) => Ok(only),
+            (None, _) => Err(ApplyError::SeveralInstalled(names())),
+            (Some(profile), _) => {
+                let named = installed.iter().find(|entry| entry.receipt.name == profile);
+                let missing = || ApplyError::NotInstalled { profile: profile.to_owned(), installed: names() };
+                named.copied().ok_or_else(missing)
+            }
+        }
     }
 
     /// Whether a sensitive value stands, or stood, in the file `path`.
@@ -45,14 +70,14 @@ impl History {
     }
 
     /// Whether this is what some version installed at `path`.
-    pub(super) fn installed(&self, path: &str, digest: &Digest) -> bool {
+    pub(super) fn was_installed(&self, path: &str, digest: &Digest) -> bool {
         let files = self.0.iter().flat_map(|entry| &entry.receipt.files);
         files.into_iter().any(|file| file.path == path && file.digest == *digest)
     }
 
     /// The number of the next receipt.
     pub(super) fn next_number(&self) -> u32 {
-        self.newest().map_or(0, |entry| entry.number) + 1
+        self.0.first().map_or(0, |entry| entry.number) + 1
     }
 
     /// All receipts of the profile `name`, the newest first.
@@ -91,13 +116,21 @@ impl History {
 
     /// What is installed of each other profile.
     pub(super) fn others(&self, name: &str) -> Vec<&Entry> {
-        let mut others: Vec<&Entry> = Vec::new();
-        for entry in self.0.iter().filter(|entry| entry.receipt.name != name) {
-            if !others.iter().any(|other| other.receipt.name == entry.receipt.name) {
-                others.push(entry);
-            }
-        }
-        others
+        self.installed().into_iter().filter(|entry| entry.receipt.name != name).collect()
+    }
+
+    /// Whether another profile than `name` is installed that has put its file at `path` later.
+    pub(super) fn is_anothers(&self, name: &str, path: &str) -> bool {
+        let others = self.others(name).into_iter().filter(|entry| entry.receipt.has_file(path));
+        let ours = self.put_last(name, path);
+        others.into_iter().any(|other| self.put_last(&other.receipt.name, path) > ours)
+    }
+
+    /// The receipt with which the profile `name` has last put a file at `path`. Going back puts none there that another profile
+    /// has taken.
+    fn put_last(&self, name: &str, path: &str) -> Option<u32> {
+        let put = |entry: &&Entry| entry.receipt.rolled_back_from.is_none() && entry.receipt.has_file(path);
+        self.of_profile(name).find(put).map(|entry| entry.number)
     }
 
     /// Digests that receipts of other profiles need.

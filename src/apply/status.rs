@@ -1,12 +1,15 @@
-//! Whether the host still is what the newest receipt says.
+//! What is installed, and whether the host still is what its receipts say.
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::ApplyError;
 use super::containerd::Client;
 use super::files::{FileError, FileKind, Found, TargetFile, look_at};
+use super::history::{Entry, History};
 use super::image_folder;
-use super::receipt::{Receipt, ReceiptArchive, ReceiptFile, ReceiptImage, ReceiptRuntime};
+use super::receipt::{self, Receipt, ReceiptArchive, ReceiptFile, ReceiptImage, ReceiptRuntime};
 use super::transaction::unit_is;
 use crate::host::Root;
 
@@ -22,13 +25,35 @@ pub struct Difference {
     pub found: String,
 }
 
-/// Compares the host with a receipt. Nothing is changed.
+/// What is installed of one profile.
+#[derive(Debug)]
+pub struct Installed {
+    /// The receipt's path on this host.
+    pub path: PathBuf,
+    /// What it says.
+    pub receipt: Receipt,
+    /// What is not as it says.
+    pub differences: Vec<Difference>,
+}
+
+/// Looks at everything that is installed below `root`, what was installed last first. Nothing is changed.
 ///
 /// # Errors
-/// Where the host does not tell what is there.
-pub async fn differences(receipt: &Receipt, root: &Root) -> Result<Vec<Difference>, ApplyError> {
+/// Where a receipt cannot be read, or the host does not tell what is there.
+pub async fn installed(root: &Root) -> Result<Vec<Installed>, ApplyError> {
+    let (history, folder) = (History::of(root)?, receipt::folder(root)?);
+    let mut installed = Vec::new();
+    for Entry { file, receipt, .. } in history.installed() {
+        let differences = differences(receipt, &history, root).await?;
+        installed.push(Installed { path: folder.join(file), receipt: receipt.clone(), differences });
+    }
+    Ok(installed)
+}
+
+/// Compares the host with a receipt. What another profile has put in the place of a file is its own.
+async fn differences(receipt: &Receipt, history: &History, root: &Root) -> Result<Vec<Difference>, ApplyError> {
     let mut differences = Vec::new();
-    for file in &receipt.files {
+    for file in receipt.files.iter().filter(|file| !history.is_anothers(&receipt.name, &file.path)) {
         let difference = file_difference(file, root)?;
         differences.extend(difference.map(|difference| match receipt.has_secret(&file.path) {
             true => Difference { expected: "as installed".to_owned(), ..difference },

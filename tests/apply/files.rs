@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use carrack::apply::files::FileError;
-use carrack::apply::receipt::newest;
-use carrack::apply::status::differences;
+use carrack::apply::status::{Difference, installed};
 use carrack::apply::{ApplyError, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
@@ -25,24 +24,31 @@ async fn images_are_checked_even_where_they_are_left_alone() {
     assert_eq!(tree(root.path()), Vec::<String>::new());
 }
 
+/// What is not as the only profile that is installed below `root` says.
+async fn differences(root: &Root) -> Vec<Difference> {
+    let mut all = installed(root).await.unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0).differences
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_differs_is_told_and_installed_again() {
     let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
     install(&bundle, folder.path(), None).await.unwrap();
     let root = Root::new(folder.path()).unwrap();
-    let (_, _, receipt) = newest(&root).unwrap().unwrap();
-    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    assert_eq!(differences(&root).await, []);
 
     fs::write(folder.path().join("etc/tool/config"), "other\n").unwrap();
     fs::remove_file(folder.path().join("etc/tool/same")).unwrap();
     symlink("/etc/tool/config", folder.path().join("etc/tool/same")).unwrap();
-    let found: Vec<String> = differences(&receipt, &root).await.unwrap().into_iter().map(|one| one.what).collect();
+    let found: Vec<String> = differences(&root).await.into_iter().map(|one| one.what).collect();
     assert_eq!(found, ["/etc/tool/config", "/etc/tool/same"]);
 
     install(&bundle, folder.path(), None).await.unwrap();
-    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    assert_eq!(differences(&root).await, []);
     assert_eq!(fs::read(folder.path().join("etc/tool/same")).unwrap(), b"secret\n");
-    assert_eq!(newest(&root).unwrap().unwrap().0, 2);
+    let newest = installed(&root).await.unwrap().remove(0).path;
+    assert!(newest.ends_with("var/lib/carrack/receipts/0002-edge-1.0.0.json"), "{newest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,13 +133,11 @@ async fn an_image_folder_gets_an_archive() {
     let again = install_to(&bundle, folder.path(), runtime.clone()).await.unwrap();
     assert_eq!((again.receipt, tree(folder.path())), (None, installed));
     let root = Root::new(folder.path()).unwrap();
-    let (_, _, receipt) = newest(&root).unwrap().unwrap();
-    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    assert_eq!(differences(&root).await, []);
     fs::write(folder.path().join(archive), "other").unwrap();
-    assert_eq!(differences(&receipt, &root).await.unwrap()[0].what, format!("{FOLDER}/edge-1.0.0.tar.zst"));
+    assert_eq!(differences(&root).await[0].what, format!("{FOLDER}/edge-1.0.0.tar.zst"));
     install_to(&bundle, folder.path(), runtime).await.unwrap();
-    let (_, _, receipt) = newest(&root).unwrap().unwrap();
-    assert_eq!(differences(&receipt, &root).await.unwrap(), []);
+    assert_eq!(differences(&root).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

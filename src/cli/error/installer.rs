@@ -55,7 +55,11 @@ fn apply_kind(error: &ApplyError) -> Kind {
         // Told alone only before anything has changed.
         ApplyError::Step(_) => Kind::NotReady,
         ApplyError::Unfinished(_) | ApplyError::Collected(_) => Kind::RolledBack,
-        ApplyError::NothingInstalled(_) | ApplyError::NothingBefore(_) | ApplyError::NotFinished(_) => Kind::NotReady,
+        ApplyError::NothingInstalled(_)
+        | ApplyError::NotInstalled { .. }
+        | ApplyError::NothingBefore(_)
+        | ApplyError::NotFinished(_) => Kind::NotReady,
+        ApplyError::SeveralInstalled(_) => Kind::Usage,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,
         ApplyError::File(FileError::Name(_)) => Kind::Integrity,
@@ -113,6 +117,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         }
         ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
             Some("everything was put back; when the cause is gone, run the same command again".into())
+        }
+        ApplyError::SeveralInstalled(profiles) => {
+            Some(format!("say which, such as {}, after the command", profiles.first()?))
         }
         ApplyError::Installer { .. } => Some("use the carrack-install that came with the bundle".into()),
         ApplyError::NotReleased { source, .. } => apply_hint(source),

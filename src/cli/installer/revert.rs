@@ -42,6 +42,8 @@ pub(super) struct RepairArgs {
 
 #[derive(Debug, clap::Args)]
 struct CommonArgs {
+    /// The profile; needed where several are installed
+    profile: Option<String>,
     /// Change what is below this folder instead of the running host
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -104,11 +106,13 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
         resume::make_way(&root, &runtime, ui)?.map_or(Ok(()), |what| Err(resume::waits(&root, &what)))?;
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
+    arguments.extend(args.profile.clone());
     if !root.is_host() {
         arguments.extend(["--root".to_owned(), root.folder().display().to_string()]);
     }
     let invocation = Invocation { arguments, folder: "/".into() };
-    let way = runtime.block_on(look_back(goal, &root, invocation, lock)).map_err(CliError::before_changes)?;
+    let way = look_back(goal, args.profile.as_deref(), &root, invocation, lock);
+    let way = runtime.block_on(way).map_err(CliError::before_changes)?;
     way.stays.iter().for_each(|path| {
         ui.warn(&format!("{path} was changed since it was installed; it stays, so look whether it is needed"));
     });

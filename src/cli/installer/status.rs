@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{resume, target};
 use crate::apply::prepared;
-use crate::apply::receipt::{Receipt, newest};
-use crate::apply::status::{Difference, differences};
+use crate::apply::receipt::Receipt;
+use crate::apply::status::{Difference, Installed, installed};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::variables::MASK;
@@ -28,6 +28,13 @@ pub(super) struct Args {
 struct Report<'a> {
     version: u32,
     intact: bool,
+    /// What was installed last first.
+    profiles: Vec<Profile<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile<'a> {
     receipt: &'a Path,
     installed: serde_json::Value,
     differences: &'a [Difference],
@@ -42,30 +49,54 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         return Err(error.hint("what is installed is known, and written down, once that system has started"));
     }
     resume::refuse_unfinished(&root)?;
-    let Some((_, path, receipt)) = newest(&root)? else {
+    let installed = target::runtime()?.block_on(installed(&root)).map_err(CliError::before_changes)?;
+    if installed.is_empty() {
         let error = CliError::new(Kind::NotReady, format!("nothing is installed in {}", root.folder().display()));
         return Err(error.hint("install a bundle: carrack-install apply BUNDLE"));
-    };
-    let differences = target::runtime()?.block_on(differences(&receipt, &root)).map_err(CliError::before_changes)?;
-    let intact = differences.is_empty();
-    let report =
-        Report { version: 1, intact, receipt: &path, installed: without_digests(&receipt)?, differences: &differences };
+    }
+    let report = report(&installed)?;
     if !ui.wants_json() {
-        ui.data(&text(&receipt));
-    } else if intact {
+        ui.data(&installed.iter().map(|one| text(&one.receipt)).collect::<Vec<_>>().join("\n\n"));
+    } else if report.intact {
         ui.json(&report)?;
     }
-    if intact {
+    if report.intact {
         return Ok(());
     }
-    let found = counted(differences.len(), "difference");
-    let message = format!("{found} from what {} {} installed", receipt.name, receipt.version);
-    let mut error = CliError::new(Kind::NotReady, message)
-        .hint("put right what this host has all of: carrack-install repair; the rest comes from the bundle: carrack-install apply BUNDLE");
-    error.causes =
-        differences.iter().map(|one| format!("{}: want {}, found {}", one.what, one.expected, one.found)).collect();
     let details = serde_json::to_value(&report).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
-    Err(error.report(details))
+    Err(differing(&installed).report(details))
+}
+
+fn report(installed: &[Installed]) -> Result<Report<'_>, CliError> {
+    let intact = installed.iter().all(|one| one.differences.is_empty());
+    let profiles = installed.iter().map(profile).collect::<Result<_, _>>()?;
+    Ok(Report { version: 2, intact, profiles })
+}
+
+fn profile(one: &Installed) -> Result<Profile<'_>, CliError> {
+    Ok(Profile { receipt: &one.path, installed: without_digests(&one.receipt)?, differences: &one.differences })
+}
+
+/// What differs, by profile.
+fn differing(installed: &[Installed]) -> CliError {
+    let found: Vec<_> = installed.iter().filter(|one| !one.differences.is_empty()).collect();
+    let one = |one: &&Installed| {
+        let count = counted(one.differences.len(), "difference");
+        format!("{count} from what {} {} installed", one.receipt.name, one.receipt.version)
+    };
+    let repair = match (installed, found.as_slice()) {
+        ([_, _, ..], [only]) => format!("carrack-install repair {}", only.receipt.name),
+        ([_, _, ..], _) => "carrack-install repair PROFILE".to_owned(),
+        _ => "carrack-install repair".to_owned(),
+    };
+    let message = found.iter().map(one).collect::<Vec<_>>().join("; ");
+    let hint = format!(
+        "put right what this host has all of: {repair}; the rest comes from the bundle: carrack-install apply BUNDLE"
+    );
+    let mut error = CliError::new(Kind::NotReady, message).hint(hint);
+    let all = found.iter().flat_map(|one| &one.differences);
+    error.causes = all.map(|one| format!("{}: want {}, found {}", one.what, one.expected, one.found)).collect();
+    error
 }
 
 /// The receipt without the digests of files in which sensitive values stand, and of those that were there before and others may

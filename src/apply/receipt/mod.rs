@@ -1,21 +1,20 @@
 //! Receipts: what was installed, by digest. Written last, so that a receipt never speaks of what is not there.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+mod store;
+
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ApplyError;
+pub(super) use self::store::{all, check_name, entries, file_name, folder, is_none_left, is_there, remove, write_as};
+
 use super::by_hand::Keys;
 use super::check::Verdict;
 use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
 use crate::distro::{Save, Step};
-use crate::host::Root;
-use crate::io::{AtPath, AtomicFile};
 use crate::oci::{Digest, Reference};
 
 /// Where receipts are kept, within the root.
@@ -253,6 +252,11 @@ impl Receipt {
             || self.files.iter().any(|file| file.private && file.path == path)
     }
 
+    /// Whether it has a file at `path`.
+    pub(super) fn has_file(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
     /// The files as they shall be, by path, the archive of images last.
     pub(super) fn as_installed(&self) -> Vec<(String, Before)> {
         let as_was = |file: &ReceiptFile| {
@@ -371,139 +375,4 @@ pub struct ReceiptImage {
 pub(super) fn now() -> String {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
-}
-
-/// The newest receipt below `root`, and its number; nothing where nothing was installed.
-///
-/// # Errors
-/// [`ApplyError::Receipt`], or a folder or file that cannot be read.
-pub fn newest(root: &Root) -> Result<Option<(u32, PathBuf, Receipt)>, ApplyError> {
-    let Some((number, path)) = numbered(root)?.into_iter().max() else { return Ok(None) };
-    let receipt = read(&path)?;
-    Ok(Some((number, path, receipt)))
-}
-
-/// All receipts below `root`, the newest first.
-///
-/// # Errors
-/// As [`newest`].
-pub(super) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
-    Ok(entries(root)?.into_iter().map(|(_, _, receipt)| receipt).collect())
-}
-
-/// The same with their numbers and files.
-///
-/// # Errors
-/// As [`newest`].
-pub(super) fn entries(root: &Root) -> Result<Vec<(u32, PathBuf, Receipt)>, ApplyError> {
-    let mut numbered = numbered(root)?;
-    numbered.sort_unstable();
-    numbered.into_iter().rev().map(|(number, path)| read(&path).map(|receipt| (number, path, receipt))).collect()
-}
-
-fn read(path: &Path) -> Result<Receipt, ApplyError> {
-    /// What all receipts have.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Any {
-        receipt_version: u32,
-    }
-    let text = fs::read(path).at("read", path)?;
-    let version = serde_json::from_slice::<Any>(&text).map_or(0, |any| any.receipt_version);
-    if version > RECEIPT_VERSION {
-        return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
-    }
-    serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
-}
-
-/// Writes a receipt under the file name `name`, and returns its path on this host.
-///
-/// # Errors
-/// Where it cannot be written.
-pub(super) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
-    let path = folder(root)?.join(name);
-    let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
-    text.push('\n');
-    // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
-    AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
-    Ok(path)
-}
-
-/// Whether there is a receipt with the file name `name`.
-///
-/// # Errors
-/// Where the folder means nothing below `root`.
-pub(super) fn is_there(root: &Root, name: &str) -> Result<bool, ApplyError> {
-    Ok(folder(root)?.join(name).exists())
-}
-
-/// Removes receipts by file name, and the folder where none is left.
-///
-/// # Errors
-/// Where one cannot be removed.
-pub(super) fn remove(root: &Root, names: &[String]) -> Result<(), ApplyError> {
-    let folder = folder(root)?;
-    for name in names {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path)?,
-            _ => {}
-        }
-    }
-    // It stays where other receipts are.
-    let _ = fs::remove_dir(&folder);
-    Ok(())
-}
-
-/// Whether nothing is installed.
-///
-/// # Errors
-/// Where the folder cannot be read.
-pub(super) fn is_none_left(root: &Root) -> Result<bool, ApplyError> {
-    Ok(numbered(root)?.is_empty())
-}
-
-/// `NNNN-NAME-VERSION.json`.
-///
-/// # Errors
-/// [`ApplyError::Name`] where name or version are not what a profile may have.
-pub(super) fn file_name(number: u32, receipt: &Receipt) -> Result<String, ApplyError> {
-    check_name(&receipt.name, &receipt.version)?;
-    Ok(format!("{number:04}-{}-{}.json", receipt.name, receipt.version))
-}
-
-/// # Errors
-/// [`ApplyError::Name`]
-pub(super) fn check_name(name: &str, version: &str) -> Result<(), ApplyError> {
-    for text in [name, version] {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'+');
-        if text.is_empty() || text.len() > 100 || text.starts_with('.') || !text.bytes().all(plain) {
-            return Err(ApplyError::Name(text.to_owned()));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn folder(root: &Root) -> Result<PathBuf, ApplyError> {
-    // The last component of a resolved path is not followed; receipts are a level below it.
-    let probe = root.resolve(&format!("{RECEIPTS}/receipt"));
-    let probe = probe.map_err(|source| super::files::FileError::Place { pack: "(receipts)".to_owned(), source })?;
-    Ok(probe.with_file_name(""))
-}
-
-fn numbered(root: &Root) -> Result<Vec<(u32, PathBuf)>, ApplyError> {
-    let folder = folder(root)?;
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.at("read", &folder)?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.at("read", &folder)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let number = name.strip_suffix(".json").and_then(|name| name.split_once('-')).and_then(|(n, _)| n.parse().ok());
-        found.extend(number.map(|number| (number, path)));
-    }
-    Ok(found)
 }

@@ -1,0 +1,115 @@
+//! The files on the way back: which become what they were, which go, and which stay as somebody has made them.
+
+use super::{Finder, From, Goal, Restored, Revert};
+use crate::apply::ApplyError;
+use crate::apply::by_hand::{self, Aside, ByHand, Changed, Key, Verdict};
+use crate::apply::dropped;
+use crate::apply::files::Before;
+use crate::apply::plan::HostPlan;
+use crate::apply::receipt::ReceiptFile;
+use crate::apply::transaction::Kept;
+use crate::oci::Digest;
+
+impl Finder<'_> {
+    pub(super) fn files(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
+        let mut wanted = self.target.map(|entry| entry.receipt.as_installed()).unwrap_or_default();
+        let (kept, name) = (Kept::of(self.root)?, &self.current.receipt.name);
+        for (path, was) in &mut wanted {
+            let target = self.resolve(path)?;
+            let joined = if goal == Goal::Before { self.by_hand(path, was, &kept, revert)? } else { None };
+            if target.is_dir() {
+                revert.missing.push(format!("{path}: a folder stands there"));
+                continue;
+            }
+            let found = Before::at(&target)?;
+            if found.as_ref().is_some_and(|found| found.is(was)) || self.history.is_anothers(name, path) {
+                continue;
+            }
+            let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
+            let from =
+                if same { target.clone() } else { was.digest.map(|digest| kept.path(&digest)).unwrap_or_default() };
+            let from = match joined {
+                Some(bytes) => Some(From::Joined(bytes)),
+                None => from.exists().then_some(From::File(from)),
+            };
+            match from {
+                Some(from) => revert.restored.push(Restored { path: path.clone(), target, was: was.clone(), from }),
+                None => revert.missing.push(format!("{path}: its content is not on this host any more")),
+            }
+        }
+        let plan = HostPlan::default();
+        let (removed, stays) = dropped::files(self.history, name, self.root, &plan)?;
+        let gone = |path: &String| !wanted.iter().any(|(wanted, _)| wanted == path);
+        revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
+        for removal in &mut revert.removed {
+            let digest = removal.original.as_ref().and_then(|original| original.digest);
+            if digest.is_some_and(|digest| !kept.path(&digest).exists()) {
+                removal.original = None;
+                revert.lost.push(removal.path.clone());
+            }
+        }
+        revert.removed.retain(|removal| removal.original.is_some() || removal.target.symlink_metadata().is_ok());
+        revert.stays = stays.into_iter().filter(gone).collect();
+        Ok(())
+    }
+
+    /// What a person has changed in the configuration stays in it on the way back too. Returns the content of a file that is
+    /// both, which `was` then says.
+    fn by_hand(
+        &self,
+        path: &str,
+        was: &mut Before,
+        kept: &Kept,
+        revert: &mut Revert,
+    ) -> Result<Option<Vec<u8>>, ApplyError> {
+        let installed = |receipt| by_hand::entry(receipt, path);
+        let (Some(current), Some(earlier)) =
+            (installed(&self.current.receipt), self.target.and_then(|entry| installed(&entry.receipt)))
+        else {
+            return Ok(None);
+        };
+        let target = self.resolve(path)?;
+        let wanted = earlier.wanted.unwrap_or(earlier.digest);
+        // What it was then, whoever had made it that.
+        let then = current.changed_before.unwrap_or(earlier.digest);
+        let content = by_hand::of_kept(kept, &then)?;
+        let since = Before::at(&target)?.and_then(|found| found.digest) != Some(current.digest);
+        let verdict = match &content {
+            Some(content) if !since && current.wanted.unwrap_or(current.digest) != wanted => {
+                if then == earlier.digest {
+                    return Ok(None);
+                }
+                Verdict::Stays { bytes: content.clone(), change: Changed::Stays, private: earlier.private }
+            }
+            content => by_hand::verdict(&target, current, wanted, content.as_deref())?,
+        };
+        let (bytes, change, private) = match verdict {
+            Verdict::Unchanged => return Ok(None),
+            Verdict::Stays { bytes, change, private } => (bytes, undisputed(change), private),
+            Verdict::Aside => {
+                let aside = Aside::new(path, &target, self.history.next_number(), self.root)?;
+                let change = Changed::Aside(aside.path.clone());
+                revert.asides.push(aside);
+                let Some(content) = content.filter(|_| then != earlier.digest) else {
+                    revert.by_hand.push(ByHand { path: path.to_owned(), change });
+                    return Ok(None);
+                };
+                (content, change, earlier.private)
+            }
+        };
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        (was.digest, was.size) = (Some(digest), size);
+        revert.by_hand.push(ByHand { path: path.to_owned(), change });
+        let private = private || earlier.private;
+        revert.joined.push(ReceiptFile { digest, size, wanted: Some(wanted), private, ..earlier.clone() });
+        Ok(Some(bytes))
+    }
+}
+
+/// On the way back it is no news that the file was another one.
+fn undisputed(change: Changed) -> Changed {
+    match change {
+        Changed::Keys(keys) => Changed::Keys(keys.into_iter().map(|key| Key { disputed: false, ..key }).collect()),
+        other => other,
+    }
+}

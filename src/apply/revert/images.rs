@@ -1,0 +1,60 @@
+//! The images on the way back: which names become what they were, and which nothing needs any more.
+
+use std::collections::BTreeSet;
+
+use super::{Finder, Revert};
+use crate::apply::ApplyError;
+use crate::apply::containerd::{Client, NameChange};
+use crate::apply::receipt::{Receipt, ReceiptRuntime};
+use crate::apply::released;
+use crate::apply::transaction::Names;
+
+impl Finder<'_> {
+    pub(super) async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
+        let ReceiptRuntime::Containerd { address, namespace, .. } = &self.current.receipt.runtime else {
+            return Ok(());
+        };
+        let client = Client::connect(address, namespace).await?;
+        let mut names =
+            Names { address: address.clone(), namespace: namespace.clone(), changes: Vec::new(), released: Vec::new() };
+        for image in self.target.iter().flat_map(|entry| &entry.receipt.images) {
+            let digest = image.target.to_string();
+            let (mut wrong, mut right) = (Vec::new(), None);
+            for name in &image.names {
+                let found = client.name_target(name).await?;
+                let managed = client.named(name).await?.is_some_and(|named| named.managed);
+                match found {
+                    Some(found) if found.digest == digest && managed => right = Some(found),
+                    found => wrong.push((name, found)),
+                }
+            }
+            if wrong.is_empty() {
+                continue;
+            }
+            let Some(right) = client.whole(image, right).await? else {
+                revert.missing.push(format!("{}: its content is not in containerd any more", image.reference));
+                continue;
+            };
+            names.changes.extend(wrong.into_iter().map(|(name, before)| NameChange {
+                name: name.clone(),
+                target: Some(right.clone()),
+                before,
+            }));
+        }
+        let mut needed: BTreeSet<&String> = BTreeSet::new();
+        needed.extend(self.target.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
+        let name = &self.current.receipt.name;
+        let others = self.history.others(name);
+        needed.extend(others.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
+        let chain = self.history.chain(name);
+        let older = chain.iter().skip(1).filter(|_| self.target.is_none()).map(|entry| &entry.receipt);
+        // What a second rollback leads to needs its names as well as its files.
+        let beyond = chain.iter().skip(2).filter(|_| self.target.is_some());
+        needed.extend(beyond.flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
+        let leaving: Vec<&Receipt> = [&self.current.receipt].into_iter().chain(older).collect();
+        names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
+        revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
+        revert.record.names = Some(names);
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! The units and the distribution on the way back: what stops, what starts, and the cluster's state.
+
+use super::{Finder, Goal, Revert};
+use crate::apply::receipt::ReceiptService;
+use crate::apply::services;
+use crate::apply::states;
+use crate::apply::transaction::{Record, unit_is};
+use crate::distro::{SAVED, Step};
+
+impl Finder<'_> {
+    pub(super) fn units(&self, goal: Goal, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let services = self.target.map(|entry| entry.receipt.services.clone()).unwrap_or_default();
+        let record = &mut revert.record;
+        let others = self.history.others(&current.name);
+        let elsewhere: Vec<String> = others.iter().flat_map(|entry| entry.receipt.units()).collect();
+        let stays = |unit: &String| services.iter().any(|other| other.unit == *unit) || elsewhere.contains(unit);
+        for service in current.services.iter().filter(|one| !stays(&one.unit)) {
+            if !service.was_active && !service.was_enabled {
+                revert.stopped.push(service.unit.clone());
+            }
+            leave(service, record);
+        }
+        let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
+        match goal {
+            Goal::Nothing => {
+                let theirs = |step: &&Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
+                let gone: Vec<Step> = current.remove.iter().filter(|step| !theirs(step)).cloned().collect();
+                // In a root that is not the host, nothing of it is done.
+                revert.steps = gone.iter().filter(|_| self.root.is_host()).map(in_words).collect();
+                record.stop.extend(gone);
+            }
+            Goal::Before => self.state(revert),
+            Goal::Installed => {}
+        }
+        let record = &mut revert.record;
+        let cluster = self.target.map(|entry| entry.receipt.start.clone()).unwrap_or_default();
+        if self.root.is_host() && (changed || goal != Goal::Installed) {
+            record.start.extend(services::unload(Some(current), &cluster));
+        }
+        let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
+        if changed || goal == Goal::Before {
+            record.start.extend(services::restarting(&cluster));
+        } else if self.root.is_host() && cluster.iter().any(down) {
+            let started = cluster.iter().filter(|step| down(step)).filter_map(Step::unit);
+            revert.started.extend(started.map(str::to_owned));
+            record.start.extend(cluster);
+        }
+        for service in services {
+            let (active, enabled) = if self.root.is_host() { unit_is(&service.unit) } else { (false, false) };
+            if !current.services.iter().any(|known| known.unit == service.unit) && !elsewhere.contains(&service.unit) {
+                record.undo.push(Step::Disable { unit: service.unit.clone() });
+            }
+            if changed || !active || !enabled {
+                revert.started.push(service.unit.clone());
+                record.start.push(Step::Start { unit: service.unit, restart: active });
+            }
+        }
+        record.guarded = current.units().collect();
+        record.again = services::restarting(&current.start);
+        let again = |service: &ReceiptService| Step::Start { unit: service.unit.clone(), restart: true };
+        record.again.extend(current.services.iter().map(again));
+    }
+
+    /// Puts the cluster's state back that was saved before the installed version came, and saves the one that is there, so that
+    /// it can come back where this fails.
+    fn state(&self, revert: &mut Revert) {
+        let current = &self.current.receipt;
+        let Some(saved) = &current.saved else { return };
+        if saved.restore.is_empty() {
+            revert.state_by_hand = Some(saved.clone());
+            return;
+        }
+        if !self.root.resolve(&saved.folder).is_ok_and(|folder| folder.is_dir()) {
+            let gone = format!("{}: the copy of the cluster's state is not on this host any more", saved.folder);
+            revert.missing.push(gone);
+            return;
+        }
+        if let Some(save) = &current.state {
+            let folder = states::unused(self.root, self.history.next_number());
+            revert.record.stop.extend(states::saving(save, &folder));
+            revert.record.restore = save.restore.iter().map(|step| step.with(SAVED, &folder)).collect();
+            revert.record.discarded.push(folder);
+        }
+        revert.record.start.extend(saved.restore.iter().map(|step| step.with(SAVED, &saved.folder)));
+        revert.record.discarded.push(saved.folder.clone());
+        revert.state_of = Some(saved.made.clone());
+    }
+}
+
+/// A unit becomes what it was before it was ours, with its own files where the host had some.
+fn leave(service: &ReceiptService, record: &mut Record) {
+    let unit = service.unit.clone();
+    match (service.was_active, service.was_enabled) {
+        (true, true) => record.start.push(Step::Start { unit, restart: true }),
+        (true, false) => {
+            record.start.push(Step::Start { unit: unit.clone(), restart: true });
+            record.start.push(Step::Enabled { unit, enabled: false });
+        }
+        (false, true) => {
+            record.stop.push(Step::Stop { unit: unit.clone() });
+            record.start.push(Step::Enabled { unit, enabled: true });
+        }
+        (false, false) => record.stop.push(Step::Disable { unit }),
+    }
+}
+
+/// A step for people.
+fn in_words(step: &Step) -> String {
+    match step {
+        Step::Start { unit, .. } => format!("start {unit}"),
+        Step::Stop { unit } => format!("stop {unit}"),
+        Step::Disable { unit } => format!("disable {unit}"),
+        Step::Enabled { unit, enabled: true } => format!("enable {unit}"),
+        Step::Enabled { unit, enabled: false } => format!("no longer start {unit} with the host"),
+        Step::Run { what, command, .. } | Step::Load { what, command, .. } => {
+            format!("run {}: {what}", command.first().map_or("", String::as_str))
+        }
+        Step::Wait { what, .. } => format!("wait until {what}"),
+        Step::Copy { from, to } => format!("copy {from} to {to}"),
+        Step::Remove { path } => format!("remove {path} with all that is in it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_in_words() {
+        let command = vec!["/usr/local/bin/reset".to_owned(), "--force".to_owned()];
+        let run = Step::Run { what: "reset the node".to_owned(), command, unless: None, undo: None, seconds: 1 };
+        assert_eq!(in_words(&run), "run /usr/local/bin/reset: reset the node");
+        let remove = Step::Remove { path: "/var/lib/rancher".to_owned() };
+        assert_eq!(in_words(&remove), "remove /var/lib/rancher with all that is in it");
+        assert_eq!(in_words(&Step::Disable { unit: "k3s.service".to_owned() }), "disable k3s.service");
+    }
+}
