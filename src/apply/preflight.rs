@@ -201,12 +201,11 @@ fn writable(files: &[TargetFile], node: &Node, target: &Target) -> Check {
 
 async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
     let needed = format!("answers at {}", address.display());
-    let client = match Client::connect(address, namespace).await {
-        Ok(client) => client.version().await.map(|version| (client, version)),
-        Err(error) => Err(error),
-    };
-    match client {
-        Ok((client, version)) => (Check::new("containerd", needed, format!("version {version}"), true), Some(client)),
+    match Client::connect(address, namespace).await {
+        Ok(client) => {
+            let found = format!("version {}", client.version());
+            (Check::new("containerd", needed, found, true), Some(client))
+        }
         Err(error) => {
             let check = failed("containerd", &needed, &error).or(
                 "start containerd, or name its socket: --containerd-address SOCKET; or leave images alone: --runtime none",

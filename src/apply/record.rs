@@ -72,7 +72,7 @@ fn check(check: &Check) -> ReceiptCheck {
 fn receipt_runtime(survey: &Survey, node: &Node, written: Option<&ReceiptArchive>) -> ReceiptRuntime {
     match (&survey.target.runtime, &survey.runtime) {
         (TargetRuntime::Containerd { address, namespace, unpack }, Some(runtime)) => ReceiptRuntime::Containerd {
-            version: runtime.version.clone(),
+            version: runtime.client.version().to_owned(),
             address: address.clone(),
             namespace: namespace.clone(),
             snapshotter: unpack.then(|| SNAPSHOTTER.to_owned()),

@@ -363,12 +363,12 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
 fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
-        && ignores_pins(&runtime.version)
+        && ignores_pins(runtime.client.version())
     {
         warnings.push(format!(
             "containerd {} does not tell the kubelet that images are pinned; its garbage collector may remove them when \
              the disk fills",
-            runtime.version
+            runtime.client.version()
         ));
     }
     let (_, distribution) = cluster::distribution(inputs.contents);

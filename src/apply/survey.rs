@@ -87,7 +87,6 @@ pub struct RootLock(#[expect(dead_code, reason = "it is held and not looked at")
 #[derive(Debug)]
 pub(super) struct RuntimeSurvey {
     pub(super) client: Client,
-    pub(super) version: String,
     pub(super) wanted: Arc<Wanted>,
     pub(super) unpacks: Vec<Unpack>,
 }
@@ -189,13 +188,12 @@ async fn compare(
     };
     let mut wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
-    let version = client.version().await?;
     let (unpacks, tops) =
         if *unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
     let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
-    let runtime = Some(RuntimeSurvey { client, version, wanted: Arc::new(wanted), unpacks });
+    let runtime = Some(RuntimeSurvey { client, wanted: Arc::new(wanted), unpacks });
     Ok(Survey { runtime, ..Survey::of(target, plan, lock) })
 }
 

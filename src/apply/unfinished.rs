@@ -27,6 +27,7 @@ pub fn unfinished(root: &Root) -> Result<Option<Unfinished>, ApplyError> {
         Phase::Preparing => "nothing had changed yet",
         Phase::Naming => "images were getting their names",
         Phase::Stopping => "services were being stopped",
+        Phase::Removing => "what the distribution has made was being removed",
         Phase::Changing => "files were being changed",
         Phase::Starting => "services were being started",
         Phase::Finishing => "it was done but for what is not needed any more",

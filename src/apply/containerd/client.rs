@@ -1,6 +1,7 @@
 //! The connection: a Unix socket, and the headers that every call carries.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -21,6 +22,11 @@ use super::api::version::version_client::VersionClient;
 
 const NAMESPACE_HEADER: &str = "containerd-namespace";
 const LEASE_HEADER: &str = "containerd-lease";
+/// How long an answer is waited for that needs no work. One that hangs does not become better by waiting.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nothing may come while calls last before the other side is asked whether it is there. Some calls last for long, and
+/// gRPC servers in Go end the connection of who asks more often than every five minutes.
+const SILENCE: Duration = Duration::from_secs(330);
 
 /// A connection to one containerd, in one namespace. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -28,14 +34,15 @@ pub struct Client {
     channel: Channel,
     address: PathBuf,
     namespace: AsciiMetadataValue,
+    version: String,
     lease: Option<AsciiMetadataValue>,
 }
 
 impl Client {
-    /// Connects to the socket `address`. Nothing is created.
+    /// Connects to the socket `address`, and asks who is there. Nothing is created.
     ///
     /// # Errors
-    /// [`ContainerdError::Unreachable`] where nothing answers, [`ContainerdError::Namespace`].
+    /// [`ContainerdError::Unreachable`] where nothing answers within 30 seconds, [`ContainerdError::Namespace`].
     pub async fn connect(address: &Path, namespace: &str) -> Result<Self, ContainerdError> {
         let header = namespace.parse().ok().filter(|_| is_namespace(namespace));
         let namespace = header.ok_or_else(|| ContainerdError::Namespace(namespace.to_owned()))?;
@@ -52,8 +59,18 @@ impl Client {
         });
         // The URI is never resolved; only its form matters.
         let endpoint = Endpoint::from_static("http://containerd");
-        let channel = endpoint.connect_with_connector(connector).await.map_err(|error| unreachable(error.into()))?;
-        Ok(Self { channel, address: address.to_owned(), namespace, lease: None })
+        let endpoint = endpoint.http2_keep_alive_interval(SILENCE).keep_alive_timeout(PATIENCE);
+        let connected = async {
+            let channel =
+                endpoint.connect_with_connector(connector).await.map_err(|error| unreachable(error.into()))?;
+            let address = address.to_owned();
+            let client = Self { channel, address, namespace, version: String::new(), lease: None };
+            let answer = VersionClient::new(client.channel.clone()).version(client.request(())).await;
+            let answer = answer.map_err(|status| ContainerdError::call("tell", "its version", status))?;
+            Ok(Self { version: answer.into_inner().version, ..client })
+        };
+        let silent = || unreachable(format!("it does not answer within {} s", PATIENCE.as_secs()).into());
+        tokio::time::timeout(PATIENCE, connected).await.map_err(|_| silent())?
     }
 
     /// The socket.
@@ -62,13 +79,8 @@ impl Client {
     }
 
     /// containerd's version, such as `1.6.20`.
-    ///
-    /// # Errors
-    /// Where the call fails.
-    pub async fn version(&self) -> Result<String, ContainerdError> {
-        let answer = VersionClient::new(self.channel.clone()).version(self.request(())).await;
-        let answer = answer.map_err(|status| ContainerdError::call("tell", "its version", status))?;
-        Ok(answer.into_inner().version)
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Creates the client's namespace unless it is there.
@@ -125,4 +137,24 @@ impl Client {
 fn is_namespace(text: &str) -> bool {
     text.len() <= 76
         && text.split(['-', '_', '.']).all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("containerd.sock");
+        // It takes connections, as a stopped process does, and says nothing.
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let error = Client::connect(&socket, "k8s.io").await.unwrap_err();
+        assert!(matches!(error, ContainerdError::Unreachable { .. }), "{error:?}");
+        assert_eq!(error.source().unwrap().to_string(), "it does not answer within 30 s");
+    }
 }

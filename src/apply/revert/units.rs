@@ -25,10 +25,10 @@ impl Finder<'_> {
         match goal {
             Goal::Nothing => {
                 let theirs = |step: &&Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
-                let gone: Vec<Step> = current.remove.iter().filter(|step| !theirs(step)).cloned().collect();
                 // In a root that is not the host, nothing of it is done.
-                revert.steps = gone.iter().filter(|_| self.root.is_host()).map(in_words).collect();
-                record.stop.extend(gone);
+                let gone = current.remove.iter().filter(|step| self.root.is_host() && !theirs(step));
+                record.remove = gone.cloned().collect();
+                revert.steps = record.remove.iter().map(in_words).collect();
             }
             Goal::Before => self.state(revert),
             Goal::Installed => {}

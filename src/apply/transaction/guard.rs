@@ -115,7 +115,7 @@ fn unit() -> String {
 
 /// Neither while files are changing, nor while they are put back.
 fn condition() -> String {
-    let unfinished = [Phase::Changing, Phase::Restoring, Phase::Undoing];
+    let unfinished = [Phase::Removing, Phase::Changing, Phase::Restoring, Phase::Undoing];
     let lines: String = unfinished.map(|phase| format!("ConditionPathExists=!{JOURNAL}/{}\n", phase.file())).concat();
     format!("# Of carrack-install, until it has finished.\n[Unit]\n{lines}")
 }

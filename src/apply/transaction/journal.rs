@@ -33,6 +33,8 @@ pub(in crate::apply) enum Phase {
     Naming,
     /// What has to stop first does, and what has to be saved is.
     Stopping,
+    /// What the distribution has made is taken away, for good: from here on there is no way back.
+    Removing,
     /// Files get their names.
     Changing,
     /// Everything is in place; units are started, and waited for.
@@ -50,10 +52,11 @@ pub(in crate::apply) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Preparing,
         Self::Naming,
         Self::Stopping,
+        Self::Removing,
         Self::Changing,
         Self::Starting,
         Self::Finishing,
@@ -69,6 +72,7 @@ impl Phase {
             Self::Preparing => "preparing.json",
             Self::Naming => "naming.json",
             Self::Stopping => "stopping.json",
+            Self::Removing => "removing.json",
             Self::Changing => "changing.json",
             Self::Starting => "starting.json",
             Self::Finishing => "finishing.json",
@@ -104,6 +108,8 @@ pub(in crate::apply) struct Record {
     pub(in crate::apply) names: Option<Names>,
     /// What is done before files change.
     pub(in crate::apply) stop: Vec<Step>,
+    /// What takes away, before files change, what nothing brings back: a cluster's data.
+    pub(in crate::apply) remove: Vec<Step>,
     /// What is done when all files are in place.
     pub(in crate::apply) start: Vec<Step>,
     /// What takes [`Self::start`] back, before files are put back.
@@ -194,11 +200,7 @@ impl Names {
     pub(in crate::apply) async fn session(&self) -> Result<Session, ContainerdError> {
         let begun = Instant::now();
         loop {
-            let answer = match Client::connect(&self.address, &self.namespace).await {
-                Ok(client) => client.version().await.map(|_| client),
-                Err(error) => Err(error),
-            };
-            match answer {
+            match Client::connect(&self.address, &self.namespace).await {
                 Ok(client) => return Session::begin(&client).await,
                 Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(error),
@@ -353,6 +355,7 @@ impl Record {
             emptied: Vec::new(),
             names: None,
             stop: Vec::new(),
+            remove: Vec::new(),
             start: Vec::new(),
             undo: Vec::new(),
             restore: Vec::new(),

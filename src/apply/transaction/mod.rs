@@ -6,6 +6,8 @@
 //!                                       ╰─► restoring ─► restarting ─► as before
 //! ```
 //!
+//! What takes a cluster away passes `removing` between `stopping` and `changing`, and goes only forward from there.
+//!
 //! The journal says at any time in which phase the host is and all that is needed to go on, so that a run that was killed is
 //! taken up where it was, without the bundle. It must not know bundles, nor how what is to change was found out.
 
@@ -170,8 +172,17 @@ impl Transaction {
         match self.forward(session, interrupt).await {
             Ok(Some(receipt)) => Ok(self.finished(receipt, session).await),
             Ok(None) => Ok(Done { receipt: None, warnings: Vec::new(), deferred: true, finished: true }),
+            Err(source) if self.has_removed() => Err(ApplyError::NeedsPerson {
+                source: Box::new(source),
+                left: vec!["what was removed does not come back, and the rest is still to be removed".to_owned()],
+            }),
             Err(source) => Err(self.back(source, session).await),
         }
+    }
+
+    /// Whether something is gone for good, so that the only way is forward.
+    fn has_removed(&self) -> bool {
+        !self.record.remove.is_empty() && matches!(self.phase(), Phase::Removing | Phase::Changing | Phase::Starting)
     }
 
     /// It is done: what is not needed any more goes.
@@ -211,6 +222,15 @@ impl Transaction {
             // Steps are for the system that runs, which another root is not.
             if self.root.is_host() {
                 self.steps(self.record.stop.clone(), interrupt).await?;
+            }
+            let removes = !self.record.remove.is_empty();
+            self.journal.advance(if removes { Phase::Removing } else { Phase::Changing })?;
+        }
+        // Stopping halfway would help nobody.
+        let interrupt = &if self.has_removed() { Interrupt::never() } else { interrupt.clone() };
+        if self.phase() == Phase::Removing {
+            if self.root.is_host() {
+                self.steps(self.record.remove.clone(), interrupt).await?;
             }
             self.journal.advance(Phase::Changing)?;
         }

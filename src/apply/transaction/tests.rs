@@ -250,3 +250,24 @@ async fn a_system_with_nothing_to_start_waits_for_no_start() {
         assert!(matches!((left, waits), (Left::Finished { .. }, false) | (Left::Deferred { .. }, true)));
     }
 }
+
+/// What a cluster had made is gone then, and half of it would not run.
+#[tokio::test]
+async fn what_has_begun_to_remove_a_cluster_goes_only_forward() {
+    for phase in [Phase::Stopping, Phase::Removing, Phase::Changing] {
+        let (folder, root, mut record) = host();
+        let staged = folder.path().join("etc/link.carrack-new");
+        let inode = staged.metadata().unwrap().ino();
+        fs::rename(&staged, folder.path().join("taken")).unwrap();
+        record.remove = vec![Step::Remove { path: "/var/lib/rancher".to_owned() }];
+        killed_in(phase, &root, record);
+        let error = resumed(&root).await.unwrap_err();
+        let ApplyError::NeedsPerson { left, .. } = &error else { panic!("{error}") };
+        assert!(left[0].contains("does not come back"), "{left:?}");
+        assert_eq!(fs::read_to_string(folder.path().join("etc/replaced")).unwrap(), "new etc/replaced");
+        // A person puts it right, and the next run ends it.
+        fs::rename(folder.path().join("taken"), &staged).unwrap();
+        assert_eq!(staged.metadata().unwrap().ino(), inode);
+        assert!(resumed(&root).await.unwrap().finished);
+    }
+}
