@@ -333,7 +333,9 @@ fn of_several_profiles_each_is_told_and_one_is_named() {
     let old = build_of(&host.sandbox, "tools", "1.0.0", &[("/etc/both", "old tools"), ("/etc/tools", "old")]);
     let new = build_of(&host.sandbox, "tools", "1.1.0", &[("/etc/both", "new tools"), ("/etc/tools", "new")]);
     let shop = build(&host.sandbox, "1.0.0", &[("/etc/both", "shop"), ("/etc/shop", "shop")]);
-    [old, new, shop].iter().for_each(|bundle| drop(apply(bundle)));
+    [old, new].iter().for_each(|bundle| drop(apply(bundle)));
+    let told_of = apply(&shop).stderr;
+    assert!(told_of.contains("/etc/both is a file of tools, which is installed too"), "{told_of}");
 
     for command in ["rollback", "repair", "uninstall"] {
         let refused = host.run(&[command, "--yes"], 2).stderr;

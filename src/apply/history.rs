@@ -119,11 +119,16 @@ impl History {
         self.installed().into_iter().filter(|entry| entry.receipt.name != name).collect()
     }
 
-    /// Whether another profile than `name` is installed that has put its file at `path` later.
+    /// The profile whose file is at `path`: of those that have one there, the one that has put it last.
+    pub(super) fn owner(&self, path: &str) -> Option<&str> {
+        let having = self.installed().into_iter().filter(|entry| entry.receipt.has_file(path));
+        let names = having.map(|entry| entry.receipt.name.as_str());
+        names.max_by_key(|name| self.put_last(name, path))
+    }
+
+    /// Whether another profile than `name` has put its file at `path` later.
     pub(super) fn is_anothers(&self, name: &str, path: &str) -> bool {
-        let others = self.others(name).into_iter().filter(|entry| entry.receipt.has_file(path));
-        let ours = self.put_last(name, path);
-        others.into_iter().any(|other| self.put_last(&other.receipt.name, path) > ours)
+        self.owner(path).is_some_and(|owner| owner != name)
     }
 
     /// The receipt with which the profile `name` has last put a file at `path`. Going back puts none there that another profile

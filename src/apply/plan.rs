@@ -30,6 +30,8 @@ pub struct HostPlan {
     pub by_hand: Vec<ByHand>,
     /// Files that are replaced although somebody has changed them since they were installed, within the root.
     pub overwritten: Vec<String>,
+    /// Files that are replaced and are those of another profile, and its name.
+    pub taken: Vec<(String, String)>,
     /// Units of the distribution.
     pub cluster: Vec<PlannedService>,
     /// Units that run, in the profile's order.
@@ -175,7 +177,10 @@ impl HostPlan {
         let overwritten = self.overwritten.iter().map(|path| {
             format!("{path} was changed since it was installed, and is replaced; save what is needed of it before")
         });
-        stays.chain(overwritten).chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
+        let taken = self.taken.iter().map(|(path, profile)| {
+            format!("{path} is a file of {profile}, which is installed too, and is replaced; {profile} has it again once this is gone")
+        });
+        stays.chain(overwritten).chain(taken).chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
     }
 
     /// The units of the distribution, and those of packs.

@@ -106,6 +106,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     let mut survey = compare(inputs, files, target, lock).await?;
     (survey.setup, survey.asides, survey.plan.by_hand) = (setup, asides, by_hand);
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    survey.plan.taken = taken(&history, name, &survey.plan);
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);
@@ -123,11 +124,20 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     Ok(survey)
 }
 
+/// Files that are replaced and are those of another profile.
+fn taken(history: &History, name: &str, plan: &HostPlan) -> Vec<(String, String)> {
+    let replaced = plan.files.iter().filter(|planned| planned.action == FileAction::Replace);
+    let owned = replaced.filter_map(|planned| Some((&planned.file.path, history.owner(&planned.file.path)?)));
+    owned.filter(|(_, owner)| *owner != name).map(|(path, owner)| (path.clone(), owner.to_owned())).collect()
+}
+
 /// Files that are replaced although they are not what was installed; what becomes of configuration is told elsewhere.
 fn overwritten(history: &History, name: &str, plan: &HostPlan) -> Result<Vec<String>, ApplyError> {
     let Some(current) = history.of_profile(name).next() else { return Ok(Vec::new()) };
     let mut overwritten = Vec::new();
+    let taken = |path: &String| plan.taken.iter().any(|(taken, _)| taken == path);
     let replaced = plan.files.iter().filter(|planned| planned.action == FileAction::Replace);
+    let replaced = replaced.filter(|planned| !taken(&planned.file.path));
     for planned in replaced.filter(|planned| planned.file.kind != FileKind::Config) {
         let installed = current.receipt.files.iter().find(|file| file.path == planned.file.path);
         let found = Before::at(&planned.file.target)?.and_then(|found| found.digest);
