@@ -69,7 +69,7 @@ pub(super) fn setup(
 fn installed_version(root: &Root, contents: &Contents, pack: &str) -> Result<Option<String>, ApplyError> {
     let history = History::of(root)?;
     let current = history.of_profile(&contents.profile.name).next();
-    let found = current.and_then(|entry| entry.receipt.packs.iter().find(|one| one.name == pack));
+    let found = current.and_then(|entry| entry.receipt.kubernetes(pack));
     Ok(found.and_then(|pack| pack.version.clone()))
 }
 

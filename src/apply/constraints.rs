@@ -78,6 +78,7 @@ pub(super) mod tests {
         let packs = packs.iter().map(|(name, version)| receipt::ReceiptPack {
             name: (*name).to_owned(),
             version: version.map(str::to_owned),
+            distribution: None,
         });
         Receipt {
             receipt_version: 1,

@@ -61,7 +61,7 @@ pub(super) fn receipt_of(
 }
 
 fn pack(pack: &ResolvedPack) -> ReceiptPack {
-    ReceiptPack { name: pack.name.clone(), version: pack.version.clone() }
+    ReceiptPack { name: pack.name.clone(), version: pack.version.clone(), distribution: pack.distribution.clone() }
 }
 
 fn check(check: &Check) -> ReceiptCheck {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::check::{Check, Verdict};
+use super::cluster::NONE;
 use super::receipt::Receipt;
 use crate::bundle::{Contents, ResolvedPack, ResolvedProfile};
 
@@ -48,9 +49,13 @@ fn downgrade(profile: &ResolvedProfile, receipts: &[Receipt]) -> Option<Check> {
 /// Kubernetes is upgraded by one minor version at a time, and an older minor version cannot read what a newer one has stored
 /// (<https://kubernetes.io/releases/version-skew-policy/>).
 fn kubernetes(pack: &ResolvedPack, receipts: &[Receipt]) -> Option<Check> {
-    pack.distribution.as_deref().filter(|distribution| *distribution != "none")?;
+    let distribution = pack.distribution.as_deref().filter(|distribution| *distribution != NONE)?;
+    let installed = receipts.iter().find_map(|receipt| receipt.kubernetes(&pack.name))?;
+    if let Some(other) = installed.distribution.as_deref().filter(|other| *other != distribution) {
+        let hint = "one does not become the other: uninstall what is there, or take a new host";
+        return Some(Check::new(KUBERNETES, distribution, other, false).or(hint));
+    }
     let (major, minor) = minor(pack.version.as_deref()?)?;
-    let installed = receipts.iter().find_map(|receipt| receipt.packs.iter().find(|one| one.name == pack.name))?;
     let needed = match minor.checked_sub(1) {
         Some(before) => format!("{} {major}.{before} or {major}.{minor}", pack.name),
         None => format!("{} {major}.{minor}", pack.name),
@@ -154,6 +159,15 @@ mod tests {
         assert_eq!(to("1.32.5", None), Some(Verdict::Warn));
         assert_eq!(to("1.0.0", Some("1.0.0")), Some(Verdict::Ok));
         assert_eq!(to("new", Some("1.30.0")), None, "what cannot be compared is nobody's Kubernetes");
+        // Whatever the pack is called; and one distribution is not another.
+        let mut renamed = of("edge", "1.0.0", Some("1.30.0"));
+        renamed.packs[0].name = "kubernetes".to_owned();
+        for (distribution, want) in [("k3s", "k3s 1.31 or 1.32"), ("rke2", "k3s")] {
+            renamed.packs[0].distribution = Some(distribution.to_owned());
+            let checks = checks(&profile("1.0.0", "k3s", Some("1.32.0")), &[renamed.clone()]);
+            let check = checks.iter().find(|check| check.name == KUBERNETES).unwrap();
+            assert_eq!((check.verdict, check.needed.as_str()), (Verdict::Fail, want));
+        }
         let none = checks(&profile("1.0.0", "none", Some("1.32.0")), &[of("other", "1.0.0", Some("1.20.0"))]);
         assert_eq!(verdict(&none, KUBERNETES), None);
     }

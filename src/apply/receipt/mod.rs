@@ -11,6 +11,7 @@ pub(super) use self::store::{all, check_name, entries, file_name, folder, is_non
 
 use super::by_hand::Keys;
 use super::check::Verdict;
+use super::cluster::NONE;
 use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
@@ -147,6 +148,9 @@ pub struct ReceiptPack {
     /// Its version, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The Kubernetes distribution that it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<String>,
 }
 
 /// The value that a variable had. A sensitive one is not in the receipt: it tells where it stands on the host.
@@ -250,6 +254,12 @@ impl Receipt {
     pub fn has_secret(&self, path: &str) -> bool {
         self.variables.iter().flat_map(|variable| &variable.kept).any(|kept| kept.path == path)
             || self.files.iter().any(|file| file.private && file.path == path)
+    }
+
+    /// The pack that is a Kubernetes distribution. Receipts of earlier installers do not say which it is: there, `pack`.
+    pub(super) fn kubernetes(&self, pack: &str) -> Option<&ReceiptPack> {
+        let distribution = self.packs.iter().find(|one| one.distribution.as_deref().is_some_and(|it| it != NONE));
+        distribution.or_else(|| self.packs.iter().find(|one| one.name == pack && one.distribution.is_none()))
     }
 
     /// Whether it has a file at `path`.
