@@ -54,7 +54,7 @@ pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
-    resume::{Left, is_left, prepared, resume},
+    resume::{Left, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply, is_prepared},
     source::{BlobReader, Source},

@@ -1,8 +1,8 @@
 //! Going on with what a run that was killed has left.
 
-use super::containerd::Session;
+use super::containerd::{Client, ContainerdError, Session};
 use super::receipt::Receipt;
-use super::transaction::{Invocation, Outcome, Phase, Record, Transaction};
+use super::transaction::{Invocation, Names, Outcome, Phase, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::host::Root;
 use crate::oci::Digest;
@@ -62,6 +62,14 @@ pub fn is_left(root: &Root) -> Result<bool, ApplyError> {
     Ok(Transaction::left(root)?.is_some())
 }
 
+/// Takes away what would go on with a change below `root`, whose lock is held, where there is no change.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub fn tidy(root: &Root) -> Result<(), ApplyError> {
+    Transaction::tidy(root)
+}
+
 /// Goes on with what an earlier run has left below `root`, whose lock is held. Where that had changed nothing yet, it is only
 /// told, and `discard` says whether what it had staged is removed.
 ///
@@ -92,6 +100,7 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
         Some(names) => Some(names.session().await?),
         None => None,
     };
+    let names = transaction.record.names.clone();
     let done = match &session {
         Some(session) if !is_held(&transaction.record, session).await? => {
             Err(transaction.back(ApplyError::Collected(what.clone()), Some(session)).await)
@@ -100,7 +109,7 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     };
     let released = match session {
         Some(session) => session.end(done.is_err()).await,
-        None => Ok(()),
+        None => release(names).await,
     };
     let mut done = done?;
     if !done.finished {
@@ -108,6 +117,16 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     }
     done.warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
     Ok(Left::Finished { what, warnings: done.warnings })
+}
+
+/// Takes away the lease of the run that was killed, where its containerd runs; else that ends by itself within a day.
+async fn release(names: Option<Names>) -> Result<(), ContainerdError> {
+    let Some(Names { address, namespace, .. }) = names else { return Ok(()) };
+    match Client::connect(&address, &namespace).await {
+        Err(ContainerdError::Unreachable { .. }) => Ok(()),
+        Err(error) => Err(error),
+        Ok(client) => client.release_abandoned().await,
+    }
 }
 
 /// Whether everything that the new names stand for is still there: the lease of the killed run may have ended.

@@ -76,6 +76,10 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
         if let Some(left) = Transaction::left(&survey.target.root)? {
             warnings.extend(left.discard());
         }
+        if let Some(runtime) = &survey.runtime {
+            let released = runtime.client.release_abandoned().await;
+            warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
+        }
         return Ok(Outcome { warnings, ..Outcome::default() });
     }
     let transaction = begin(&survey, inputs, options)?;

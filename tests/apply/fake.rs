@@ -58,6 +58,12 @@ pub(crate) struct State {
     locked: BTreeSet<String>,
     /// How many bytes of ingests and content there is room for.
     pub(crate) room: Option<usize>,
+    /// Folders of snapshots that it does not know; such as a failed power leaves them.
+    pub(crate) unknown_folders: usize,
+    /// Whether one of them is where that of the next snapshot comes.
+    pub(crate) in_the_way: bool,
+    /// Whether a snapshot was removed, so that those folders are looked for.
+    stirred: bool,
 }
 
 impl Fake {
@@ -191,7 +197,11 @@ impl State {
         let alive = |kind: &str, id: &String| live.contains(&(kind.to_owned(), id.clone()));
         self.content.retain(|digest, _| alive("content", digest));
         self.ingests.retain(|name, _| alive("ingests", name));
+        let before = self.snapshots.len();
         self.snapshots.retain(|name, _| alive("snapshots/overlayfs", name));
+        if std::mem::take(&mut self.stirred) || self.snapshots.len() < before {
+            self.unknown_folders = 0;
+        }
     }
 }
 
@@ -432,6 +442,10 @@ impl snapshots::snapshots_server::Snapshots for Services {
         if state.snapshots.contains_key(&key) {
             return Err(Status::already_exists(key));
         }
+        if std::mem::take(&mut state.in_the_way) {
+            state.unknown_folders -= 1;
+            return Err(Status::unknown("failed to rename: rename new-1 1: file exists"));
+        }
         state.keep(lease.as_ref(), "snapshots/overlayfs", &key);
         state.snapshots.insert(key, (false, parent));
         Ok(Response::new(snapshots::PrepareSnapshotResponse { mounts: vec![types::Mount::default()] }))
@@ -453,7 +467,9 @@ impl snapshots::snapshots_server::Snapshots for Services {
     async fn remove(&self, request: Request<snapshots::RemoveSnapshotRequest>) -> Answer<()> {
         let mut state = self.call("remove snapshot", &request)?;
         let key = request.into_inner().key;
-        state.snapshots.remove(&key).map(|_| Response::new(())).ok_or_else(|| Status::not_found(key))
+        state.snapshots.remove(&key).ok_or_else(|| Status::not_found(key))?;
+        state.stirred = true;
+        Ok(Response::new(()))
     }
 
     async fn stat(&self, request: Request<snapshots::StatSnapshotRequest>) -> Answer<snapshots::StatSnapshotResponse> {

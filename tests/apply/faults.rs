@@ -2,6 +2,7 @@
 //! which nothing refers to what came; and the next run ends as an undisturbed one. What a killed run left in part is a case of
 //! the suite.
 
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) async fn all(start: impl AsyncFn() -> Runtime) {
     no_space(start().await).await;
     an_ingest_that_another_holds(start().await).await;
     aborted(start().await).await;
+    a_failed_power(start().await).await;
 }
 
 impl Runtime {
@@ -69,6 +71,32 @@ impl Runtime {
                     real.ctr(&["leases", "delete", lease]);
                 }
             }
+        }
+    }
+
+    /// Leaves folders of snapshots that it does not know, one of them where that of its first snapshot comes.
+    fn lose_power_while_preparing(&self) {
+        match self {
+            Self::Fake(fake) => {
+                let mut state = fake.state();
+                (state.unknown_folders, state.in_the_way) = (2, state.snapshots.is_empty());
+            }
+            Self::Real(real) => {
+                for name in ["new-1", "1"] {
+                    fs::create_dir_all(real.snapshots().join(name).join("fs")).unwrap();
+                }
+            }
+        }
+    }
+
+    /// How many folders of snapshots there are, known and unknown.
+    fn snapshot_folders(&self) -> usize {
+        match self {
+            Self::Fake(fake) => {
+                let state = fake.state();
+                state.snapshots.len() + state.unknown_folders
+            }
+            Self::Real(real) => fs::read_dir(real.snapshots()).unwrap().count(),
         }
     }
 
@@ -267,4 +295,19 @@ async fn aborted(runtime: Runtime) {
     fake.state().calls.clear();
     fake.state().fault = Some(("stat", 3, Code::Aborted));
     runtime.assert_next_run_succeeds(root.path()).await;
+}
+
+/// It leaves a lease, and folders of snapshots that containerd does not know and has no reason to look for. The next run takes
+/// them away, also where all else is done.
+async fn a_failed_power(runtime: Runtime) {
+    let root = tempfile::tempdir().unwrap();
+    let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
+    for unpacked in [4, 0] {
+        runtime.lose_power_while_preparing();
+        drop(begin(&client).await);
+        let outcome = install(&bundle(), root.path(), Some(&runtime.socket())).await.unwrap();
+        assert_eq!((outcome.unpacked, outcome.receipt.is_some()), (unpacked, unpacked > 0));
+        assert!(!outcome.warnings.iter().any(|warning| warning.contains("lease")), "{:?}", outcome.warnings);
+        assert_eq!((runtime.leftovers(), runtime.snapshot_folders()), ((0, 0, 4), 4), "after {unpacked}");
+    }
 }

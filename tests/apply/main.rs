@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use carrack::apply::containerd::{Client, ContainerdError, Session};
 use carrack::apply::{
-    ApplyError, Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, Source, Survey, Target,
-    TargetRuntime, apply, survey,
+    ApplyError, Inputs, Interrupt, Interrupter, Invocation, Left, Options, Outcome, RootLock, Source, Survey, Target,
+    TargetRuntime, apply, resume, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -215,4 +215,31 @@ async fn no_socket_is_said_with_its_path() {
     let error = install(&bundle(), root.path(), Some(&root.path().join("none.sock"))).await.unwrap_err();
     assert!(error.to_string().contains("none.sock"), "{error}");
     assert_eq!(suite::tree(root.path()), Vec::<String>::new());
+}
+
+/// Killed when containerd was not needed any more, it leaves a lease there; who goes on takes that away.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_without_containerd_takes_the_lease_away() {
+    let (fake, folder, bundle) = (Fake::start(), tempfile::tempdir().unwrap(), bundle());
+    let journal = |phase: &str| folder.path().join("var/lib/carrack/journal").join(phase);
+    let naming = std::future::poll_fn(|context| match journal("naming.json").exists() {
+        true => std::task::Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        }
+    });
+    let socket = fake.socket();
+    tokio::select! {
+        biased;
+        () = naming => {}
+        done = install(&bundle, folder.path(), Some(&socket)) => panic!("it was not broken off: {done:?}"),
+    }
+    assert_eq!(fake.state().leases.len(), 1);
+    std::fs::rename(journal("naming.json"), journal("finishing.json")).unwrap();
+    let root = Root::new(folder.path()).unwrap();
+    let (_interrupter, interrupt) = Interrupter::new();
+    let left = resume(&root, false, &interrupt).await.unwrap();
+    assert!(matches!(&left, Left::Finished { warnings, .. } if warnings.is_empty()), "{left:?}");
+    assert_eq!(fake.state().leases.len(), 0);
 }

@@ -87,6 +87,11 @@ impl Real {
         self.folder.path().join("root").display().to_string()
     }
 
+    /// Where its snapshots are.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.folder.path().join("root/io.containerd.snapshotter.v1.overlayfs/snapshots")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("c.sock")
     }

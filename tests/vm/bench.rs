@@ -11,12 +11,11 @@ use super::machine::{Machine, Parts};
 use super::power::{self, Loss, Random};
 use super::shop;
 
-const TOOLS: [&str; 7] = ["qemu-system-x86_64", "setpriv", "mkfs.vfat", "mcopy", "busybox", "cp", "bash"];
+const TOOLS: [&str; 10] =
+    ["qemu-system-x86_64", "setpriv", "mkfs.vfat", "mcopy", "busybox", "cp", "bash", "e2fsck", "unshare", "chroot"];
 
 /// Where the installer lies in the machine.
 pub(crate) const INSTALLER: &str = "/media/usb/carrack-install";
-
-const DISK: &str = "disk.img";
 
 /// The memory and the disk of a machine at some moment.
 #[derive(Debug, Clone, Copy)]
@@ -39,14 +38,41 @@ impl Saved {
 pub(crate) struct Bench {
     image: PathBuf,
     folder: PathBuf,
-    _lock: fs::File,
+    /// The name of the disk that its machine runs on.
+    disk: &'static str,
+    _lock: Option<fs::File>,
+}
+
+/// A disk that is looked at: a copy, so that the disk itself stays as it is.
+pub(crate) struct Look {
+    copy: PathBuf,
+    root: PathBuf,
+}
+
+impl Look {
+    /// What a script of the shell prints, with this disk as its root.
+    pub(crate) fn run(&self, script: &str) -> String {
+        // The mount ends with the script, since no other process sees it.
+        let inside = "mount -o loop,ro \"$1\" \"$2\" && exec chroot \"$2\" bash -c \"$3\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", inside, "bash"]).arg(&self.copy).arg(&self.root).arg(script);
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.copy);
+    }
 }
 
 static BENCH: LazyLock<Mutex<Bench>> = LazyLock::new(|| {
     let image = image();
     let lock = fs::File::create(image.join("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let bench = Bench { folder: image.join("run"), image, _lock: lock };
+    let bench = Bench { folder: image.join("run"), image, disk: "disk.img", _lock: Some(lock) };
     bench.prepare();
     Mutex::new(bench)
 });
@@ -68,12 +94,17 @@ impl Bench {
         Some(BENCH.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A second workbench with what was saved on this one, for a machine that runs beside this one's.
+    pub(crate) fn beside(&self) -> Self {
+        Self { image: self.image.clone(), folder: self.folder.clone(), disk: "second.img", _lock: None }
+    }
+
     /// Boots a machine that has only the stick, and saves it. What lies there of an earlier run is removed.
     fn prepare(&self) {
         let _ = fs::remove_dir_all(&self.folder);
         fs::create_dir(&self.folder).unwrap();
         self.make_stick();
-        power::copy(&self.image.join("root.img"), &self.path(DISK));
+        power::copy(&self.image.join("root.img"), &self.path(self.disk));
         let mut machine = self.boot();
         machine.wait_for_boot();
         machine.wait_for("the stick", "mountpoint -q /media/usb");
@@ -94,20 +125,20 @@ impl Bench {
         self.folder.join(name)
     }
 
-    fn parts(&self, disk: &str) -> Parts {
-        Parts { image: self.image.clone(), disk: self.path(disk), stick: self.path("stick.img"), log: None }
+    fn parts(&self) -> Parts {
+        Parts { image: self.image.clone(), disk: self.path(self.disk), stick: self.path("stick.img"), log: None }
     }
 
     /// A machine that goes on from `saved`, with disks of its own.
     pub(crate) fn resume(&self, saved: Saved) -> Machine {
-        power::copy(&self.path(&saved.disk()), &self.path(DISK));
-        Machine::resume(&self.parts(DISK), &self.path(&saved.state()))
+        power::copy(&self.path(&saved.disk()), &self.path(self.disk));
+        Machine::resume(&self.parts(), &self.path(&saved.state()))
     }
 
     /// The same; what it writes is written down, for [`Self::fail`].
     pub(crate) fn resume_with_log(&self, saved: Saved) -> Machine {
-        power::copy(&self.path(&saved.disk()), &self.path(DISK));
-        let parts = Parts { log: Some(self.log()), ..self.parts(DISK) };
+        power::copy(&self.path(&saved.disk()), &self.path(self.disk));
+        let parts = Parts { log: Some(self.log()), ..self.parts() };
         Machine::resume(&parts, &self.path(&saved.state()))
     }
 
@@ -115,22 +146,34 @@ impl Bench {
     pub(crate) fn save(&self, mut machine: Machine, saved: Saved) {
         machine.succeed("sync");
         machine.save(&self.path(&saved.state()));
-        power::copy(&self.path(DISK), &self.path(&saved.disk()));
+        power::copy(&self.path(self.disk), &self.path(&saved.disk()));
     }
 
     /// Where the writes are written down.
     pub(crate) fn log(&self) -> PathBuf {
-        self.path("writes")
+        self.path(self.disk).with_extension("writes")
     }
 
     /// Leaves on the disk what a failing power does, after a machine that went on from `saved` with a log; see [`power::fail`].
     pub(crate) fn fail(&self, saved: Saved, random: &mut Random) -> Loss {
-        power::fail(&self.path(&saved.disk()), &self.log(), &self.path(DISK), random)
+        power::fail(&self.path(&saved.disk()), &self.log(), &self.path(self.disk), random)
+    }
+
+    /// The disk as it is, to look at while no machine runs on it.
+    pub(crate) fn look(&self) -> Look {
+        let disk = self.path(self.disk);
+        let look = Look { copy: disk.with_extension("copy"), root: disk.with_extension("root") };
+        power::copy(&disk, &look.copy);
+        // Its file system's journal is gone through, as at every start.
+        let checked = Command::new("e2fsck").args(["-y", "-E", "journal_only"]).arg(&look.copy).output().unwrap();
+        assert!(checked.status.code().is_some_and(|code| code < 4), "{}", String::from_utf8_lossy(&checked.stderr));
+        fs::create_dir_all(&look.root).unwrap();
+        look
     }
 
     /// Boots from the disk as it is.
     pub(crate) fn boot(&self) -> Machine {
-        Machine::boot(&self.parts(DISK))
+        Machine::boot(&self.parts())
     }
 }
 

@@ -10,15 +10,25 @@ use super::machine::Machine;
 use super::power::Random;
 use super::service::wait_for_shop;
 use super::shop::{FIRST, SECOND, Version};
-use super::state::{content, difference, files};
+use super::state::{difference, files, names, unpacked};
 
 /// The first version runs.
 const INSTALLED: Saved = Saved("installed");
 
-/// An apply without disturbance: where it begins, what it leaves, and how much it takes.
-struct Whole {
+/// What is applied to what.
+#[derive(Clone, Copy)]
+struct Step {
     from: Saved,
-    version: Version,
+    before: Option<&'static Version>,
+    version: &'static Version,
+}
+
+const INSTALLATION: Step = Step { from: BOOTED, before: None, version: &FIRST };
+const UPGRADE: Step = Step { from: INSTALLED, before: Some(&FIRST), version: &SECOND };
+
+/// An apply without disturbance: what it leaves, and how much it takes.
+struct Whole {
+    step: Step,
     files: BTreeSet<String>,
     content: BTreeSet<String>,
     takes: Duration,
@@ -40,29 +50,57 @@ fn length(log: &Path) -> u64 {
     log.metadata().unwrap().len()
 }
 
+/// What the failed power has left on the disk.
+struct Left {
+    /// The journal's file.
+    journal: Option<String>,
+    /// Whether the receipt is there.
+    done: bool,
+}
+
+impl Left {
+    fn on(bench: &Bench, version: &Version) -> Self {
+        let disk = bench.look();
+        let journal = disk.run("shopt -s nullglob; cd /var/lib/carrack/journal 2>/dev/null || exit 0; echo *.json");
+        let receipts = disk.run("shopt -s nullglob; echo /var/lib/carrack/receipts/*");
+        let journal = Some(journal.trim().to_owned()).filter(|name| !name.is_empty());
+        Self { journal, done: receipts.contains(&format!("-shop-{}.json", version.number)) }
+    }
+
+    /// What the boot unit says that it has done; nothing where there is nothing to go on with.
+    fn told(&self) -> Option<&'static str> {
+        match self.journal.as_deref()? {
+            // With the stick where it was, it begins again.
+            "preparing.json" => Some("was interrupted before it changed anything"),
+            "naming.json" | "stopping.json" | "changing.json" | "starting.json" | "finishing.json" => {
+                Some("was interrupted, and is finished now")
+            }
+            // Nothing fails here, so nothing goes back; and there is one file.
+            other => panic!("the journal is in {other}"),
+        }
+    }
+}
+
 impl Whole {
-    fn run(bench: &Bench, from: Saved, version: Version) -> Self {
-        let mut machine = bench.resume_with_log(from);
+    fn run(bench: &Bench, step: Step) -> Self {
+        let mut machine = bench.resume_with_log(step.from);
         machine.succeed("sync");
         let (begun, before) = (Instant::now(), length(&bench.log()));
-        machine.succeed(&apply(&version));
+        machine.succeed(&apply(step.version));
         let (takes, writes) = (begun.elapsed(), length(&bench.log()) - before);
-        wait_for_shop(&mut machine, &version);
-        let (files, content) = (files(&mut machine), content(&mut machine));
-        println!(
-            "{}: {takes:?}, {writes} bytes written, {} lines of state",
-            version.number,
-            files.len() + content.len()
-        );
-        Self { from, version, files, content, takes, writes }
+        wait_for_shop(&mut machine, step.version);
+        let (files, content) = state(bench, machine);
+        let lines = files.len() + content.len();
+        println!("{}: {takes:?}, {writes} bytes written, {lines} lines of state", step.version.number);
+        Self { step, files, content, takes, writes }
     }
 
     /// Pulls the plug. Returns whether it was before the end of the apply.
-    fn pull(&self, bench: &Bench, moment: Moment, random: &mut Random) -> bool {
-        let mut machine = bench.resume_with_log(self.from);
+    fn pull(&self, bench: &Bench, moment: Moment) -> bool {
+        let mut machine = bench.resume_with_log(self.step.from);
         machine.succeed("sync");
         let (begun, before) = (Instant::now(), length(&bench.log()));
-        machine.begin(&apply(&self.version));
+        machine.begin(&apply(self.step.version));
         let come = || match moment {
             Moment::Time(part) => begun.elapsed() >= self.takes.mul_f64(part),
             Moment::Writes(part) => {
@@ -72,38 +110,68 @@ impl Whole {
         while !come() {
             thread::sleep(Duration::from_millis(1));
         }
-        if machine.pull_plug() {
-            return false;
-        }
-        let loss = bench.fail(self.from, random);
-        print!(
-            "{} {moment:.2?}: {} of {} unflushed blocks lost; ",
-            self.version.number, loss.blocks_lost, loss.blocks_unflushed
-        );
-        true
+        !machine.pull_plug()
     }
 
     /// Boots, and looks whether everything becomes as it should.
-    fn check(&self, bench: &Bench) {
+    fn check(&self, bench: &Bench, pulled: &str) {
+        let Step { before, version, .. } = self.step;
+        let (begun, left) = (Instant::now(), Left::on(bench, version));
         let mut machine = bench.boot();
         machine.wait_for_boot();
-        let journal = machine.run("ls /var/lib/carrack/journal").output;
-        let status = machine.run(&format!("{INSTALLER} status --quiet")).code;
-        // Pulled before there was a journal, it has to be begun by hand.
-        let again = machine.succeed(&apply(&self.version));
-        let went_on = again.contains("nothing to change");
-        println!("{}", if went_on { "went on by itself" } else { "applied again" });
-        assert!(went_on || status == 40, "status ended with {status}, journal: {journal}\n{again}");
-        wait_for_shop(&mut machine, &self.version);
-        self.compare(&mut machine);
-    }
+        let booted = begun.elapsed();
 
-    fn compare(&self, machine: &mut Machine) {
-        let found = difference(&self.files, &files(machine));
-        assert_eq!(found, "", "files\n{}", story(machine));
-        let found = difference(&self.content, &content(machine));
-        assert_eq!(found, "", "in containerd\n{}", story(machine));
+        let told = machine.succeed("journalctl --no-pager -o cat -u carrack-resume");
+        match left.told() {
+            Some(told_of) => assert!(told.contains(told_of), "{pulled}, with {:?}: {told}", left.journal),
+            None => assert!(!told.contains("an earlier run"), "{pulled}, without a journal: {told}"),
+        }
+        let wanted = match (&left.journal, left.done, before) {
+            // It went on by itself, or was done.
+            (Some(_), _, _) | (None, true, _) => (0, version),
+            // Nothing had been begun: all is as it was.
+            (None, false, Some(before)) => (0, before),
+            (None, false, None) => (40, version),
+        };
+        let status = machine.run(&format!("{INSTALLER} status"));
+        assert_eq!(
+            status.code,
+            wanted.0,
+            "{pulled}, with {:?}: {}\n{}",
+            left.journal,
+            status.output,
+            story(&mut machine)
+        );
+        if wanted.0 == 0 {
+            wait_for_shop(&mut machine, wanted.1);
+        }
+        machine.succeed("! ls -d /etc/systemd/system/*carrack* /etc/systemd/system/*/*carrack*");
+
+        // And a person who applies it again has only what was not begun to do.
+        let again = machine.succeed(&apply(version));
+        let nothing = left.journal.is_some() || left.done;
+        assert_eq!(again.contains("nothing to change"), nothing, "{pulled}, with {:?}: {again}", left.journal);
+        wait_for_shop(&mut machine, version);
+        let told = story(&mut machine);
+        let (files, content) = state(bench, machine);
+        assert_eq!(difference(&self.files, &files), "", "files: {pulled}\n{told}");
+        assert_eq!(difference(&self.content, &content), "", "in containerd: {pulled}\n{told}");
+        let (journal, whole) = (left.journal.as_deref().unwrap_or("no journal"), begun.elapsed());
+        println!(
+            "{pulled}; {journal}, done: {}; as if undisturbed (booted in {booted:.0?}, {whole:.0?} in all)",
+            left.done
+        );
     }
+}
+
+/// What a machine holds; it ends. Its files are read without it, which is quicker.
+fn state(bench: &Bench, mut machine: Machine) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut content = names(&mut machine);
+    machine.succeed("sync");
+    drop(machine);
+    let disk = bench.look();
+    content.extend(unpacked(|script| disk.run(script)));
+    (files(|script| disk.run(script)), content)
 }
 
 /// What the machine tells about going on.
@@ -118,21 +186,38 @@ fn seed() -> u64 {
     }
 }
 
-/// Pulls the plug `times` times, at moments spread over the apply, by time and by what is written in turns.
-fn pull_often(bench: &Bench, whole: &Whole, times: u32, random: &mut Random) {
-    for turn in 0..times {
-        let part = |random: &mut Random| (f64::from(turn) + random.below(1000) as f64 / 1000.0) / f64::from(times);
-        let mut part = part(random);
-        loop {
-            let moment = if turn % 2 == 0 { Moment::Time(part) } else { Moment::Writes(part) };
-            if whole.pull(bench, moment, random) {
-                break;
+/// Pulls the plug at each of `turns` of `times` moments, which are spread over the apply, by time and by what is written.
+fn pull_often(bench: &Bench, whole: &Whole, turns: impl Iterator<Item = u32>, times: u32, random: &mut Random) {
+    for turn in turns {
+        let mut part = (f64::from(turn) + random.below(1000) as f64 / 1000.0) / f64::from(times);
+        let moment = loop {
+            let moment = if turn / 2 % 2 == 0 { Moment::Time(part) } else { Moment::Writes(part) };
+            if whole.pull(bench, moment) {
+                break moment;
             }
             // The apply was quicker than the first one.
             part *= 0.95;
-        }
-        whole.check(bench);
+        };
+        let loss = bench.fail(whole.step.from, random);
+        let lost = format!("{} of {} unflushed blocks lost", loss.blocks_lost, loss.blocks_unflushed);
+        whole.check(bench, &format!("{} {moment:.2?}: {lost}", whole.step.version.number));
     }
+}
+
+/// Pulls the plug at so many moments of an apply, on two machines side by side.
+fn pull_on_two(bench: &Bench, step: Step, times: u32, random: &mut Random) {
+    let second = bench.beside();
+    let mut seeded = || Random::new(random.below(u64::from(u32::MAX)));
+    let machines = [(bench, 0, seeded()), (&second, 1, seeded())];
+    thread::scope(|scope| {
+        for (bench, first, mut random) in machines {
+            scope.spawn(move || {
+                // Each for itself: how long it takes depends on the other one.
+                let whole = Whole::run(bench, step);
+                pull_often(bench, &whole, (first..times).step_by(2), times, &mut random);
+            });
+        }
+    });
 }
 
 #[test]
@@ -144,14 +229,11 @@ fn a_plug_that_is_pulled_changes_nothing_in_the_end() {
     let seed = seed();
     println!("CARRACK_VM_SEED={seed}");
     let mut random = Random::new(seed);
-
-    let first = Whole::run(&bench, BOOTED, FIRST);
-    pull_often(&bench, &first, 10, &mut random);
+    pull_on_two(&bench, INSTALLATION, 10, &mut random);
 
     let mut machine = bench.resume(BOOTED);
     machine.succeed(&apply(&FIRST));
     wait_for_shop(&mut machine, &FIRST);
     bench.save(machine, INSTALLED);
-    let upgrade = Whole::run(&bench, INSTALLED, SECOND);
-    pull_often(&bench, &upgrade, 5, &mut random);
+    pull_on_two(&bench, UPGRADE, 5, &mut random);
 }

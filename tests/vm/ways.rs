@@ -30,38 +30,42 @@ fn a_machine_is_upgraded_and_comes_back() {
         return;
     };
     let mut machine = bench.resume(BOOTED);
-    let untouched = (files(&mut machine), content(&mut machine));
+    let untouched = (files(|script| machine.succeed(script)), content(&mut machine));
 
     apply(&mut machine, &FIRST);
-    let first = files(&mut machine);
+    let first = files(|script| machine.succeed(script));
     apply(&mut machine, &SECOND);
-    let second = (files(&mut machine), content(&mut machine));
+    let second = (files(|script| machine.succeed(script)), content(&mut machine));
 
     let failed = machine.expect(50, &format!("{INSTALLER} apply {} --yes", BROKEN.bundle()));
     assert!(failed.contains("shop.service"), "{failed}");
     wait_for_shop(&mut machine, &SECOND);
     collect(&mut machine);
-    assert_eq!(difference(&second.0, &files(&mut machine)), "", "files after a failed upgrade");
+    assert_eq!(difference(&second.0, &files(|script| machine.succeed(script))), "", "files after a failed upgrade");
     assert_eq!(difference(&second.1, &content(&mut machine)), "", "content after a failed upgrade");
     machine.succeed(&format!("{INSTALLER} status"));
 
     machine.succeed(&format!("{INSTALLER} rollback --yes"));
     wait_for_shop(&mut machine, &FIRST);
-    let found = difference(&without_own(first), &without_own(files(&mut machine)));
+    let found = difference(&without_own(first), &without_own(files(|script| machine.succeed(script))));
     assert_eq!(found, "", "files after the rollback");
     machine.succeed(&format!("{INSTALLER} status"));
 
-    let rolled_back = files(&mut machine);
+    let rolled_back = files(|script| machine.succeed(script));
     machine.succeed("chmod 777 /etc/shop/prices; chown 7 /etc/shop/taxes; systemctl disable --now shop.service");
     machine.expect(40, &format!("{INSTALLER} status"));
     machine.succeed(&format!("{INSTALLER} repair --yes"));
     wait_for_shop(&mut machine, &FIRST);
     machine.succeed(&format!("{INSTALLER} status"));
-    assert_eq!(difference(&rolled_back, &files(&mut machine)), "", "files after the repair");
+    assert_eq!(difference(&rolled_back, &files(|script| machine.succeed(script))), "", "files after the repair");
 
     machine.succeed(&format!("{INSTALLER} uninstall --yes"));
     collect(&mut machine);
-    assert_eq!(difference(&untouched.0, &files(&mut machine)), "", "files after it was uninstalled");
+    assert_eq!(
+        difference(&untouched.0, &files(|script| machine.succeed(script))),
+        "",
+        "files after it was uninstalled"
+    );
     assert_eq!(difference(&untouched.1, &content(&mut machine)), "", "content after it was uninstalled");
     machine.expect(3, "systemctl is-active shop.service");
     machine.expect(40, &format!("{INSTALLER} status"));

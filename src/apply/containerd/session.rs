@@ -25,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Session {
     pub(super) client: Client,
     plain: Client,
-    id: String,
+    pub(super) id: String,
     /// What killed runs left.
     abandoned: Vec<String>,
     /// Held while the session lasts.
@@ -40,10 +40,7 @@ impl Session {
     pub async fn begin(client: &Client) -> Result<Self, ContainerdError> {
         let lock = lock(client.address())?;
         client.ensure_namespace().await?;
-        let filter = format!("labels.\"{OURS}\"");
-        let listed = client.leases().list(client.request(ListRequest { filters: vec![filter] })).await;
-        let listed = listed.map_err(|status| ContainerdError::call("list", "its leases", status))?;
-        let abandoned = listed.into_inner().leases.into_iter().map(|lease| lease.id).collect();
+        let abandoned = client.imports().await?;
 
         let expires = Timestamp::try_from(SystemTime::now() + LIFETIME).unwrap_or(Timestamp::MAX);
         let expires = Timestamp::from_second(expires.as_second()).unwrap_or(expires).to_string();
@@ -84,11 +81,15 @@ impl Session {
     }
 
     /// Gives the lease back. What has no name by then is collected: at once and waited for where `collect` says so (after
-    /// a failure, when disk space matters), else in containerd's own time.
+    /// a failure, when disk space matters) or killed runs have left something, else in containerd's own time.
     ///
     /// # Errors
     /// The first failed call; the other leases are given back all the same. One that stays ends by itself within a day.
     pub async fn end(&self, collect: bool) -> Result<(), ContainerdError> {
+        let collect = collect || !self.abandoned.is_empty();
+        if !self.abandoned.is_empty() {
+            self.stir_snapshots().await;
+        }
         let mut result = Ok(());
         for id in self.abandoned.iter().chain([&self.id]) {
             let sync = collect && *id == self.id;
@@ -101,6 +102,32 @@ impl Session {
             }
         }
         result
+    }
+}
+
+impl Client {
+    /// Takes away what killed runs have left, where no other run goes on.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn release_abandoned(&self) -> Result<(), ContainerdError> {
+        if self.imports().await?.is_empty() {
+            return Ok(());
+        }
+        match Session::begin(self).await {
+            // What is there is that one's.
+            Err(ContainerdError::Busy(_)) => Ok(()),
+            Err(error) => Err(error),
+            Ok(session) => session.end(true).await,
+        }
+    }
+
+    /// The leases of imports.
+    async fn imports(&self) -> Result<Vec<String>, ContainerdError> {
+        let filter = format!("labels.\"{OURS}\"");
+        let listed = self.leases().list(self.request(ListRequest { filters: vec![filter] })).await;
+        let listed = listed.map_err(|status| ContainerdError::call("list", "its leases", status))?;
+        Ok(listed.into_inner().leases.into_iter().map(|lease| lease.id).collect())
     }
 }
 

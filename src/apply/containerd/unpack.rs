@@ -19,6 +19,9 @@ use super::names::descriptor;
 use super::{Client, ContainerdError, SNAPSHOTTER, Session};
 use crate::oci::{Descriptor, Digest, ImageConfig};
 
+/// One for each of two things that may be in the way, and one more.
+const PREPARE_TRIES: u32 = 3;
+
 /// An image to unpack.
 #[derive(Debug, Clone)]
 pub struct Unpack {
@@ -126,12 +129,18 @@ impl Session {
             };
             self.client.snapshots().prepare(self.client.request(request)).await
         };
-        let answer = match prepare().await {
-            Err(status) if status.code() == Code::AlreadyExists => {
-                self.remove_snapshot(key).await.map_err(|status| ContainerdError::call("clear", key, status))?;
-                prepare().await
+        // A killed run may have left the snapshot; and a failed power the folder of one that containerd does not know, which
+        // it removes where that is in its way, and fails once.
+        let mut tries = 0;
+        let answer = loop {
+            tries += 1;
+            match prepare().await {
+                Err(status) if status.code() == Code::AlreadyExists && tries < PREPARE_TRIES => {
+                    self.remove_snapshot(key).await.map_err(|status| ContainerdError::call("clear", key, status))?;
+                }
+                Err(status) if status.code() == Code::Unknown && tries < PREPARE_TRIES => {}
+                other => break other,
             }
-            other => other,
         };
         let answer = answer.map_err(|status| ContainerdError::call("prepare the snapshot", key, status))?;
         Ok(answer.into_inner().mounts)
@@ -168,6 +177,16 @@ impl Session {
         }
         // Only now is it known to be so.
         self.label(layer.digest, HashMap::from([(UNCOMPRESSED.to_owned(), want.to_string())])).await
+    }
+
+    /// Has containerd look, when it collects next, for what the power did not let it write down of snapshots: folders, and
+    /// snapshots that only its snapshotter knows. It looks where a snapshot was removed, and only there.
+    pub(super) async fn stir_snapshots(&self) {
+        let key = format!("extract-carrack {}", self.id);
+        // Where there is no such snapshotter, nothing was left in it.
+        if self.prepare(&key, "").await.is_ok() {
+            let _ = self.remove_snapshot(&key).await;
+        }
     }
 
     async fn remove_snapshot(&self, key: &str) -> Result<(), Status> {

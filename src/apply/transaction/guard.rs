@@ -44,9 +44,33 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where one cannot be removed.
 pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
-    remove_if_there(&resolve(WANTED, root)?)?;
-    remove_if_there(&resolve(RESUME, root)?)?;
+    for path in [WANTED, RESUME] {
+        let path = resolve(path, root)?;
+        remove_if_there(&path)?;
+        if parent(&path).is_dir() {
+            sync_dir(parent(&path))?;
+        }
+    }
     release(root, units)
+}
+
+/// Whether the unit that goes on is there.
+///
+/// # Errors
+/// Where its path means nothing in the root.
+pub(super) fn is_there(root: &Root) -> Result<bool, ApplyError> {
+    Ok(resolve(RESUME, root)?.exists() || resolve(WANTED, root)?.is_symlink())
+}
+
+/// The units that have a drop-in.
+///
+/// # Errors
+/// Where the path of units means nothing in the root.
+pub(super) fn guarded(root: &Root) -> Result<Vec<String>, ApplyError> {
+    let folder = resolve(RESUME, root)?;
+    let entries = fs::read_dir(parent(&folder)).into_iter().flatten().flatten();
+    let guarded = entries.filter(|entry| entry.path().join(DROP_IN).exists());
+    Ok(guarded.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".d")?.to_owned())).collect())
 }
 
 /// Takes the drop-ins away.
@@ -93,12 +117,12 @@ fn write(target: &Path, text: &str) -> Result<(), PathError> {
     AtomicFile::write_all(target, 0o644, text.as_bytes())
 }
 
+/// Without a journal it starts too, and takes itself away: a failed power may have brought it back.
 fn unit() -> String {
     format!(
         "[Unit]\n\
          Description=Go on with an interrupted installation of Carrack\n\
          Documentation=man:carrack-install(8)\n\
-         ConditionDirectoryNotEmpty={JOURNAL}\n\
          After=local-fs.target remote-fs.target containerd.service\n\
          \n\
          [Service]\n\

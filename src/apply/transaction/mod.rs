@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use self::journal::Invocation;
-use self::journal::Journal;
+use self::journal::{JOURNAL, Journal};
 pub use self::steps::StepError;
 pub(super) use self::{
     journal::{Change, Names, Outcome, Phase, Record, Staged},
@@ -40,6 +40,7 @@ use crate::distro::Step;
 use crate::host::Root;
 use crate::io::with_causes;
 use crate::oci::Digest;
+use crate::places::OWN;
 
 /// A change under way.
 #[derive(Debug)]
@@ -92,6 +93,25 @@ impl Transaction {
             return Err(transaction.given_up(error.into()));
         }
         Ok(transaction)
+    }
+
+    /// Takes away what guards a change, where there is no change and a failed power has left its guard.
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub(super) fn tidy(root: &Root) -> Result<(), ApplyError> {
+        if Journal::left(root)?.is_some() || !guard::is_there(root)? {
+            return Ok(());
+        }
+        guard::remove(root, &guard::guarded(root)?)?;
+        if receipt::is_none_left(root)? {
+            guard::remove_installer(root)?;
+        }
+        switch::remove_empty([JOURNAL.to_owned(), OWN.to_owned()].iter(), root);
+        if root.is_host() && has_systemd() {
+            steps::reload()?;
+        }
+        Ok(())
     }
 
     /// The one that an earlier run has left.

@@ -215,6 +215,38 @@ async fn what_could_not_be_kept_is_not_lost() {
     assert!(folder.path().join("var/lib/carrack/kept").join(Digest::of(b"old").hex()).exists());
 }
 
+/// The journal has gone, or had yet to come, and what goes on with it is there.
+#[test]
+fn a_guard_without_a_journal_goes() {
+    let (folder, root, _) = host();
+    let before = tree(folder.path());
+    guard::place(&root, &["shop.service".to_owned()]).unwrap();
+    fs::create_dir_all(folder.path().join("var/lib/carrack/journal")).unwrap();
+    Transaction::tidy(&root).unwrap();
+    let mut left = tree(folder.path());
+    // They may have been there before.
+    left.retain(|path, what| what != "folder" || before.contains_key(path));
+    assert_eq!(left, before);
+    assert!(!folder.path().join("var/lib/carrack").exists());
+
+    receipt::write_as(&root, "0001-shop-1.0.0.json", &receipt()).unwrap();
+    guard::place(&root, &[]).unwrap();
+    Transaction::tidy(&root).unwrap();
+    assert!(folder.path().join("var/lib/carrack/bin/carrack-install").exists());
+    assert!(!guard::is_there(&root).unwrap());
+}
+
+/// What goes on with a journal stays as long as that does.
+#[test]
+fn a_guard_with_a_journal_stays() {
+    let (_folder, root, record) = host();
+    guard::place(&root, &["shop.service".to_owned()]).unwrap();
+    killed_in(Phase::Naming, &root, record);
+    Transaction::tidy(&root).unwrap();
+    assert!(guard::is_there(&root).unwrap());
+    assert_eq!(guard::guarded(&root).unwrap(), ["shop.service"]);
+}
+
 #[tokio::test]
 async fn what_was_only_prepared_is_cleared() {
     let (folder, root, record) = host();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{apply, target};
-use crate::apply::{Invocation, Left, Unfinished, is_left, prepared, resume, unfinished};
+use crate::apply::{Invocation, Left, Unfinished, is_left, prepared, resume, tidy, unfinished};
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::io::PathError;
@@ -38,6 +38,9 @@ struct Report {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let (root, lock) = target::locked(args.root.as_deref())?;
     let left = go_on(&root, false, &target::runtime()?, ui)?;
+    if matches!(left, Left::Nothing) {
+        tidy(&root)?;
+    }
     // What is begun again takes it for itself.
     drop(lock);
     let (left, what) = match left {
