@@ -2,10 +2,14 @@
 #![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+#[path = "common/noise.rs"]
+mod noise;
+
 mod common;
 
 use std::fs;
 
+use self::noise::noise;
 use carrack::bundle::Bundle;
 use carrack::oci::{Descriptor, Digest};
 use carrack::registry::in_process::{Fault, Image, InProcessRegistry, Layer};
@@ -13,15 +17,6 @@ use carrack::trust;
 use common::{Ran, Sandbox};
 
 const AMD64: &str = "linux/amd64";
-
-fn noise(seed: u64, count: usize) -> Vec<u8> {
-    let mut state = seed;
-    let step = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(step).take(count).collect()
-}
 
 fn layer(seed: u64, size: usize) -> Layer {
     Layer::tar(&[(&format!("layer-{seed}"), 0o644, &noise(seed, size))]).unwrap().zstd().unwrap()

@@ -21,7 +21,6 @@ mod server;
 
 #[allow(dead_code, reason = "each test uses its own part")]
 #[path = "../common/layers.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod layers;
 #[path = "../real/parts.rs"]
 #[expect(dead_code, reason = "the tests with real parts use the rest")]

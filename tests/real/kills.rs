@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use carrack::registry::in_process::Layer;
 
-use super::layers::noise;
+use super::noise::noise;
 use super::parts::{Containerd, available};
 use super::project::{Project, sha256, succeed};
 

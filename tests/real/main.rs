@@ -19,6 +19,8 @@ mod image_folder;
 mod kills;
 #[path = "../common/layers.rs"]
 mod layers;
+#[path = "../common/noise.rs"]
+mod noise;
 mod parts;
 mod pinned;
 mod project;

@@ -11,6 +11,8 @@ mod bench;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod layers;
 mod machine;
+#[path = "../common/noise.rs"]
+mod noise;
 mod plug;
 mod power;
 mod service;

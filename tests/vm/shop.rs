@@ -7,7 +7,8 @@ use std::process::Command;
 
 use carrack::registry::in_process::{InProcessRegistry, Layer};
 
-use super::layers::{busybox_layer, image, layer, noise};
+use super::layers::{busybox_layer, image, layer};
+use super::noise::noise;
 
 /// A version of the shop.
 pub(crate) struct Version {
