@@ -261,6 +261,11 @@ impl Finder<'_> {
         let ReceiptRuntime::Containerd { address, namespace, .. } = &self.current.receipt.runtime else {
             return Ok(());
         };
+        // With the distribution goes the containerd that it has started, which need not run any more, and all that is in it.
+        let goes = |step: &Step| matches!(step, Step::Remove { path } if address.starts_with(path));
+        if self.target.is_none() && self.unmade().any(goes) {
+            return Ok(());
+        }
         let client = Client::connect(address, namespace).await?;
         let mut names =
             Names { address: address.clone(), namespace: namespace.clone(), changes: Vec::new(), released: Vec::new() };
@@ -271,7 +276,13 @@ impl Finder<'_> {
                 let found = client.name_target(name).await?;
                 let managed = client.named(name).await?.is_some_and(|named| named.managed);
                 match found {
-                    Some(found) if found.digest == digest && managed => right = Some(found),
+                    Some(found) if found.digest == digest => {
+                        // A distribution that has imported it from its folder may not have labelled it so.
+                        if !managed {
+                            wrong.push((name, Some(found.clone())));
+                        }
+                        right = Some(found);
+                    }
                     found => wrong.push((name, found)),
                 }
             }
@@ -305,6 +316,13 @@ impl Finder<'_> {
         Ok(())
     }
 
+    /// What takes the distribution away, where no other profile has it.
+    fn unmade(&self) -> impl Iterator<Item = &Step> {
+        let others = self.history.others(&self.current.receipt.name);
+        let theirs = move |step: &Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
+        self.current.receipt.remove.iter().filter(move |step| !theirs(step))
+    }
+
     fn units(&self, goal: Goal, revert: &mut Revert) {
         let current = &self.current.receipt;
         let services = self.target.map(|entry| entry.receipt.services.clone()).unwrap_or_default();
@@ -334,8 +352,7 @@ impl Finder<'_> {
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
         match goal {
             Goal::Nothing => {
-                let theirs = |step: &&Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
-                let gone: Vec<Step> = current.remove.iter().filter(|step| !theirs(step)).cloned().collect();
+                let gone: Vec<Step> = self.unmade().cloned().collect();
                 // In a root that is not the host, nothing of it is done.
                 revert.steps = gone.iter().filter(|_| self.root.is_host()).map(in_words).collect();
                 record.stop.extend(gone);
