@@ -77,6 +77,7 @@ fn a_server_that_is_ready_late_is_waited_for_and_comes_back() {
         return;
     };
     let mut machine = machine(&bench);
+    let untouched = files(&mut machine);
     install(&mut machine, &FIRST);
     wait_for(&mut machine, &FIRST);
     let asked = machine.succeed("grep -- '--raw /readyz' /run/stand-in-calls");
@@ -88,6 +89,13 @@ fn a_server_that_is_ready_late_is_waited_for_and_comes_back() {
     let mut machine = bench.boot();
     machine.wait_for_boot();
     wait_for(&mut machine, &FIRST);
+
+    // Its images are in the containerd that goes with it, which need not run for that.
+    install(&mut machine, &SECOND);
+    machine.succeed("systemctl stop k3s.service");
+    let told = machine.succeed(&format!("{INSTALLER} uninstall --yes"));
+    assert!(!told.contains("warning"), "{told}");
+    assert_untouched(&mut machine, &untouched, "after a version whose images were in containerd");
 }
 
 #[test]
