@@ -317,7 +317,7 @@ fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
     record.start = services::unload(installed, &setup.start);
     record.start.extend(services::start(plan, setup));
-    record.undo = services::undo(plan, setup, &survey.target.root);
+    record.undo = services::undo(plan, setup, &survey.target.root, &record.made);
     record.again.extend(services::again(plan, setup, installed));
 }
 

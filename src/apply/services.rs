@@ -75,8 +75,9 @@ fn loads(steps: &[Step]) -> impl Iterator<Item = Step> {
     steps.iter().filter(|step| matches!(step, Step::Load { .. })).cloned()
 }
 
-/// What takes that back, before files are put back: units that did not run do not, and what programs have done is undone.
-pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
+/// What takes that back, before files are put back: units that did not run do not, what programs have done is undone, and a
+/// distribution that was not there goes with what it has made. `made` are folders of this change's own.
+pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String]) -> Vec<Step> {
     let mut undo: Vec<Step> = plan.services.iter().filter_map(ended).collect();
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
         Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
@@ -86,6 +87,13 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root) -> Vec<Step> {
         }
         _ => None,
     }));
+    let is_there = |path: &String| !made.contains(path) && root.resolve(path).is_ok_and(|path| path.exists());
+    let folders =
+        || setup.remove.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path) } else { None });
+    // One of them may be a volume of a cluster that somebody has stopped. Those that remove by a program undo by it too.
+    if folders().next().is_some() && !folders().any(is_there) {
+        undo.extend(setup.remove.iter().filter(|step| !matches!(step, Step::Disable { .. })).cloned());
+    }
     undo
 }
 
@@ -176,7 +184,7 @@ mod tests {
         let setup = Setup { start: vec![load("authorities"), started("k3s.service", false)], ..Setup::default() };
         let plan = HostPlan::default();
         let root = Root::new(std::path::Path::new("/")).unwrap();
-        assert_eq!(undo(&plan, &setup, &root), [], "files are not back yet");
+        assert_eq!(undo(&plan, &setup, &root, &[]), [], "files are not back yet");
         assert_eq!(again(&plan, &setup, None), [load("authorities")]);
         assert_eq!(again(&plan, &setup, Some(&installed)), [load("authorities"), load("modules")]);
         assert_eq!(unload(Some(&installed), &setup.start), [load("modules")]);
@@ -210,13 +218,29 @@ mod tests {
             disabled("ran.service"),
             disabled("untouched.service"),
         ];
-        assert_eq!(undo(&plan, &Setup::default(), &root), ended);
+        assert_eq!(undo(&plan, &Setup::default(), &root, &[]), ended);
         assert_eq!(again(&plan, &Setup::default(), None), back);
 
         let start = services.iter().map(|service| started(&service.unit, false)).collect();
         let plan = HostPlan { cluster: services, ..HostPlan::default() };
-        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root);
+        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root, &[]);
         assert_eq!(undone.iter().rev().cloned().collect::<Vec<_>>(), ended);
+    }
+
+    #[test]
+    fn a_distribution_that_was_not_there_goes_with_what_it_has_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        std::fs::create_dir_all(folder.path().join("var/lib/data/images")).unwrap();
+        let remove = |path: &str| Step::Remove { path: path.to_owned() };
+        let disable = Step::Disable { unit: "k3s.service".to_owned() };
+        let steps = [disable.clone(), load("end its containers"), remove("/var/lib/data"), remove("/run/k3s")];
+        let start = vec![started("k3s.service", false)];
+        let setup = Setup { start, remove: steps.to_vec(), ..Setup::default() };
+        let cluster = vec![planned("k3s.service", false, false, ServiceAction::Start)];
+        let plan = HostPlan { cluster, ..HostPlan::default() };
+        assert_eq!(undo(&plan, &setup, &root, &["/var/lib/data".to_owned()]), steps, "this change has made the folder");
+        assert_eq!(undo(&plan, &setup, &root, &[]), [disable], "it may be somebody's");
     }
 
     #[test]

@@ -7,6 +7,8 @@
 #[path = "../common/available.rs"]
 mod available;
 mod bench;
+mod cluster;
+mod edge;
 #[path = "../common/layers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod layers;

@@ -75,9 +75,13 @@ fn build_version(version: &Version, folder: &Path, registry: &InProcessRegistry,
          files:\n{files}"
     );
     write("carrack.yaml", profile.as_bytes());
-    let bundle = folder.with_file_name(format!("shop-{number}.tar.zst"));
+    build_bundle(&folder, folder.with_file_name(format!("shop-{number}.tar.zst")))
+}
+
+/// Builds the bundle of the profile in `folder`; returns its path.
+pub(crate) fn build_bundle(folder: &Path, bundle: PathBuf) -> PathBuf {
     let mut build = Command::new(env!("CARGO_BIN_EXE_carrack"));
-    let ran = build.arg("build").arg(&folder).arg("-o").arg(&bundle).env("HOME", &folder).output().unwrap();
+    let ran = build.arg("build").arg(folder).arg("-o").arg(&bundle).env("HOME", folder).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     bundle
 }

@@ -8,12 +8,18 @@ use crate::apply::containerd::{Client, NameChange};
 use crate::apply::receipt::{Receipt, ReceiptRuntime};
 use crate::apply::released;
 use crate::apply::transaction::Names;
+use crate::distro::Step;
 
 impl Finder<'_> {
     pub(super) async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
         let ReceiptRuntime::Containerd { address, namespace, .. } = &self.current.receipt.runtime else {
             return Ok(());
         };
+        // With the distribution goes the containerd that it has started, which need not run any more, and all that is in it.
+        let goes = |step: &Step| matches!(step, Step::Remove { path } if address.starts_with(path));
+        if self.target.is_none() && self.unmade().any(goes) {
+            return Ok(());
+        }
         let client = Client::connect(address, namespace).await?;
         let mut names =
             Names { address: address.clone(), namespace: namespace.clone(), changes: Vec::new(), released: Vec::new() };
@@ -24,7 +30,13 @@ impl Finder<'_> {
                 let found = client.name_target(name).await?;
                 let managed = client.named(name).await?.is_some_and(|named| named.managed);
                 match found {
-                    Some(found) if found.digest == digest && managed => right = Some(found),
+                    Some(found) if found.digest == digest => {
+                        // A distribution that has imported it from its folder may not have labelled it so.
+                        if !managed {
+                            wrong.push((name, Some(found.clone())));
+                        }
+                        right = Some(found);
+                    }
                     found => wrong.push((name, found)),
                 }
             }

@@ -8,6 +8,13 @@ use crate::apply::transaction::{Record, unit_is};
 use crate::distro::{SAVED, Step};
 
 impl Finder<'_> {
+    /// What takes the distribution away, where no other profile has it.
+    pub(super) fn unmade(&self) -> impl Iterator<Item = &Step> {
+        let others = self.history.others(&self.current.receipt.name);
+        let theirs = move |step: &Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
+        self.current.receipt.remove.iter().filter(move |step| !theirs(step))
+    }
+
     pub(super) fn units(&self, goal: Goal, revert: &mut Revert) {
         let current = &self.current.receipt;
         let services = self.target.map(|entry| entry.receipt.services.clone()).unwrap_or_default();
@@ -24,10 +31,8 @@ impl Finder<'_> {
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
         match goal {
             Goal::Nothing => {
-                let theirs = |step: &&Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
                 // In a root that is not the host, nothing of it is done.
-                let gone = current.remove.iter().filter(|step| self.root.is_host() && !theirs(step));
-                record.remove = gone.cloned().collect();
+                record.remove = self.unmade().filter(|_| self.root.is_host()).cloned().collect();
                 revert.steps = record.remove.iter().map(in_words).collect();
             }
             Goal::Before => self.state(revert),

@@ -303,7 +303,7 @@ impl Transaction {
             // Where nothing had started, only what was stopped can have left something: a copy of the state that is not whole.
             let undo = match started {
                 true => self.record.undo.clone(),
-                false => self.record.stop.iter().rev().filter_map(Step::undone).collect(),
+                false => self.unsaved(),
             };
             left.extend(self.all(&undo).await);
             left.extend(switch::back(&self.record.files, &self.record.made, &self.root));
@@ -321,6 +321,10 @@ impl Transaction {
             }
             if left.is_empty() {
                 left.extend(self.end().err().map(|error| with_causes(&error)));
+                // Only now: it is put back again where a run is killed before. What nobody has put back stays.
+                if started && !self.record.restore.is_empty() && left.is_empty() {
+                    left.extend(self.all(&self.unsaved()).await);
+                }
             }
         }
         let source = Box::new(source);
@@ -330,6 +334,11 @@ impl Transaction {
             (true, _) => ApplyError::RolledBack(source),
             (false, _) => ApplyError::NeedsPerson { source, left },
         }
+    }
+
+    /// What removes the copy of the cluster's state that was made, whole or not.
+    fn unsaved(&self) -> Vec<Step> {
+        self.record.stop.iter().rev().filter_map(Step::undone).collect()
     }
 
     /// Brings up what ran before, with the cluster's state of before where something had started. Without that state nothing is
@@ -366,15 +375,21 @@ impl Transaction {
         }
     }
 
-    /// Does all steps, whatever becomes of each. Returns what failed.
+    /// Does all steps, whatever becomes of each; but nothing is removed once one has failed, since something may be mounted there
+    /// still. Returns what failed.
     async fn all(&self, steps: &[Step]) -> Vec<String> {
         if !self.root.is_host() {
             return Vec::new();
         }
         let (root, steps) = (self.root.clone(), steps.to_vec());
         let failed = move || {
-            let run = |step: &Step| steps::run(step, &root, &Interrupt::never()).err();
-            steps.iter().filter_map(run).map(|error| with_causes(&error)).collect()
+            let mut failed = Vec::new();
+            for step in &steps {
+                if failed.is_empty() || !matches!(step, Step::Remove { .. }) {
+                    failed.extend(steps::run(step, &root, &Interrupt::never()).err().map(|error| with_causes(&error)));
+                }
+            }
+            failed
         };
         blocking(failed).await
     }
@@ -410,8 +425,10 @@ impl Transaction {
             note(receipt::remove(&self.root, receipts));
         }
         for path in &self.record.discarded {
-            let removed = self.root.resolve(path).map(|path| steps::remove(&path));
-            note(removed.map_or_else(|_| Ok(()), |removed| removed.map_err(ApplyError::from)));
+            let Ok(path) = self.root.resolve(path) else { continue };
+            note(steps::remove(&path).map_err(ApplyError::from));
+            // The folder of all copies, where this was the last.
+            let _ = path.parent().map(std::fs::remove_dir);
         }
         let ended = self.end();
         let finished = ended.is_ok();

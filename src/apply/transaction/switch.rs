@@ -25,6 +25,8 @@ pub(super) fn forward(changes: &[Change], root: &Root) -> Result<(), ApplyError>
         let target = resolve(&change.path, root)?;
         match &change.staged {
             Some(staged) => put(&target, staged, change.before.is_some())?,
+            // It may have gone with its folder, when a distribution was taken away.
+            None if !parent(&target).is_dir() => continue,
             None => take_away(&target)?,
         }
         sync_dir(parent(&target))?;
@@ -204,6 +206,15 @@ pub(super) fn copy(target: &Path, backup: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_may_go_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let change = Change { path: "/gone/file".to_owned(), staged: None, before: None };
+        forward(std::slice::from_ref(&change), &root).unwrap();
+        assert_eq!(back(&[change], &[], &root), Vec::<String>::new());
+    }
 
     #[test]
     fn a_copy_is_the_old_file() {
