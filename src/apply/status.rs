@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::ApplyError;
-use super::containerd::Client;
+use super::containerd::{Client, ContainerdError};
 use super::files::{FileError, FileKind, Found, TargetFile, look_at};
 use super::history::{Entry, History};
 use super::image_folder;
@@ -67,9 +67,18 @@ async fn differences(receipt: &Receipt, history: &History, root: &Root) -> Resul
         differences.extend(receipt.units().filter_map(|unit| unit_difference(&unit)));
     }
     if let ReceiptRuntime::Containerd { address, namespace, .. } = &receipt.runtime {
-        let client = Client::connect(address, namespace).await?;
-        for image in &receipt.images {
-            differences.extend(image_differences(image, &client).await?);
+        match Client::connect(address, namespace).await {
+            Ok(client) => {
+                for image in &receipt.images {
+                    differences.extend(image_differences(image, &client).await?);
+                }
+            }
+            Err(ContainerdError::Unreachable { address, source }) => differences.push(Difference {
+                what: format!("containerd at {}", address.display()),
+                expected: "an answer".to_owned(),
+                found: source.to_string(),
+            }),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(differences)

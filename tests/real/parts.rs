@@ -163,9 +163,14 @@ impl Containerd {
         });
     }
 
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.server = None;
+    }
+
     /// Ends it and starts it again on the same root.
     pub fn restart(&mut self) {
-        self.server = None;
+        self.stop();
         self.serve();
     }
 

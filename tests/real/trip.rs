@@ -1,6 +1,8 @@
 //! From a real registry into a real containerd without a network.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use super::parts::{Containerd, available, raw_digest};
 use super::project::{Project, both, sha256, succeed};
@@ -70,6 +72,59 @@ fn images_run_where_there_is_no_network() {
     assert!(both(&differs).contains(layer), "{}", both(&differs));
     succeed(&mut apply());
     succeed(&mut status);
+}
+
+/// The containerd may be the one of a distribution that does not come up any more.
+#[test]
+fn without_its_containerd_a_host_is_told_of_and_goes_back() {
+    if !available("without_its_containerd_a_host_is_told_of_and_goes_back", &TOOLS) {
+        return;
+    }
+    let project = Project::new();
+    let first = project.build("first.tar.zst");
+    let profile = fs::read_to_string(project.path("carrack.yaml")).unwrap();
+    fs::write(project.path("carrack.yaml"), profile.replace("version: 1.0.0", "version: 1.1.0")).unwrap();
+    fs::write(project.path("hello"), "#!/bin/sh\necho hello again\n").unwrap();
+    let second = project.build("second.tar.zst");
+    let mut containerd = Containerd::start(project.folder.path());
+    let root = project.path("host");
+    fs::create_dir(&root).unwrap();
+    for bundle in [&first, &second] {
+        let mut apply = containerd.installer("apply");
+        succeed(apply.arg(bundle).arg("--root").arg(&root).args(["--runtime", "containerd", "--yes"]));
+    }
+    let installer = |command: &str, code: i32| {
+        let mut installer = Command::new(env!("CARGO_BIN_EXE_carrack-install"));
+        installer.arg(command).arg("--root").arg(&root);
+        if command != "status" {
+            installer.arg("--yes");
+        }
+        let output = installer.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{command}: {}", both(&output));
+        both(&output)
+    };
+    let hello = || fs::read_to_string(root.join("usr/local/bin/hello")).unwrap();
+    let broken = project.path("host/usr/local/bin/hello");
+
+    containerd.stop();
+    fs::set_permissions(&broken, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = installer("status", 40);
+    assert!(told.contains("2 differences") && told.contains("c.sock: want an answer, found "), "{told}");
+    let told = installer("repair", 0);
+    assert!(told.contains("images were not looked at: cannot reach containerd at "), "{told}");
+    assert!(installer("status", 40).contains("1 difference "));
+    installer("rollback", 0);
+    assert_eq!(hello(), "#!/bin/sh\necho hello\n");
+    // What was installed into it is to be removed from it.
+    installer("uninstall", 40);
+    assert_eq!(hello(), "#!/bin/sh\necho hello\n");
+
+    containerd.restart();
+    let name = containerd.images().remove(0);
+    containerd.ctr(["images", "label", &name, "io.cri-containerd.pinned="]);
+    assert!(installer("status", 40).contains(&name));
+    installer("repair", 0);
+    installer("status", 0);
 }
 
 #[test]

@@ -24,7 +24,10 @@ impl Revert {
     /// What a person should know before and after.
     pub fn warnings(&self) -> Vec<String> {
         let lost = |path| format!("{path}: what was there before is not on this host any more, and is not put back");
-        self.by_hand.iter().flat_map(ByHand::warnings).chain(self.lost.iter().map(lost)).collect()
+        let unreached = self.unreached.iter().map(|why| {
+            format!("images were not looked at: {why}; when it runs, put their names right: carrack-install repair")
+        });
+        self.by_hand.iter().flat_map(ByHand::warnings).chain(self.lost.iter().map(lost)).chain(unreached).collect()
     }
 
     /// Goes this way. Returns what a person should know.

@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use super::{Finder, Revert};
 use crate::apply::ApplyError;
-use crate::apply::containerd::{Client, NameChange};
+use crate::apply::containerd::{Client, ContainerdError, NameChange};
 use crate::apply::receipt::{Receipt, ReceiptRuntime};
 use crate::apply::released;
 use crate::apply::transaction::Names;
 use crate::distro::Step;
+use crate::io::with_causes;
 
 impl Finder<'_> {
+    /// A containerd that does not run is no reason not to bring back what runs it: names that the version before has had are there
+    /// still, as a rule.
     pub(super) async fn images(&self, revert: &mut Revert) -> Result<(), ApplyError> {
         let ReceiptRuntime::Containerd { address, namespace, .. } = &self.current.receipt.runtime else {
             return Ok(());
@@ -20,7 +23,13 @@ impl Finder<'_> {
         if self.target.is_none() && self.unmade().any(goes) {
             return Ok(());
         }
-        let client = Client::connect(address, namespace).await?;
+        let client = match Client::connect(address, namespace).await {
+            Err(error @ ContainerdError::Unreachable { .. }) if self.target.is_some() => {
+                revert.unreached = Some(with_causes(&error));
+                return Ok(());
+            }
+            other => other?,
+        };
         let mut names =
             Names { address: address.clone(), namespace: namespace.clone(), changes: Vec::new(), released: Vec::new() };
         for image in self.target.iter().flat_map(|entry| &entry.receipt.images) {

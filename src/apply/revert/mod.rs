@@ -57,6 +57,8 @@ pub struct Revert {
     /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
     pub state_by_hand: Option<SavedState>,
     goal: Goal,
+    /// Why images were not looked at.
+    unreached: Option<String>,
     /// Files whose original is not on this host any more.
     lost: Vec<String>,
     asides: Vec<Aside>,
@@ -149,6 +151,7 @@ impl Finder<'_> {
             started: Vec::new(),
             steps: Vec::new(),
             goal,
+            unreached: None,
             lost: Vec::new(),
             state_of: None,
             state_by_hand: None,
