@@ -236,7 +236,7 @@ impl Job<'_> {
         let swept = sweep.run(*jobs, interrupt).await?;
         if swept.imported.0 > 0 {
             // containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
-            let _ = blocking(|| Ok::<_, PathError>(rustix::fs::sync())).await;
+            blocking(rustix::fs::sync).await;
         }
         if let Some(archive) = archive {
             let (archive, interrupt) = (Arc::clone(archive), interrupt.clone());
