@@ -76,6 +76,7 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
         if let Some(left) = Transaction::left(&survey.target.root)? {
             warnings.extend(left.discard());
         }
+        Transaction::tidy(&survey.target.root)?;
         if let Some(runtime) = &survey.runtime {
             let released = runtime.client.release_abandoned().await;
             warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
@@ -245,6 +246,10 @@ impl Job<'_> {
         let sweep =
             Sweep::new(self.inputs.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
         let swept = sweep.run(*jobs, interrupt).await?;
+        if swept.imported.0 > 0 {
+            // containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
+            blocking(rustix::fs::sync).await;
+        }
         if let Some(archive) = archive {
             let (archive, interrupt) = (Arc::clone(archive), interrupt.clone());
             let written = blocking(move || archive.finish(&interrupt)).await?;

@@ -62,6 +62,8 @@ pub(crate) struct State {
     pub(crate) unknown_folders: usize,
     /// Whether one of them is where that of the next snapshot comes.
     pub(crate) in_the_way: bool,
+    /// Content of which only the database knows.
+    pub(crate) lost: BTreeSet<String>,
     /// Whether a snapshot was removed, so that those folders are looked for.
     stirred: bool,
 }
@@ -207,6 +209,26 @@ impl State {
 
 #[tonic::async_trait]
 impl content::content_server::Content for Services {
+    type ReadStream = ReceiverStream<Result<content::ReadContentResponse, Status>>;
+
+    async fn read(&self, request: Request<content::ReadContentRequest>) -> Answer<Self::ReadStream> {
+        let state = self.call("read", &request)?;
+        let content::ReadContentRequest { digest, offset, size } = request.into_inner();
+        let known = state.content.get(&digest).filter(|_| !state.lost.contains(&digest));
+        let (bytes, _) = known.ok_or_else(|| Status::not_found(format!("blob {digest} not found")))?;
+        let data = bytes[offset as usize..(offset + size) as usize].to_vec();
+        let (answers, stream) = tokio::sync::mpsc::channel(1);
+        answers.try_send(Ok(content::ReadContentResponse { offset, data: data.into() })).unwrap();
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn delete(&self, request: Request<content::DeleteContentRequest>) -> Answer<()> {
+        let mut state = self.call("delete content", &request)?;
+        let digest = request.into_inner().digest;
+        state.lost.remove(&digest);
+        state.content.remove(&digest).map(|_| Response::new(())).ok_or_else(|| Status::not_found(digest))
+    }
+
     type WriteStream = ReceiverStream<Result<content::WriteContentResponse, Status>>;
 
     async fn info(&self, request: Request<content::InfoRequest>) -> Answer<content::InfoResponse> {

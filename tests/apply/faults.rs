@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use carrack::apply::containerd::{Client, Opened};
+use carrack::apply::containerd::{Client, Labels, Opened};
 use carrack::apply::{ApplyError, BlobReader, Outcome, Source, TargetRuntime};
 use carrack::oci::Digest;
 use tonic::Code;
@@ -34,6 +34,7 @@ pub(crate) async fn all(start: impl AsyncFn() -> Runtime) {
     an_ingest_that_another_holds(start().await).await;
     aborted(start().await).await;
     a_failed_power(start().await).await;
+    a_blob_that_the_power_took(start().await).await;
 }
 
 impl Runtime {
@@ -97,6 +98,21 @@ impl Runtime {
                 state.snapshots.len() + state.unknown_folders
             }
             Self::Real(real) => fs::read_dir(real.snapshots()).unwrap().count(),
+        }
+    }
+
+    /// Takes a blob away of which its database says that it is there.
+    fn lose(&self, blob: &Digest) {
+        match self {
+            Self::Fake(fake) => drop(fake.state().lost.insert(blob.to_string())),
+            Self::Real(real) => fs::remove_file(real.blob(blob)).unwrap(),
+        }
+    }
+
+    fn has_on_disk(&self, blob: &Digest) -> bool {
+        match self {
+            Self::Fake(fake) => !fake.state().lost.contains(&blob.to_string()),
+            Self::Real(real) => real.blob(blob).exists(),
         }
     }
 
@@ -297,17 +313,40 @@ async fn aborted(runtime: Runtime) {
     runtime.assert_next_run_succeeds(root.path()).await;
 }
 
-/// It leaves a lease, and folders of snapshots that containerd does not know and has no reason to look for. The next run takes
-/// them away, also where all else is done.
+/// It leaves the unit that goes on, a lease, and folders of snapshots that containerd does not know and has no reason to look
+/// for. The next run takes them away, also where all else is done.
 async fn a_failed_power(runtime: Runtime) {
     let root = tempfile::tempdir().unwrap();
     let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
     for unpacked in [4, 0] {
         runtime.lose_power_while_preparing();
         drop(begin(&client).await);
+        let unit = root.path().join("etc/systemd/system/carrack-resume.service");
+        fs::create_dir_all(unit.parent().unwrap()).unwrap();
+        fs::write(&unit, "").unwrap();
         let outcome = install(&bundle(), root.path(), Some(&runtime.socket())).await.unwrap();
         assert_eq!((outcome.unpacked, outcome.receipt.is_some()), (unpacked, unpacked > 0));
         assert!(!outcome.warnings.iter().any(|warning| warning.contains("lease")), "{:?}", outcome.warnings);
         assert_eq!((runtime.leftovers(), runtime.snapshot_folders()), ((0, 0, 4), 4), "after {unpacked}");
+        assert!(!unit.exists(), "after {unpacked}");
     }
+}
+
+/// containerd's database is durable before the name of the blob's file is.
+async fn a_blob_that_the_power_took(runtime: Runtime) {
+    let (root, bundle) = (tempfile::tempdir().unwrap(), bundle());
+    let (digest, size) = largest(&bundle);
+    let client = Client::connect(&runtime.socket(), "k8s.io").await.unwrap();
+    let session = begin(&client).await;
+    let Opened::Wanted(mut ingest) = session.open(digest, size).await.unwrap() else { panic!("it is present") };
+    let (_, content) = bundle.blobs.iter().find(|(blob, _)| *blob == digest).unwrap();
+    for part in content.chunks(1 << 20) {
+        ingest.write(part.to_vec().into()).await.unwrap();
+    }
+    ingest.commit(&Labels::default()).await.unwrap();
+    drop(session);
+    runtime.lose(&digest);
+    let outcome = install(&bundle, root.path(), Some(&runtime.socket())).await.unwrap();
+    assert_eq!((outcome.imported.0, runtime.has_on_disk(&digest)), (11, true));
+    assert_eq!((runtime.names().len(), runtime.leftovers()), (6, (0, 0, 4)));
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
+use carrack::oci::Digest;
+
 /// A containerd, ended when dropped.
 pub(crate) struct Real {
     /// While it runs.
@@ -85,6 +87,11 @@ impl Real {
 
     fn root(&self) -> String {
         self.folder.path().join("root").display().to_string()
+    }
+
+    /// The file of a blob.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.folder.path().join("root/io.containerd.content.v1.content/blobs/sha256").join(digest.hex())
     }
 
     /// Where its snapshots are.

@@ -12,8 +12,7 @@ use base64::Engine as _;
 
 /// How long the machine may say nothing. It is emulated, and shares its processors.
 const PATIENCE: Duration = Duration::from_secs(900);
-const KERNEL_COMMAND_LINE: &str =
-    "console=ttyS0 root=/dev/vda rw loglevel=5 mitigations=off apparmor=0 audit=0 panic=-1 systemd.show_status=no";
+const KERNEL_COMMAND_LINE: &str = "console=ttyS0 root=/dev/vda rw loglevel=5 mitigations=off no_timer_check apparmor=0 audit=0 panic=-1 systemd.show_status=no";
 
 /// What a machine is made of.
 pub(crate) struct Parts {

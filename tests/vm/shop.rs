@@ -40,7 +40,7 @@ pub(crate) fn build(folder: &Path) -> Vec<PathBuf> {
     // Large enough that an apply takes its time, and shared by all versions.
     let base = vec![
         busybox_layer(&[]),
-        Layer::tar(&[("noise", 0o644, noise(1, 8 << 20).as_slice())]).unwrap().zstd().unwrap(),
+        Layer::tar(&[("noise", 0o644, noise(1, 4 << 20).as_slice())]).unwrap().zstd().unwrap(),
     ];
     [FIRST, SECOND, BROKEN].iter().map(|version| build_version(version, folder, &registry, &base)).collect()
 }

@@ -13,7 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::api::content::{
-    AbortRequest, Info, InfoRequest, UpdateRequest, WriteAction, WriteContentRequest, WriteContentResponse,
+    AbortRequest, DeleteContentRequest, Info, InfoRequest, ReadContentRequest, UpdateRequest, WriteAction,
+    WriteContentRequest, WriteContentResponse,
 };
 use super::{ContainerdError, Labels, Session};
 use crate::oci::Digest;
@@ -58,13 +59,39 @@ impl Session {
                 Ok(ingest) if ingest.offset <= size => return Ok(Opened::Wanted(Box::new(ingest))),
                 // Longer than the blob: not a beginning of it.
                 Ok(_) => self.abort(digest).await?,
+                Err(status) if status.code() == Code::AlreadyExists => {
+                    if self.is_readable(digest).await? {
+                        return Ok(Opened::Present);
+                    }
+                    self.forget(digest).await?;
+                }
                 Err(status) => match status.code() {
-                    Code::AlreadyExists => return Ok(Opened::Present),
                     Code::Unavailable | Code::Aborted if tries < LOCK_TRIES => tokio::time::sleep(LOCK_WAIT).await,
                     _ => return Err(ContainerdError::call("take", &digest, status)),
                 },
             }
             tries += 1;
+        }
+    }
+
+    /// Whether what containerd says it has is on its disk: its database is durable sooner than the names of its files.
+    async fn is_readable(&self, digest: Digest) -> Result<bool, ContainerdError> {
+        let request = ReadContentRequest { digest: digest.to_string(), offset: 0, size: 1 };
+        let read =
+            async { self.client.content().read(self.client.request(request)).await?.into_inner().message().await };
+        match read.await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(ContainerdError::call("read", &digest, status)),
+        }
+    }
+
+    /// Has containerd forget content that is not on its disk.
+    async fn forget(&self, digest: Digest) -> Result<(), ContainerdError> {
+        let request = self.client.request(DeleteContentRequest { digest: digest.to_string() });
+        match self.client.content().delete(request).await {
+            Err(status) if status.code() != Code::NotFound => Err(ContainerdError::call("forget", &digest, status)),
+            _ => Ok(()),
         }
     }
 

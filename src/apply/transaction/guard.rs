@@ -44,12 +44,11 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where one cannot be removed.
 pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
-    for path in [WANTED, RESUME] {
-        let path = resolve(path, root)?;
-        remove_if_there(&path)?;
-        if parent(&path).is_dir() {
-            sync_dir(parent(&path))?;
-        }
+    let paths = [resolve(WANTED, root)?, resolve(RESUME, root)?];
+    // Together, so that a failing power takes both or none: a half would neither start nor go by itself.
+    paths.iter().try_for_each(|path| remove_if_there(path))?;
+    for folder in paths.iter().map(|path| parent(path)).filter(|folder| folder.is_dir()) {
+        sync_dir(folder)?;
     }
     release(root, units)
 }
