@@ -105,7 +105,7 @@ fn script(image: &str, number: &str) -> String {
          for file in /etc/motd $(printf '/etc/shop/%s ' prices taxes tills only-{number}); do\n  \
          grep -q {number} $file || {{ echo $file >>/var/started-on-half; exit 1; }}\ndone\n\
          [ $(stat -c %s /usr/local/share/shop/data) = {DATA} ] || echo data >>/var/started-on-half\n\
-         {ctr} tasks rm --force shop\n{ctr} containers rm shop\n\
+         {ctr} tasks rm --force shop\n{ctr} containers rm shop\n{ctr} snapshots rm shop\n\
          exec {ctr} run --rm --mount type=bind,src=/run/shop,dst=/shop,options=rbind:rw {image} shop\n"
     )
 }

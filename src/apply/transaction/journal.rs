@@ -112,6 +112,9 @@ pub(in crate::apply) struct Record {
     pub(in crate::apply) remove: Vec<Step>,
     /// What is done when all files are in place.
     pub(in crate::apply) start: Vec<Step>,
+    /// The start of the host in which all files came into their places; absent until they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::apply) boot: Option<String>,
     /// What takes [`Self::start`] back, before files are put back.
     pub(in crate::apply) undo: Vec<Step>,
     /// What puts the cluster's state back, after files were, where what failed may have changed it.
@@ -357,6 +360,7 @@ impl Record {
             stop: Vec::new(),
             remove: Vec::new(),
             start: Vec::new(),
+            boot: None,
             undo: Vec::new(),
             restore: Vec::new(),
             again: Vec::new(),

@@ -256,6 +256,8 @@ impl Transaction {
         }
         if self.phase() == Phase::Changing {
             switch::forward(&self.record.files, &self.root)?;
+            self.record.boot = self.boot();
+            self.journal.write(&self.record)?;
             self.journal.advance(Phase::Starting)?;
         }
         if self.waits_for_start() {
@@ -264,13 +266,30 @@ impl Transaction {
         if self.root.is_host() && !self.record.start.is_empty() {
             blocking(steps::reload).await?;
         }
-        self.steps(self.record.start.clone(), interrupt).await?;
+        self.steps(self.to_start(), interrupt).await?;
         match &self.record.result {
             Some(Outcome::Installed { file, receipt, .. }) => {
                 Ok(Some(Some(receipt::write_as(&self.root, file, receipt)?)))
             }
             Some(Outcome::Removed { .. }) | None => Ok(Some(None)),
         }
+    }
+
+    /// What is done when all files are in place. Where the host has been started since, its units have read them, or are about to:
+    /// stopping one in the middle of its start could be what makes it fail.
+    fn to_start(&self) -> Vec<Step> {
+        let since = self.record.boot.is_some() && self.record.boot != self.boot();
+        let step = |step: &Step| match step.clone() {
+            Step::Start { unit, restart } => Step::Start { unit, restart: restart && !since },
+            other => other,
+        };
+        self.record.start.iter().map(step).collect()
+    }
+
+    /// The kernel's name for the time since the host was started; nothing where the root is not the host.
+    fn boot(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        self.root.is_host().then(|| id.trim().to_owned())
     }
 
     async fn steps(&self, steps: Vec<Step>, interrupt: &Interrupt) -> Result<(), ApplyError> {

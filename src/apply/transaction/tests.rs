@@ -303,3 +303,19 @@ async fn what_has_begun_to_remove_a_cluster_goes_only_forward() {
         assert!(resumed(&root).await.unwrap().finished);
     }
 }
+
+#[test]
+fn what_the_host_has_started_with_its_files_is_not_started_again() {
+    let start = |restart| Step::Start { unit: "shop.service".to_owned(), restart };
+    let running = Root::new(Path::new("/")).unwrap();
+    let (_folder, root, mut record) = host();
+    record.start = vec![start(true)];
+    let journal = Journal::begin(&root, &record).unwrap();
+    let mut transaction = Transaction { root: running, journal, record };
+    assert_eq!(transaction.to_start(), [start(true)], "files have yet to come into their places");
+    transaction.record.boot = transaction.boot();
+    assert!(transaction.record.boot.is_some());
+    assert_eq!(transaction.to_start(), [start(true)], "it may run with the files of before");
+    transaction.record.boot = Some("the time before".to_owned());
+    assert_eq!(transaction.to_start(), [start(false)]);
+}
