@@ -52,7 +52,13 @@ impl Session {
             .create(request)
             .await
             .map_err(|status| ContainerdError::call("create the lease", &id, status))?;
-        Ok(Self { client: client.under_lease(&id)?, plain: client.clone(), id, abandoned, _lock: lock })
+        let session = Self { client: client.under_lease(&id)?, plain: client.clone(), id, abandoned, _lock: lock };
+        if !session.abandoned.is_empty() {
+            // Alone, before anything is unpacked: while it fails once, containerd removes a folder that another snapshot may get
+            // meanwhile.
+            session.stir_snapshots().await;
+        }
+        Ok(session)
     }
 
     /// Whether content is there.
@@ -87,9 +93,6 @@ impl Session {
     /// The first failed call; the other leases are given back all the same. One that stays ends by itself within a day.
     pub async fn end(&self, collect: bool) -> Result<(), ContainerdError> {
         let collect = collect || !self.abandoned.is_empty();
-        if !self.abandoned.is_empty() {
-            self.stir_snapshots().await;
-        }
         let mut result = Ok(());
         for id in self.abandoned.iter().chain([&self.id]) {
             let sync = collect && *id == self.id;

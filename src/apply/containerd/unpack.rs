@@ -129,8 +129,8 @@ impl Session {
             };
             self.client.snapshots().prepare(self.client.request(request)).await
         };
-        // A killed run may have left the snapshot; and a failed power the folder of one that containerd does not know, which
-        // it removes where that is in its way, and fails once.
+        // A killed run may have left the snapshot. A failed power may have left the folder of one that containerd does not know,
+        // which it removes where that is in its way, and fails once.
         let mut tries = 0;
         let answer = loop {
             tries += 1;
