@@ -42,9 +42,13 @@ pub(super) fn files(
         let is_there = |was: &Before| found.as_ref().is_some_and(|found| found.is(was));
         let ours = !installed.by_hand && found.as_ref().is_none_or(|found| found.digest == Some(installed.digest));
         if let Some(theirs) = others.get(&path) {
-            let here = theirs.digest.is_some_and(|digest| kept.path(&digest).exists());
-            if ours && here && !is_there(theirs) {
-                removals.push(Removal { path, target, pack: installed.pack, original: Some(theirs.clone()) });
+            let here = theirs.digest.is_some_and(|digest| kept.holds(&digest));
+            match (ours && !is_there(theirs), here) {
+                (true, true) => {
+                    removals.push(Removal { path, target, pack: installed.pack, original: Some(theirs.clone()) });
+                }
+                (true, false) if found.is_some() => stays.push(path),
+                _ => {}
             }
             continue;
         }

@@ -128,7 +128,9 @@ impl History {
 
     /// Whether another profile than `name` has put its file at `path` later.
     pub(super) fn is_anothers(&self, name: &str, path: &str) -> bool {
-        self.owner(path).is_some_and(|owner| owner != name)
+        let ours = self.put_last(name, path);
+        let others = self.others(name).into_iter().filter(|entry| entry.receipt.has_file(path));
+        others.into_iter().any(|other| self.put_last(&other.receipt.name, path) > ours)
     }
 
     /// The receipt with which the profile `name` has last put a file at `path`. Going back puts none there that another profile

@@ -28,6 +28,7 @@ use crate::io::{PathError, create_folders};
 use crate::oci::Digest;
 use crate::places::OWN;
 use crate::progress::Progress;
+use crate::site::node::Membership;
 
 /// How to apply.
 #[derive(Debug)]
@@ -196,7 +197,8 @@ impl Job<'_> {
         let history = &self.survey.history;
         let name = &self.inputs.contents.profile.name;
         let saved = states::save(self.survey, self.inputs.contents, record);
-        steps_of(self.survey, name, record);
+        let starts_cluster = matches!(self.inputs.node.cluster, Membership::Init { .. });
+        steps_of(self.survey, name, starts_cluster, record);
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
         complete(&mut receipt, self.survey, record)?;
         // Installed again, it has the state of before still behind it.
@@ -246,8 +248,8 @@ impl Job<'_> {
         let sweep =
             Sweep::new(self.inputs.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
         let swept = sweep.run(*jobs, interrupt).await?;
-        if swept.imported.0 > 0 {
-            // containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
+        if self.session.is_some() {
+            // Also what a killed run has imported. containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
             blocking(rustix::fs::sync).await;
         }
         if let Some(archive) = archive {
@@ -316,13 +318,15 @@ struct Prepared {
 }
 
 /// What is done to units.
-fn steps_of(survey: &Survey, name: &str, record: &mut Record) {
+fn steps_of(survey: &Survey, name: &str, starts_cluster: bool, record: &mut Record) {
     let (plan, setup) = (&survey.plan, &survey.setup);
     let installed = survey.history.of_profile(name).next().map(|entry| &entry.receipt);
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
     record.start = services::unload(installed, &setup.start);
     record.start.extend(services::start(plan, setup));
-    record.undo = services::undo(plan, setup, &survey.target.root, &record.made);
+    // What another system will find at its first start is not known here, and a cluster that was joined counts on its members.
+    let unmakes = survey.target.root.is_host() && starts_cluster;
+    record.undo = services::undo(plan, setup, &survey.target.root, &record.made, unmakes);
     record.again.extend(services::again(plan, setup, installed));
 }
 

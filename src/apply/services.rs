@@ -76,8 +76,9 @@ fn loads(steps: &[Step]) -> impl Iterator<Item = Step> {
 }
 
 /// What takes that back, before files are put back: units that did not run do not, what programs have done is undone, and a
-/// distribution that was not there goes with what it has made. `made` are folders of this change's own.
-pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String]) -> Vec<Step> {
+/// distribution that was not there goes with what it has made. `made` are folders of this change's own, and `unmakes` says whether
+/// what the distribution has made may go.
+pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String], unmakes: bool) -> Vec<Step> {
     let mut undo: Vec<Step> = plan.services.iter().filter_map(ended).collect();
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
         Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
@@ -91,7 +92,7 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String])
     let folders =
         || setup.remove.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path) } else { None });
     // One of them may be a volume of a cluster that somebody has stopped. Those that remove by a program undo by it too.
-    if folders().next().is_some() && !folders().any(is_there) {
+    if unmakes && folders().next().is_some() && !folders().any(is_there) {
         undo.extend(setup.remove.iter().filter(|step| !matches!(step, Step::Disable { .. })).cloned());
     }
     undo
@@ -184,7 +185,7 @@ mod tests {
         let setup = Setup { start: vec![load("authorities"), started("k3s.service", false)], ..Setup::default() };
         let plan = HostPlan::default();
         let root = Root::new(std::path::Path::new("/")).unwrap();
-        assert_eq!(undo(&plan, &setup, &root, &[]), [], "files are not back yet");
+        assert_eq!(undo(&plan, &setup, &root, &[], true), [], "files are not back yet");
         assert_eq!(again(&plan, &setup, None), [load("authorities")]);
         assert_eq!(again(&plan, &setup, Some(&installed)), [load("authorities"), load("modules")]);
         assert_eq!(unload(Some(&installed), &setup.start), [load("modules")]);
@@ -218,12 +219,12 @@ mod tests {
             disabled("ran.service"),
             disabled("untouched.service"),
         ];
-        assert_eq!(undo(&plan, &Setup::default(), &root, &[]), ended);
+        assert_eq!(undo(&plan, &Setup::default(), &root, &[], true), ended);
         assert_eq!(again(&plan, &Setup::default(), None), back);
 
         let start = services.iter().map(|service| started(&service.unit, false)).collect();
         let plan = HostPlan { cluster: services, ..HostPlan::default() };
-        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root, &[]);
+        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root, &[], true);
         assert_eq!(undone.iter().rev().cloned().collect::<Vec<_>>(), ended);
     }
 
@@ -239,8 +240,10 @@ mod tests {
         let setup = Setup { start, remove: steps.to_vec(), ..Setup::default() };
         let cluster = vec![planned("k3s.service", false, false, ServiceAction::Start)];
         let plan = HostPlan { cluster, ..HostPlan::default() };
-        assert_eq!(undo(&plan, &setup, &root, &["/var/lib/data".to_owned()]), steps, "this change has made the folder");
-        assert_eq!(undo(&plan, &setup, &root, &[]), [disable], "it may be somebody's");
+        let made = ["/var/lib/data".to_owned()];
+        assert_eq!(undo(&plan, &setup, &root, &made, true), steps, "this change has made the folder");
+        assert_eq!(undo(&plan, &setup, &root, &[], true), [disable.clone()], "it may be somebody's");
+        assert_eq!(undo(&plan, &setup, &root, &made, false), [disable], "others may count on it");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) ->
     let (pack, _) = super::cluster::distribution(contents);
     let version = contents.profile.packs.iter().find(|one| one.name == pack)?.version.as_ref();
     let current = history.of_profile(name).next()?;
-    let installed = &current.receipt.packs.iter().find(|one| one.name == pack)?.version;
+    let installed = &current.receipt.kubernetes(pack)?.version;
     if installed.as_ref() == version || !survey.target.root.resolve(&save.state).is_ok_and(|state| state.exists()) {
         return None;
     }

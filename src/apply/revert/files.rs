@@ -1,5 +1,7 @@
 //! The files on the way back: which become what they were, which go, and which stay as somebody has made them.
 
+use std::path::Path;
+
 use super::{Finder, From, Goal, Restored, Revert};
 use crate::apply::ApplyError;
 use crate::apply::by_hand::{self, Aside, ByHand, Changed, Key, Verdict};
@@ -8,6 +10,7 @@ use crate::apply::files::Before;
 use crate::apply::plan::HostPlan;
 use crate::apply::receipt::ReceiptFile;
 use crate::apply::transaction::Kept;
+use crate::distro::Step;
 use crate::oci::Digest;
 
 impl Finder<'_> {
@@ -16,13 +19,16 @@ impl Finder<'_> {
         let (kept, name) = (Kept::of(self.root)?, &self.current.receipt.name);
         for (path, was) in &mut wanted {
             let target = self.resolve(path)?;
+            if self.history.is_anothers(name, path) {
+                continue;
+            }
             let joined = if goal == Goal::Before { self.by_hand(path, was, &kept, revert)? } else { None };
             if target.is_dir() {
                 revert.missing.push(format!("{path}: a folder stands there"));
                 continue;
             }
             let found = Before::at(&target)?;
-            if found.as_ref().is_some_and(|found| found.is(was)) || self.history.is_anothers(name, path) {
+            if found.as_ref().is_some_and(|found| found.is(was)) {
                 continue;
             }
             let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
@@ -30,8 +36,11 @@ impl Finder<'_> {
                 if same { target.clone() } else { was.digest.map(|digest| kept.path(&digest)).unwrap_or_default() };
             let from = match joined {
                 Some(bytes) => Some(From::Joined(bytes)),
-                None => from.exists().then_some(From::File(from)),
+                None => (same || was.digest.is_some_and(|digest| kept.holds(&digest))).then_some(From::File(from)),
             };
+            if goal == Goal::Before && matches!(from, Some(From::File(_))) && self.is_changed(path, found.as_ref()) {
+                revert.overwritten.push(path.clone());
+            }
             match from {
                 Some(from) => revert.restored.push(Restored { path: path.clone(), target, was: was.clone(), from }),
                 None => revert.missing.push(format!("{path}: its content is not on this host any more")),
@@ -42,8 +51,12 @@ impl Finder<'_> {
         let gone = |path: &String| !wanted.iter().any(|(wanted, _)| wanted == path);
         revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
         for removal in &mut revert.removed {
+            // It goes with its folder, in which nothing can be put back.
+            if goal == Goal::Nothing && self.goes_with_its_folder(&removal.path) {
+                removal.original = None;
+            }
             let digest = removal.original.as_ref().and_then(|original| original.digest);
-            if digest.is_some_and(|digest| !kept.path(&digest).exists()) {
+            if digest.is_some_and(|digest| !kept.holds(&digest)) {
                 removal.original = None;
                 revert.lost.push(removal.path.clone());
             }
@@ -51,6 +64,18 @@ impl Finder<'_> {
         revert.removed.retain(|removal| removal.original.is_some() || removal.target.symlink_metadata().is_ok());
         revert.stays = stays.into_iter().filter(gone).collect();
         Ok(())
+    }
+
+    /// Whether somebody has changed a file since it was installed.
+    fn is_changed(&self, path: &str, found: Option<&Before>) -> bool {
+        let installed = self.current.receipt.as_installed().into_iter().find(|(installed, _)| installed == path);
+        installed.zip(found).is_some_and(|((_, was), found)| found.digest != was.digest)
+    }
+
+    /// Whether what takes the distribution away takes this path too.
+    fn goes_with_its_folder(&self, path: &str) -> bool {
+        let holds = |step: &Step| matches!(step, Step::Remove { path: folder } if Path::new(path).starts_with(folder));
+        self.root.is_host() && self.unmade().any(holds)
     }
 
     /// What a person has changed in the configuration stays in it on the way back too. Returns the content of a file that is

@@ -27,7 +27,11 @@ impl Revert {
         let unreached = self.unreached.iter().map(|why| {
             format!("images were not looked at: {why}; when it runs, put their names right: carrack-install repair")
         });
-        self.by_hand.iter().flat_map(ByHand::warnings).chain(self.lost.iter().map(lost)).chain(unreached).collect()
+        let overwritten = |path| {
+            format!("{path} was changed since it was installed, and is replaced; save what is needed of it before")
+        };
+        let lost = self.lost.iter().map(lost).chain(self.overwritten.iter().map(overwritten));
+        self.by_hand.iter().flat_map(ByHand::warnings).chain(lost).chain(unreached).collect()
     }
 
     /// Goes this way. Returns what a person should know.

@@ -57,6 +57,8 @@ pub struct Revert {
     /// The copy of the cluster's state that only a person can put back, since other servers have the state too.
     pub state_by_hand: Option<SavedState>,
     goal: Goal,
+    /// Files that are replaced although somebody has changed them.
+    overwritten: Vec<String>,
     /// Why images were not looked at.
     unreached: Option<String>,
     /// Files whose original is not on this host any more.
@@ -151,6 +153,7 @@ impl Finder<'_> {
             started: Vec::new(),
             steps: Vec::new(),
             goal,
+            overwritten: Vec::new(),
             unreached: None,
             lost: Vec::new(),
             state_of: None,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::switch::{copy, remove_if_there};
 use crate::apply::ApplyError;
-use crate::apply::files::FileError;
+use crate::apply::files::{Before, FileError};
 use crate::host::Root;
 use crate::io::{AtPath, PathError, create_folders, sync_dir};
 use crate::oci::Digest;
@@ -91,6 +91,11 @@ impl Kept {
         }
         let _ = fs::remove_dir(&self.0);
         Ok(())
+    }
+
+    /// Whether the file with this content is here, and is that still: who had it open may have written to it since.
+    pub(in crate::apply) fn holds(&self, digest: &Digest) -> bool {
+        Before::at(&self.path(digest)).is_ok_and(|found| found.is_some_and(|found| found.digest == Some(*digest)))
     }
 
     /// Where the file with this content is, or would be.

@@ -1,0 +1,276 @@
+//! Doing the steps of a distribution and of services on the running host: systemd's units, and programs.
+
+mod programs;
+mod units;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(in crate::apply::transaction) use self::units::reload;
+pub(in crate::apply) use self::units::{has_systemd, unit_is};
+
+use self::programs::{Ended, execute, pause};
+use self::units::{UNIT_LIMIT, disable, enable, start, stop};
+use crate::apply::Interrupt;
+use crate::distro::Step;
+use crate::host::Root;
+use crate::io::{AtPath, PathError};
+
+/// Between two askings of what is waited for.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// systemd is not there.
+    #[error("{0} cannot be started: systemd does not run here")]
+    NoSystemd(String),
+    /// A unit did not come up.
+    #[error("{unit} does not come up: {why}")]
+    Unit {
+        /// The unit.
+        unit: String,
+        /// What systemd says of it.
+        why: String,
+    },
+    /// A program failed.
+    #[error("cannot {what}: {program} {why}")]
+    Program {
+        /// What for.
+        what: String,
+        /// The program.
+        program: String,
+        /// How it ended.
+        why: String,
+    },
+    /// It was waited for in vain.
+    #[error("{what} not within {seconds} seconds: {last}")]
+    Late {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        seconds: u32,
+        /// How the last asking ended.
+        last: String,
+    },
+    /// The user wants it to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// A folder could not be copied or removed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+}
+
+/// Does one step.
+///
+/// # Errors
+/// See [`StepError`].
+pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(), StepError> {
+    match step {
+        Step::Start { unit, restart } => start(unit, *restart, interrupt),
+        Step::Stop { unit } => stop(unit),
+        Step::Disable { unit } => {
+            stop(unit)?;
+            disable(unit);
+            Ok(())
+        }
+        Step::Enabled { unit, enabled: true } => enable(unit),
+        Step::Enabled { unit, enabled: false } => {
+            disable(unit);
+            Ok(())
+        }
+        Step::Run { what, command, unless, seconds, .. } => {
+            if unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists())) {
+                return Ok(());
+            }
+            program(what, command, limit(*seconds), interrupt)
+        }
+        Step::Load { what, command, seconds } => program(what, command, limit(*seconds), interrupt),
+        Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
+        Step::Copy { from, to } => copy(Path::new(from), Path::new(to), interrupt),
+        Step::Remove { path } => remove(Path::new(path)),
+    }
+}
+
+fn program(what: &str, command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<(), StepError> {
+    match execute(command, limit, interrupt)? {
+        Ended::Well(_) => Ok(()),
+        Ended::Badly(why) => {
+            let program = command.first().cloned().unwrap_or_default();
+            Err(StepError::Program { what: what.to_owned(), program, why })
+        }
+    }
+}
+
+fn wait(what: &str, command: &[String], seconds: u32, interrupt: &Interrupt) -> Result<(), StepError> {
+    let begun = Instant::now();
+    loop {
+        let left = limit(seconds).saturating_sub(begun.elapsed());
+        let last = match execute(command, left.max(PAUSE), interrupt)? {
+            Ended::Well(_) => return Ok(()),
+            Ended::Badly(why) => why,
+        };
+        if begun.elapsed() >= limit(seconds) {
+            return Err(StepError::Late { what: what.to_owned(), seconds, last });
+        }
+        pause(PAUSE, interrupt)?;
+    }
+}
+
+fn limit(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// Copies with everything that the system knows of each file, which is cp's business.
+fn copy(from: &Path, to: &Path, interrupt: &Interrupt) -> Result<(), StepError> {
+    if from.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    remove(to)?;
+    crate::io::create_folders(to.parent().unwrap_or(Path::new("/")))?;
+    let words: [PathBuf; 2] = [from.to_owned(), to.to_owned()];
+    let mut command = vec!["cp".to_owned(), "-a".to_owned(), "--".to_owned()];
+    command.extend(words.iter().map(|path| path.display().to_string()));
+    program(&format!("copy {}", from.display()), &command, Duration::from_secs(24 * 60 * 60), interrupt)?;
+    let synced = vec!["sync".to_owned(), "-f".to_owned(), to.display().to_string()];
+    program("sync the copy", &synced, UNIT_LIMIT, &Interrupt::never())
+}
+
+/// Removes a file, or a folder with all that is in it.
+///
+/// # Errors
+/// Where the system refuses.
+pub(super) fn remove(path: &Path) -> Result<(), StepError> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found.is_dir() => Ok(std::fs::remove_dir_all(path).at("remove", path)?),
+        _ => Ok(std::fs::remove_file(path).at("remove", path)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Pid, Signal};
+
+    use super::programs::POLL;
+    use super::*;
+
+    fn step(seconds: u32, words: &[&str]) -> Step {
+        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        Step::Wait { what: "the test is ready".to_owned(), command, seconds }
+    }
+
+    fn root() -> Root {
+        Root::new(Path::new("/")).unwrap()
+    }
+
+    #[test]
+    fn what_fails_is_told_with_what_it_said() {
+        let command = ["sh", "-c", "echo one >&2; echo two >&2; exit 3"].map(str::to_owned).to_vec();
+        let run_it = Step::Run { what: "try".to_owned(), command, unless: None, undo: None, seconds: 60 };
+        let error = run(&run_it, &root(), &Interrupt::never()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot try: sh ended with exit status: 3: one; two");
+    }
+
+    #[test]
+    fn what_is_done_is_not_done_again() {
+        let command = vec!["false".to_owned()];
+        let unless = Some("/etc/passwd".to_owned());
+        let run_it = Step::Run { what: "try".to_owned(), command, unless, undo: None, seconds: 60 };
+        run(&run_it, &root(), &Interrupt::never()).unwrap();
+    }
+
+    #[test]
+    fn what_is_late_is_told() {
+        let error = run(&step(0, &["false"]), &root(), &Interrupt::never()).unwrap_err();
+        assert!(error.to_string().starts_with("the test is ready not within 0 seconds: ended with"), "{error}");
+        let flag = tempfile::tempdir().unwrap().keep().join("flag");
+        let script = format!("test -e {0} || {{ touch {0}; false; }}", flag.display());
+        run(&step(60, &["sh", "-c", &script]), &root(), &Interrupt::never()).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let command = vec!["sleep".to_owned(), "600".to_owned()];
+        let run_it = Step::Run { what: "sleep".to_owned(), command, unless: None, undo: None, seconds: 1 };
+        let error = run(&run_it, &root(), &Interrupt::never()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot sleep: sleep did not end within 1 seconds");
+    }
+
+    fn script(text: &str, seconds: u32) -> Step {
+        let command = ["sh", "-c", text].map(str::to_owned).to_vec();
+        Step::Run { what: "try".to_owned(), command, unless: None, undo: None, seconds }
+    }
+
+    /// Whether the process that wrote its number to this file is gone, or only waits to be reaped.
+    fn is_gone(file: &Path) -> bool {
+        let number = std::fs::read_to_string(file).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", number.trim())).unwrap_or_default();
+        stat.is_empty() || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    }
+
+    fn await_that(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    #[test]
+    fn what_a_program_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("child");
+        let text = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        run(&script(&text, 3), &root(), &Interrupt::never()).unwrap_err();
+        await_that(|| is_gone(&file));
+        std::fs::remove_file(&file).unwrap();
+
+        let (interrupter, interrupt) = crate::apply::Interrupter::new();
+        let run_it = script(&text, 600);
+        let running = std::thread::spawn(move || run(&run_it, &root(), &interrupt));
+        await_that(|| file.exists());
+        assert!(!is_gone(&file));
+        interrupter.interrupt();
+        assert!(matches!(running.join().unwrap(), Err(StepError::Interrupted)));
+        await_that(|| is_gone(&file));
+    }
+
+    #[test]
+    fn a_program_has_a_process_group_of_its_own() {
+        let text = "set -- $(cat /proc/self/stat); test \"$5\" = $$";
+        run(&script(text, 60), &root(), &Interrupt::never()).unwrap();
+    }
+
+    #[test]
+    fn a_daemon_that_a_program_leaves_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("daemon");
+        let text = format!("sleep 600 & echo $! > {}; echo told >&2", file.display());
+        run(&script(&text, 60), &root(), &Interrupt::never()).unwrap();
+        assert!(!is_gone(&file), "it goes on");
+        let end = |file: &Path| {
+            let number: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+            rustix::process::kill_process(Pid::from_raw(number).unwrap(), Signal::KILL).unwrap();
+        };
+        end(&file);
+        let error = run(&script(&format!("{text}; exit 3"), 60), &root(), &Interrupt::never()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot try: sh ended with exit status: 3: told");
+        end(&file);
+    }
+
+    #[test]
+    fn folders_are_copied_over_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path).display().to_string();
+        std::fs::create_dir_all(at("from/inner")).unwrap();
+        std::fs::write(at("from/inner/file"), "new").unwrap();
+        std::fs::create_dir_all(at("to/old")).unwrap();
+        let step = Step::Copy { from: at("from"), to: at("to") };
+        run(&step, &root(), &Interrupt::never()).unwrap();
+        run(&step, &root(), &Interrupt::never()).unwrap();
+        assert_eq!(std::fs::read_to_string(at("to/inner/file")).unwrap(), "new");
+        assert!(!Path::new(&at("to/old")).exists());
+        run(&Step::Remove { path: at("to") }, &root(), &Interrupt::never()).unwrap();
+        assert!(!Path::new(&at("to")).exists());
+    }
+}
