@@ -43,12 +43,12 @@ pub(crate) fn content(machine: &mut Machine) -> BTreeSet<String> {
 }
 
 /// Names, content, leases and snapshots in containerd's namespace of the kubelet, each with labels. Neither the numbers nor
-/// the times of things.
+/// the times of things; and no lease of `ctr run`, which leaves one where it is killed itself.
 pub(crate) fn names(machine: &mut Machine) -> BTreeSet<String> {
     let script = "set -e; ctr() { command ctr -n k8s.io \"$@\"; }\n\
         ctr images ls | sed 's/  */ /g; s/^/image /'\n\
         ctr content ls | sed 's/\\t[^\\t]* \\(second\\|minute\\|hour\\|day\\|week\\)s* *\\t/ /; s/^/content /'\n\
-        ctr leases ls -q | sed 's/^/lease /'\n\
+        ctr leases ls -q | sed -n 's/^carrack-/lease &/p'\n\
         ctr containers ls -q | sed 's/^/container /'\n\
         ctr snapshots ls | sed 's/  */ /g; s/^/snapshot /'";
     lines(&machine.succeed(script)).into_iter().map(|line| sorted_labels(&line)).collect()
