@@ -341,7 +341,7 @@ fn of_several_profiles_each_is_told_and_one_is_named() {
         let refused = host.run(&[command, "--yes"], 2).stderr;
         assert!(refused.contains("2 profiles are installed: shop, tools") && refused.contains("hint: "), "{refused}");
         let refused = host.run(&[command, "till", "--yes"], 40).stderr;
-        assert!(refused.contains("till is not installed; shop, tools is"), "{refused}");
+        assert!(refused.contains("no profile \"till\" is installed; installed: shop, tools"), "{refused}");
     }
     let status: Value = serde_json::from_str(&told(0).stdout).unwrap();
     let profiles = status["profiles"].as_array().unwrap();
@@ -439,7 +439,14 @@ fn preparing_again_with_the_same_changes_nothing() {
     let (host, bundle) = prepared();
     let before = host.tree();
     let again = host.run(&["apply", &bundle], 0);
-    assert!(again.stderr.contains("nothing to change"), "{}", again.stderr);
+    assert!(again.stderr.contains("nothing to change: it is prepared just so"), "{}", again.stderr);
+    assert_eq!(host.tree(), before);
+    let json: Value = serde_json::from_str(&host.run(&["apply", &bundle, "--json"], 0).stdout).unwrap();
+    assert_eq!((&json["changed"], &json["deferred"]), (&false.into(), &true.into()));
+    // What makes its first start go on is there again where it was cleaned away.
+    fs::remove_dir_all(host.at("/etc/systemd/system/multi-user.target.wants")).unwrap();
+    fs::remove_dir_all(host.at("/var/lib/carrack/bin")).unwrap();
+    host.run(&["apply", &bundle], 0);
     assert_eq!(host.tree(), before);
     // What somebody has changed since is not as it was prepared.
     fs::write(host.at("/etc/systemd/system/shop.service"), "[Service]\n").unwrap();
@@ -497,6 +504,61 @@ fn what_is_resumed_is_the_root_that_was_named() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     assert!(host.at("/etc/systemd/system/shop.service").exists());
     assert!(folder.join("starting.json").exists());
+}
+
+#[test]
+fn another_bundle_in_its_place_is_not_gone_on_with() {
+    let (host, bundle) = prepared();
+    let folder = host.at("/var/lib/carrack/journal");
+    fs::rename(folder.join("starting.json"), folder.join("preparing.json")).unwrap();
+    let other = build_of(&host.sandbox, "till", "1.0.0", &[("/etc/till", "one")]);
+    let work = host.sandbox.work();
+    fs::rename(work.join(&other), work.join(&bundle)).unwrap();
+    let refused = host.run(&["resume"], 40).stderr;
+    assert!(
+        refused.contains("is till 1.0.0 (sha256:") && refused.contains("not the bundle that was being"),
+        "{refused}"
+    );
+    assert!(!host.at("/etc/till").exists());
+    host.run(&["apply", &bundle], 0);
+    assert!(host.at("/etc/till").exists());
+}
+
+#[test]
+fn a_rollback_tells_what_it_replaces_and_what_is_damaged() {
+    let host = Host::new();
+    for (version, text) in [("1.0.0", "one"), ("1.1.0", "two")] {
+        host.run(&["apply", &build(&host.sandbox, version, &[("/etc/shop", text), ("/etc/both", text)])], 0);
+    }
+    fs::write(host.at("/etc/shop"), "somebody's").unwrap();
+    let told = host.run(&["rollback", "--dry-run"], 0).stderr;
+    assert!(told.contains("/etc/shop was changed since it was installed, and is replaced"), "{told}");
+    assert!(!told.contains("/etc/both was changed"), "{told}");
+    let kept = host.at("/var/lib/carrack/kept");
+    for entry in fs::read_dir(&kept).unwrap() {
+        fs::write(entry.unwrap().path(), "damaged").unwrap();
+    }
+    let before = host.tree();
+    for flag in ["--dry-run", "--yes"] {
+        let refused = host.run(&["rollback", flag], 40).stderr;
+        assert!(refused.contains("/etc/both: its content is not on this host any more"), "{refused}");
+        assert_eq!(host.tree(), before, "{flag}");
+    }
+}
+
+#[test]
+fn what_another_profile_leaves_is_ones_own_again() {
+    let host = Host::new();
+    let tools = build_of(&host.sandbox, "tools", "1.0.0", &[("/etc/both", "tools")]);
+    let shop = build(&host.sandbox, "1.0.0", &[("/etc/both", "shop"), ("/etc/shop", "shop")]);
+    let less = build(&host.sandbox, "1.1.0", &[("/etc/shop", "shop")]);
+    [&tools, &shop, &less].iter().for_each(|bundle| drop(host.run(&["apply", bundle], 0)));
+    assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "tools");
+    host.run(&["rollback", "shop", "--yes"], 0);
+    assert_eq!(fs::read_to_string(host.at("/etc/both")).unwrap(), "shop", "it had put it there last");
+    host.run(&["status"], 0);
+    let gone = host.run(&["uninstall", "shop", "--dry-run"], 0).stderr;
+    assert!(gone.contains("1 file to restore, 1 to remove"), "{gone}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub enum ApplyError {
     #[error("nothing is installed in {}", .0.display())]
     NothingInstalled(PathBuf),
     /// The profile that is named is not installed.
-    #[error("{profile} is not installed; {} is", installed.join(", "))]
+    #[error("no profile {profile:?} is installed; installed: {}", installed.join(", "))]
     NotInstalled {
         /// What was named.
         profile: String,

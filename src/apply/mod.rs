@@ -56,7 +56,7 @@ pub use self::{
     interrupt::{Interrupt, Interrupter},
     resume::{Left, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
-    run::{Options, Outcome, apply, is_prepared},
+    run::{Options, Outcome, apply, prepare_again},
     source::{BlobReader, Source},
     survey::{RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},

@@ -109,6 +109,8 @@ pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result
     };
     let released = match session {
         Some(session) => session.end(done.is_err()).await,
+        // What a person has to put right may need what it holds.
+        None if matches!(done, Err(ApplyError::NeedsPerson { .. })) => Ok(()),
         None => release(names).await,
     };
     let mut done = done?;

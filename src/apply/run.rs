@@ -106,14 +106,18 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
     }
 }
 
-/// Whether the system that `survey` looked at is prepared with just these inputs, and waits for its first start.
+/// Whether the system that `survey` looked at is prepared with just these inputs, and waits for its first start. What that needs
+/// is put there again: whoever makes an image may have cleaned it away.
 ///
 /// # Errors
-/// Where the journal cannot be read.
-pub fn is_prepared(survey: &Survey, inputs: Inputs<'_>) -> Result<bool, ApplyError> {
-    let plan = &survey.plan;
+/// Where the journal cannot be read, or something cannot be written.
+pub fn prepare_again(survey: &Survey, inputs: Inputs<'_>) -> Result<bool, ApplyError> {
     let waiting = waiting(&survey.target.root)?;
-    Ok(waiting.is_some_and(|receipt| plan.is_in_place() && is_of(&receipt, survey, inputs)))
+    let same = waiting.is_some_and(|receipt| survey.plan.is_in_place() && is_of(&receipt, survey, inputs));
+    if same && let Some(left) = Transaction::left(&survey.target.root)? {
+        left.guard()?;
+    }
+    Ok(same)
 }
 
 /// Whether a receipt is of these inputs. What the plan keeps has its secrets where the receipt says, which these values would say

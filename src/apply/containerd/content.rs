@@ -59,7 +59,7 @@ impl Session {
                 Ok(ingest) if ingest.offset <= size => return Ok(Opened::Wanted(Box::new(ingest))),
                 // Longer than the blob: not a beginning of it.
                 Ok(_) => self.abort(digest).await?,
-                Err(status) if status.code() == Code::AlreadyExists => {
+                Err(status) if status.code() == Code::AlreadyExists && tries < LOCK_TRIES => {
                     if self.is_readable(digest).await? {
                         return Ok(Opened::Present);
                     }

@@ -62,17 +62,15 @@ impl Finder<'_> {
                 before,
             }));
         }
-        let mut needed: BTreeSet<&String> = BTreeSet::new();
-        needed.extend(self.target.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
         let name = &self.current.receipt.name;
-        let others = self.history.others(name);
-        needed.extend(others.iter().flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
-        let chain = self.history.chain(name);
-        let older = chain.iter().skip(1).filter(|_| self.target.is_none()).map(|entry| &entry.receipt);
         // What a second rollback leads to needs its names as well as its files.
-        let beyond = chain.iter().skip(2).filter(|_| self.target.is_some());
-        needed.extend(beyond.flat_map(|entry| entry.receipt.images.iter().flat_map(|image| &image.names)));
-        let leaving: Vec<&Receipt> = [&self.current.receipt].into_iter().chain(older).collect();
+        let chain = self.history.chain(name);
+        let from = chain.iter().position(|entry| self.target.is_some_and(|target| target.number == entry.number));
+        let staying = chain.iter().skip(from.unwrap_or(chain.len())).copied().chain(self.history.others(name));
+        let needed: BTreeSet<&String> =
+            staying.flat_map(|entry| &entry.receipt.images).flat_map(|image| &image.names).collect();
+        // Also of versions that were left while containerd did not answer.
+        let leaving: Vec<&Receipt> = self.history.of_profile(name).map(|entry| &entry.receipt).collect();
         names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
         revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
         revert.record.names = Some(names);

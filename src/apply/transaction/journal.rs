@@ -137,6 +137,9 @@ pub struct Invocation {
     pub arguments: Vec<String>,
     /// The folder that relative paths are relative to.
     pub folder: PathBuf,
+    /// The identity of the bundle that was there, where one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<Digest>,
 }
 
 /// A file that changes.

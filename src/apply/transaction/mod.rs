@@ -81,7 +81,11 @@ impl Transaction {
         }
         let guarded = is_guarded(root, &record);
         if guarded {
-            // Before the journal: copying the installer takes a while, and without a journal all of it is idle.
+            // Those that a failed power has left are this one's to remove.
+            record.guarded.extend(guard::guarded(root)?);
+            record.guarded.sort_unstable();
+            record.guarded.dedup();
+            // Before the journal: copying the installer takes a while, and without a journal all of it does nothing.
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
@@ -134,6 +138,14 @@ impl Transaction {
         self.phase() == Phase::Starting && !self.root.is_host() && !self.record.start.is_empty()
     }
 
+    /// Puts what goes on with it there again.
+    ///
+    /// # Errors
+    /// Where something cannot be written.
+    pub(super) fn guard(&self) -> Result<(), ApplyError> {
+        guard::place(&self.root, &self.record.guarded)
+    }
+
     /// Gives it up before anything has changed: removes what was staged.
     pub(super) fn discard(self) -> Vec<String> {
         let mut left = switch::unstage(&self.record.files, &self.record.made, &self.root);
@@ -154,7 +166,7 @@ impl Transaction {
         switch::unstage(&self.record.files, &[], &self.root)
     }
 
-    /// Ends it. The drop-ins go before the journal, and the unit that goes on after it, which is idle without one.
+    /// Ends it. The drop-ins go before the journal, and the unit that goes on after it, which takes itself away without one.
     fn end(&self) -> Result<(), ApplyError> {
         guard::release(&self.root, &self.record.guarded)?;
         self.journal.end()?;
@@ -194,7 +206,7 @@ impl Transaction {
             Ok(None) => Ok(Done { receipt: None, warnings: Vec::new(), deferred: true, finished: true }),
             Err(source) if self.has_removed() => Err(ApplyError::NeedsPerson {
                 source: Box::new(source),
-                left: vec!["what was removed does not come back, and the rest is still to be removed".to_owned()],
+                left: vec!["what was removed does not come back, and the rest is still to be done".to_owned()],
             }),
             Err(source) => Err(self.back(source, session).await),
         }
@@ -276,12 +288,15 @@ impl Transaction {
     }
 
     /// What is done when all files are in place. Where the host has been started since, its units have read them, or are about to:
-    /// stopping one in the middle of its start could be what makes it fail.
+    /// stopping one in the middle of its start could be what makes it fail. They have not read what a step before them makes.
     fn to_start(&self) -> Vec<Step> {
-        let since = self.record.boot.is_some() && self.record.boot != self.boot();
-        let step = |step: &Step| match step.clone() {
-            Step::Start { unit, restart } => Step::Start { unit, restart: restart && !since },
-            other => other,
+        let mut since = self.record.boot.is_some() && self.record.boot != self.boot();
+        let step = |step: &Step| {
+            since &= matches!(step, Step::Start { .. } | Step::Enabled { .. } | Step::Wait { .. });
+            match step.clone() {
+                Step::Start { unit, restart } => Step::Start { unit, restart: restart && !since },
+                other => other,
+            }
         };
         self.record.start.iter().map(step).collect()
     }

@@ -318,4 +318,7 @@ fn what_the_host_has_started_with_its_files_is_not_started_again() {
     assert_eq!(transaction.to_start(), [start(true)], "it may run with the files of before");
     transaction.record.boot = Some("the time before".to_owned());
     assert_eq!(transaction.to_start(), [start(false)]);
+    let load = Step::Load { what: "trust".to_owned(), command: Vec::new(), seconds: 1 };
+    transaction.record.start = vec![start(true), load.clone(), start(true)];
+    assert_eq!(transaction.to_start(), [start(false), load, start(true)], "it has to read what was made since");
 }

@@ -12,12 +12,12 @@ use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{
-    Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, is_prepared, survey,
+    Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, prepare_again, survey,
 };
 use crate::bundle::Contents;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
-use crate::oci::Platform;
+use crate::oci::{Digest, Platform};
 use crate::progress::Progress;
 use crate::trust;
 use crate::variables::Values;
@@ -73,6 +73,14 @@ struct Imported {
     names: usize,
 }
 
+impl Report {
+    fn prepared_again(plan: plan::Report) -> Self {
+        let imported = Imported { blobs: 0, bytes: 0, present_blobs: 0, unpacked_layers: 0, names: 0 };
+        let warnings = Vec::new();
+        Self { version: 1, changed: false, deferred: true, receipt: None, imported, archive: None, plan, warnings }
+    }
+}
+
 impl Args {
     /// The bundle.
     pub(super) fn bundle(&self) -> &Path {
@@ -88,6 +96,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Result<(), CliError> {
     let bundle = trust::establish(&args.bundle)?;
     let contents = bundle.contents();
+    if let Some(other) = called.and_then(|called| called.bundle).filter(|other| *other != contents.identity) {
+        return Err(another(&args.bundle, contents, &other));
+    }
     let (mut target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;
@@ -115,10 +126,14 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     }
     let host_plan = survey.plan.clone();
     if let Some(what) = waiting {
-        return match is_prepared(&survey, inputs)? {
-            true => report(Outcome::default(), &host_plan, contents, &values, ui),
-            false => Err(resume::waits(&target.root, &what)),
-        };
+        if !prepare_again(&survey, inputs)? {
+            return Err(resume::waits(&target.root, &what));
+        }
+        if ui.wants_json() {
+            return ui.json(&Report::prepared_again(plan::Report::new(&host_plan, contents, &values)));
+        }
+        ui.status("nothing to change: it is prepared just so, and waits for its first start");
+        return Ok(());
     }
     if !host_plan.is_empty() {
         let lines = variables::lines(&values, contents).into_iter().chain(plan::lines(&host_plan));
@@ -141,6 +156,16 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)
+}
+
+/// The refusal to go on with another bundle than the one that was being installed.
+fn another(path: &Path, contents: &Contents, wanted: &Digest) -> CliError {
+    let (path, profile) = (path.display(), &contents.profile);
+    let (name, version, identity) = (&profile.name, &profile.version, contents.identity);
+    let message =
+        format!("{path} is {name} {version} ({identity}), and not the bundle that was being installed ({wanted})");
+    CliError::new(Kind::NotReady, message)
+        .hint("put that one there, and go on: carrack-install resume; or install this one: carrack-install apply")
 }
 
 /// A system that is prepared gets this installer for its first start, and must be able to run it.
@@ -246,7 +271,7 @@ fn invocation(contents: &Contents, yes: bool) -> Invocation {
     if let Some(command) = command.filter(|_| !yes) {
         arguments.insert(command + 1, "--yes".to_owned());
     }
-    Invocation { arguments, folder: std::env::current_dir().unwrap_or_default() }
+    Invocation { arguments, folder: std::env::current_dir().unwrap_or_default(), bundle: Some(contents.identity) }
 }
 
 /// Whether somebody can answer and has not answered yet.

@@ -161,7 +161,7 @@ fn again(command: &Invocation, root: &Root, ui: &Ui) -> Result<(), CliError> {
     std::env::set_current_dir(folder)
         .map_err(|source| CliError::from(PathError { action: "go to", path: folder.clone(), source }))
         .map_err(|error| error.hint("that is where the bundle was; run apply with the path that it has now"))?;
-    let again = Invocation { arguments: rooted(&command.arguments, root), folder: folder.clone() };
+    let again = Invocation { arguments: rooted(&command.arguments, root), ..command.clone() };
     super::again(&again, ui).map_err(|error| {
         let bundle = super::bundle(&command.arguments).filter(|bundle| !bundle.exists());
         match bundle {

@@ -110,7 +110,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     if !root.is_host() {
         arguments.extend(["--root".to_owned(), root.folder().display().to_string()]);
     }
-    let invocation = Invocation { arguments, folder: "/".into() };
+    let invocation = Invocation { arguments, folder: "/".into(), bundle: None };
     let way = look_back(goal, args.profile.as_deref(), &root, invocation, lock);
     let way = runtime.block_on(way).map_err(CliError::before_changes)?;
     way.stays.iter().for_each(|path| {
@@ -212,21 +212,27 @@ fn summary(way: &Revert) -> String {
     format!(
         "{}: {} to restore, {} to remove, {}, {} to stop, {} to start{state}",
         way.what,
-        counted(way.restored.len(), "file"),
-        way.removed.len(),
+        counted(way.restored.len() + originals(way).count(), "file"),
+        way.removed.len() - originals(way).count(),
         counted(way.names.len(), "image name"),
         counted(way.stopped.len(), "service"),
         way.started.len(),
     )
 }
 
+/// Files in whose place comes what was there before.
+fn originals(way: &Revert) -> impl Iterator<Item = &str> {
+    way.removed.iter().filter(|removal| removal.original.is_some()).map(|removal| removal.path.as_str())
+}
+
 fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
+    let gone = way.removed.iter().filter(|removal| removal.original.is_none());
     Report {
         version: 1,
         what: &way.what,
         changed,
-        restored: way.restored.iter().map(|file| file.path.as_str()).collect(),
-        removed: way.removed.iter().map(|removal| removal.path.as_str()).collect(),
+        restored: way.restored.iter().map(|file| file.path.as_str()).chain(originals(way)).collect(),
+        removed: gone.map(|removal| removal.path.as_str()).collect(),
         stays: &way.stays,
         by_hand: way.by_hand.iter().map(plan::ByHandReport::new).collect(),
         missing: &way.missing,

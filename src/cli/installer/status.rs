@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{resume, target};
-use crate::apply::prepared;
 use crate::apply::receipt::Receipt;
 use crate::apply::status::{Difference, Installed, installed};
+use crate::apply::{RootLock, prepared, unfinished};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
+use crate::host::Root;
 use crate::variables::MASK;
 
 /// Show what is installed, by digest, and whether it still is what was installed
@@ -48,6 +49,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
             CliError::new(Kind::NotReady, format!("{folder} is prepared ({what}), and waits for its first start"));
         return Err(error.hint("what is installed is known, and written down, once that system has started"));
     }
+    if unfinished(&root)?.is_some() {
+        // What is going on is not interrupted.
+        RootLock::take(&root)?;
+    }
     resume::refuse_unfinished(&root)?;
     let installed = target::runtime()?.block_on(installed(&root)).map_err(CliError::before_changes)?;
     if installed.is_empty() {
@@ -64,7 +69,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         return Ok(());
     }
     let details = serde_json::to_value(&report).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
-    Err(differing(&installed).report(details))
+    Err(differing(&installed, &root).report(details))
 }
 
 fn report(installed: &[Installed]) -> Result<Report<'_>, CliError> {
@@ -78,7 +83,7 @@ fn profile(one: &Installed) -> Result<Profile<'_>, CliError> {
 }
 
 /// What differs, by profile.
-fn differing(installed: &[Installed]) -> CliError {
+fn differing(installed: &[Installed], root: &Root) -> CliError {
     let found: Vec<_> = installed.iter().filter(|one| !one.differences.is_empty()).collect();
     let one = |one: &&Installed| {
         let count = counted(one.differences.len(), "difference");
@@ -89,9 +94,10 @@ fn differing(installed: &[Installed]) -> CliError {
         ([_, _, ..], _) => "carrack-install repair PROFILE".to_owned(),
         _ => "carrack-install repair".to_owned(),
     };
+    let at = if root.is_host() { String::new() } else { format!(" --root {}", root.folder().display()) };
     let message = found.iter().map(one).collect::<Vec<_>>().join("; ");
     let hint = format!(
-        "put right what this host has all of: {repair}; the rest comes from the bundle: carrack-install apply BUNDLE"
+        "put right what this host has all of: {repair}{at}; the rest comes from the bundle: carrack-install apply BUNDLE{at}"
     );
     let mut error = CliError::new(Kind::NotReady, message).hint(hint);
     let all = found.iter().flat_map(|one| &one.differences);
