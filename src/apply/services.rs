@@ -242,7 +242,7 @@ mod tests {
         let plan = HostPlan { cluster, ..HostPlan::default() };
         let made = ["/var/lib/data".to_owned()];
         assert_eq!(undo(&plan, &setup, &root, &made, true), steps, "this change has made the folder");
-        assert_eq!(undo(&plan, &setup, &root, &[], true), [disable.clone()], "it may be somebody's");
+        assert_eq!(undo(&plan, &setup, &root, &[], true), std::slice::from_ref(&disable), "it may be somebody's");
         assert_eq!(undo(&plan, &setup, &root, &made, false), [disable], "others may count on it");
     }
 
