@@ -37,7 +37,7 @@ impl Revert {
     /// Goes this way. Returns what a person should know.
     ///
     /// # Errors
-    /// As [`super::apply`].
+    /// As [`crate::apply::apply`].
     pub async fn go(self, interrupt: &Interrupt) -> Result<Vec<String>, ApplyError> {
         let Self { restored, removed, asides, mut record, root, lock, .. } = self;
         let targets = restored.iter().map(|one| (&one.path, &one.target));
