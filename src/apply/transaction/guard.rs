@@ -45,7 +45,7 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// Where one cannot be removed.
 pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
     let paths = [resolve(WANTED, root)?, resolve(RESUME, root)?];
-    // Together, so that a failing power takes both or none: a half would neither start nor go by itself.
+    // Together, so that a failing power seldom takes one alone: a half would neither start nor go by itself.
     paths.iter().try_for_each(|path| remove_if_there(path))?;
     for folder in paths.iter().map(|path| parent(path)).filter(|folder| folder.is_dir()) {
         sync_dir(folder)?;

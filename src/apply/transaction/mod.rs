@@ -112,7 +112,7 @@ impl Transaction {
             guard::remove_installer(root)?;
         }
         switch::remove_empty([JOURNAL.to_owned(), OWN.to_owned()].iter(), root);
-        if root.is_host() && has_systemd() {
+        if root.is_host() {
             steps::reload()?;
         }
         Ok(())
