@@ -237,7 +237,7 @@ fn receipts_say_what_was_there_and_what_leads_back() {
     host.run(&["apply", &second], 0);
     let receipt: Value =
         serde_json::from_slice(&fs::read(host.at("/var/lib/carrack/receipts/0002-shop-1.1.0.json")).unwrap()).unwrap();
-    assert_eq!((&receipt["receiptVersion"], &receipt["before"]), (&Value::from(3), &Value::from(1)));
+    assert_eq!((&receipt["receiptVersion"], &receipt["before"]), (&Value::from(4), &Value::from(1)));
     let original = |path: &str| {
         let files = receipt["files"].as_array().unwrap();
         files.iter().find(|file| file["path"] == path).unwrap()["original"].clone()

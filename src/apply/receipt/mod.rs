@@ -21,7 +21,7 @@ use crate::oci::{Digest, Reference};
 /// Where receipts are kept, within the root.
 pub const RECEIPTS: &str = "/var/lib/carrack/receipts";
 /// The shape of [`Receipt`]; another shape is another number.
-pub const RECEIPT_VERSION: u32 = 3;
+pub const RECEIPT_VERSION: u32 = 4;
 
 /// What one apply installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

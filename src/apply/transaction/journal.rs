@@ -22,7 +22,7 @@ use crate::places::OWN;
 /// Where it is, within the root.
 pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
 /// The shape of [`Record`]; another shape is another number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How far a change has come. Killed in one of these, it goes on from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
