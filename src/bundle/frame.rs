@@ -6,6 +6,8 @@
 
 use std::io;
 
+use super::blocks;
+
 /// Data bytes in a frame, at most.
 pub(super) const FRAME_DATA: u64 = 4 << 20;
 /// Data bytes in a block of a raw frame, at most (RFC 8878 §3.1.1.2.3).
@@ -138,16 +140,25 @@ pub(super) fn shape(start: &[u8], data: u32, length: u32) -> Option<Shape> {
     }
 }
 
+/// The longest packed frame of `data` bytes that is read: longer than any that an encoder writes, so that hardly
+/// compressible data and a header for each block fit.
+pub(super) fn longest_packed(data: u32) -> u32 {
+    data + data / 256 + 64
+}
+
 /// Decodes a packed frame that should hold `data` bytes.
 ///
 /// # Errors
-/// Where the frame is damaged or holds another number of bytes. Never allocates more than `data`.
+/// Where the frame is damaged, holds another number of bytes, or has parts that carry no data. Never allocates more than
+/// `data`.
 pub(super) fn unpack(frame: &[u8], data: u32) -> io::Result<Vec<u8>> {
+    let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    let blocks = frame.strip_prefix(packed_header(data).as_slice()).ok_or("has a damaged header");
+    blocks.and_then(blocks::check).map_err(|reason| invalid(format!("it {reason}")))?;
     let mut out = vec![0; data as usize];
     let count = zstd::bulk::decompress_to_buffer(frame, &mut out)?;
     if count != out.len() {
-        let message = format!("a frame holds {count} bytes where the seek table says {data}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        return Err(invalid(format!("a frame holds {count} bytes where the seek table says {data}")));
     }
     Ok(out)
 }
@@ -189,6 +200,14 @@ mod tests {
                 assert_eq!(shape(&frame, size as u32, frame.len() as u32), Some(Shape::Packed), "{size} at {level}");
                 assert_eq!(unpack(&frame, size as u32).unwrap(), bytes(size));
             }
+        }
+    }
+
+    #[test]
+    fn no_frame_is_longer_than_the_longest_that_is_read() {
+        for data in [1, 2, 63, 64, 255, 256, 4095, 131_071, 131_072, 131_073, 1 << 20, (4 << 20) - 1, 4 << 20] {
+            assert!(packed_frame_bound(data) <= longest_packed(data) as usize, "{data}");
+            assert!(raw_frame_length(data) <= longest_packed(data), "{data}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! blobs come from (registry, local file, another bundle) nor what becomes of them on a host.
 
 mod artifact;
+mod blocks;
 mod compose;
 mod contents;
 mod error;

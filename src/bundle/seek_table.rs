@@ -1,7 +1,7 @@
 //! The seek table at the end of a bundle (zstd's contrib/seekable_format, version 0.1.0), without checksums: content has
 //! digests.
 
-use super::frame::{FRAME_DATA, Frame};
+use super::frame::{FRAME_DATA, Frame, longest_packed};
 
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a5e;
 const SEEKABLE_MAGIC: u32 = 0x8f92_eab1;
@@ -63,7 +63,7 @@ pub(super) fn decode(table: &[u8], begin: u64) -> Result<Vec<Frame>, &'static st
     let mut offset = 0_u64;
     for index in 0..count {
         let (length, data) = (word(HEADER + index * ENTRY)?, word(HEADER + index * ENTRY + 4)?);
-        if data == 0 || u64::from(data) > FRAME_DATA || u64::from(length) > 2 * FRAME_DATA {
+        if data == 0 || u64::from(data) > FRAME_DATA || length > longest_packed(data) {
             return Err("the seek table lists a frame of a size that no bundle has");
         }
         frames.push(Frame { offset, length, data });

@@ -290,6 +290,135 @@ fn bombs_do_not_go_off() {
     }
 }
 
+/// A bundle whose `entry` is one frame that `change` has changed, with whatever comes behind it.
+fn reframed(entry: usize, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let entries = Draft::new().entries();
+    let mut archive = Frames::default();
+    let (mut before, mut change) = (0, Some(change));
+    for (number, one) in entries.iter().enumerate() {
+        archive.raw(&gap(before, one));
+        let mut frame = Frames::default();
+        frame.packed(&one.content);
+        let mut encoded = frame.bytes;
+        if number == entry {
+            change.take().unwrap()(&mut encoded);
+        }
+        archive.push(&encoded, one.content.len());
+        before = one.content.len() as u64;
+    }
+    archive.raw(&vec![0; before.next_multiple_of(512) as usize - before as usize + 1024]);
+    archive.finish()
+}
+
+/// Every zstd decoder accepts these; no digest covers them.
+#[test]
+fn nothing_hides_beside_the_data_of_a_frame() {
+    let packed = |data: &[u8]| {
+        let mut frame = Frames::default();
+        frame.packed(data);
+        frame.bytes
+    };
+    let raw = |data: &[u8]| {
+        let mut frame = Frames::default();
+        frame.raw(data);
+        frame.bytes
+    };
+    let skippable =
+        |magic: u32, data: &[u8]| [&magic.to_le_bytes()[..], &(data.len() as u32).to_le_bytes(), data].concat();
+    let empty_raw = [&raw(b"")[..9], &[0, 1, 0, 0]].concat();
+    // So that it is the tail that is refused.
+    let sandbox = Sandbox::new();
+    sandbox.write("bundle", reframed(0, |_| {}));
+    assert_eq!(sandbox.carrack(&["verify", "bundle"]).code, 0);
+    let tails = [
+        ("a skippable frame", skippable(0x184d_2a50, b"hidden")),
+        ("a skippable frame of another number", skippable(0x184d_2a5f, b"hidden")),
+        ("an empty skippable frame", skippable(0x184d_2a50, b"")),
+        ("an empty packed frame", packed(b"")),
+        ("an empty raw frame", empty_raw),
+        ("a byte", vec![0]),
+        ("many bytes", vec![0; 40]),
+        ("four bytes like a checksum", vec![0; 4]),
+    ];
+    for (what, tail) in tails {
+        for entry in 0..4 {
+            refused(what, &reframed(entry, |frame| frame.extend(&tail)), &["is damaged", "bytes behind"]);
+        }
+        let sandbox = Sandbox::new();
+        sandbox.write("bundle", reframed(4, |frame| frame.extend(&tail)));
+        assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &["is damaged", "bytes behind"]);
+    }
+    let large = reframed(1, |frame| frame.extend(skippable(0x184d_2a50, &vec![b'Z'; 4_000_000])));
+    refused("4 MB", &large, &["seek table", "a size that no bundle has"]);
+}
+
+/// The bits of a frame's header and of its blocks that have more than one value for the same data.
+#[test]
+fn a_frame_has_one_header() {
+    let descriptor = |bits: u8| move |frame: &mut Vec<u8>| frame[4] ^= bits;
+    for (what, bits) in [
+        ("the reserved bit", 0x08),
+        ("the unused bit", 0x10),
+        ("no checksum", 0x04),
+        ("a dictionary of one byte", 0x01),
+        ("a dictionary of two bytes", 0x02),
+        ("a dictionary of four bytes", 0x03),
+        ("a window", 0x20),
+        ("a longer size", 0x80),
+    ] {
+        refused(what, &reframed(1, descriptor(bits)), &["index.json", "header"]);
+    }
+    // The dictionary 0 and a window are the same to a decoder.
+    refused(
+        "the dictionary 0",
+        &reframed(1, |frame| {
+            frame[4] |= 1;
+            frame.insert(5, 0);
+        }),
+        &["index.json", "header"],
+    );
+    refused(
+        "a window descriptor",
+        &reframed(1, |frame| {
+            frame[4] &= !0x20;
+            frame.insert(5, 0x58);
+        }),
+        &["index.json", "header"],
+    );
+    // `oci-layout` has 30 bytes, so its header has six, and its data one raw block.
+    for (what, blocks) in [
+        ("an empty block before the data", [0_u8, 0, 0]),
+        ("an empty run before the data", [2, 0, 0]),
+        ("a block of the reserved type", [6, 0, 0]),
+    ] {
+        refused(what, &reframed(0, |frame| drop(frame.splice(6..6, blocks))), &["oci-layout", "is damaged"]);
+    }
+    refused(
+        "an empty last block",
+        &reframed(0, |frame| {
+            frame[6] &= !1;
+            let end = frame.len() - 4;
+            frame.splice(end..end, [1, 0, 0]);
+        }),
+        &["oci-layout", "is damaged"],
+    );
+    refused(
+        "a run in a raw frame",
+        &reframed(0, |frame| {
+            *frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x38, 30, 0, 0, 0, 0xf3, 0, 0, b'x'];
+        }),
+        &["oci-layout", "is damaged"],
+    );
+    refused(
+        "a raw frame with another window",
+        &reframed(0, |frame| {
+            let data = br#"{"imageLayoutVersion":"1.0.0"}"#;
+            *frame = [&[0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x40, 30, 0, 0, 0, 0xf1, 0, 0][..], data].concat();
+        }),
+        &["oci-layout", "header"],
+    );
+}
+
 /// A sparse file costs nothing to make; a seek table as long as it claims would be 32 GiB in memory.
 #[test]
 fn a_seek_table_as_long_as_its_sparse_file_is_not_read() {
