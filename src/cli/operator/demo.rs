@@ -79,7 +79,8 @@ pub(super) fn run(_args: &Args, ui: &Ui) -> Result<(), CliError> {
     drop(registry);
     std::fs::create_dir(path("host")).at("create", &path("host"))?;
     ui.status("\nThe registry is gone. What follows needs the bundle alone.");
-    step(ui, &["carrack-install", "apply"], &[bundle, "--root".as_ref(), root])?;
+    // Somebody at a terminal would be asked otherwise, and this folder was made for nothing else.
+    step(ui, &["carrack-install", "apply"], &[bundle, "--root".as_ref(), root, "--yes".as_ref()])?;
     step(ui, &["carrack-install", "status"], &["--root".as_ref(), root])?;
     ui.status("\nThe whole trip worked. Next: carrack init my-cluster");
     Ok(())
