@@ -16,7 +16,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("yaml", &["problem"]),
     ("variables", &["problem", "yaml"]),
     ("objects", &["oci", "problem", "yaml"]),
-    ("site", &["io", "problem", "yaml", "variables"]),
+    ("site", &["oci", "io", "problem", "yaml", "variables"]),
     ("distro", &["oci", "places", "problem", "site", "yaml"]),
     ("http", &[]),
     ("registry", &["oci", "io", "http"]),

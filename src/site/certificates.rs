@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fields::Fields;
-use super::files::{Reading, text_of};
+use super::files::Reading;
 use super::node::Certificate;
 
 /// Largest file; all authorities of a system are smaller together.
@@ -30,7 +30,7 @@ pub(super) fn certificates(spec: Fields<'_>, reading: &mut Reading<'_>) -> Vec<C
         } else if found.iter().any(|other| Some(&other.name) == name.as_ref()) {
             reading.report.add(at, "another file of `caCertificates` has the same name, endings and folders aside");
         }
-        let pem = text_of(&path, MAX_FILE).and_then(|text| normal(&text).map_err(str::to_owned));
+        let pem = reading.text_of(&path, MAX_FILE).and_then(|text| normal(&text).map_err(str::to_owned));
         match (pem, name) {
             (Ok(pem), Some(name)) => found.push(Certificate { name, pem }),
             (Ok(_), None) => {}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::fields::Fields;
 use super::node::Secret;
+use super::sources::Sources;
 use crate::io::with_causes;
 use crate::problem::Report;
 
@@ -41,6 +42,8 @@ pub(super) struct Reading<'r> {
     pub(super) file: &'r Path,
     /// Secrets that everybody can read.
     pub(super) exposed: Vec<Exposed>,
+    /// What was read.
+    pub(super) sources: Sources,
 }
 
 impl Reading<'_> {
@@ -55,7 +58,7 @@ impl Reading<'_> {
     ) -> Option<Secret> {
         let text = fields.text(name, self.report)?;
         let path = self.path(text);
-        let read = text_of(&path, MAX_VALUE);
+        let read = self.text_of(&path, MAX_VALUE);
         match read.and_then(|text| parse(&text).map_err(|expected| format!("must have {expected}"))) {
             Ok(secret) => {
                 self.expose(Held::Secret(what), &path);
@@ -75,15 +78,24 @@ impl Reading<'_> {
         }
     }
 
+    /// The text of a file of at most `most` bytes, without its last line end. The error continues a message that has named the
+    /// file.
+    pub(super) fn text_of(&mut self, path: &Path, most: u64) -> Result<String, String> {
+        let bytes = bytes_of(path, most)?;
+        self.sources.add(path, &bytes);
+        let text = String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned())?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    }
+
     /// A path of the site, which is relative to its file.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(text)
     }
 }
 
-/// The text of a file of at most `most` bytes, without its last line end. The error goes on where a message has named the
-/// file.
-pub(super) fn text_of(path: &Path, most: u64) -> Result<String, String> {
+/// The bytes of a file of at most `most` bytes. The error continues a message that has named the file.
+fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let unreadable = |error: &std::io::Error| format!("cannot be read: {}", with_causes(error));
     let metadata = path.metadata().map_err(|error| unreadable(&error))?;
     if !metadata.is_file() {
@@ -95,7 +107,5 @@ pub(super) fn text_of(path: &Path, most: u64) -> Result<String, String> {
     if bytes.len() as u64 > most {
         return Err(format!("is larger than {} KiB", most >> 10));
     }
-    let text = String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned())?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+    Ok(bytes)
 }

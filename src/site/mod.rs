@@ -13,6 +13,7 @@ pub mod node;
 mod registries;
 #[cfg(feature = "operator")]
 pub mod schema;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +23,9 @@ use crate::problem::{Position, Problem, Problems, Report, read_document};
 use crate::variables::{Given, Variable, Written};
 use crate::yaml::{self, Entry, Node as Yaml, Value};
 use fields::Fields;
-use files::{Exposed, Held, MAX_VALUE, Reading, text_of};
+use files::{Exposed, Held, MAX_VALUE, Reading};
 use node::Node;
+use sources::Sources;
 
 /// What `apiVersion` must be.
 const API_VERSION: &str = "carrack/v1";
@@ -52,6 +54,8 @@ pub struct Site {
     pub node: Node,
     /// The values of variables.
     pub values: Vec<Given>,
+    /// What it was read from: the site file, and the files that it names.
+    pub sources: Sources,
     /// What may be secret and lies where everybody on the host can read it.
     exposed: Vec<Exposed>,
 }
@@ -64,11 +68,14 @@ impl Site {
     pub fn load(file: &Path) -> Result<Self, Problems> {
         let source = read_document(file)?.map_err(|problem| Problems::Found(vec![unseen(problem)]))?;
         let parsed = yaml::parse(source.text());
+        let mut sources = Sources::default();
+        sources.add(file, source.text().as_bytes());
         let mut report = Report::new(source);
         for mistake in &parsed.mistakes {
             report.add(mistake.at, without_texts(&mistake.message));
         }
-        let mut site = Self { file: file.to_owned(), node: Node::default(), values: Vec::new(), exposed: Vec::new() };
+        let mut site =
+            Self { file: file.to_owned(), node: Node::default(), values: Vec::new(), sources, exposed: Vec::new() };
         match &parsed.documents[..] {
             [document] => site.decode(document, &mut report),
             [] if !report.is_empty() => {}
@@ -111,10 +118,11 @@ impl Site {
         }
         let spec = fields.optional("spec", report);
         let Some(spec) = spec.and_then(|node| Fields::open(node, "`spec`", SPEC, report)) else { return };
-        let mut reading = Reading { report, file: &self.file, exposed: Vec::new() };
+        let sources = std::mem::take(&mut self.sources);
+        let mut reading = Reading { report, file: &self.file, exposed: Vec::new(), sources };
         self.node = machine::machine(spec, &mut reading);
         self.values = values(spec, &mut reading);
-        self.exposed = reading.exposed;
+        (self.exposed, self.sources) = (reading.exposed, reading.sources);
     }
 }
 
@@ -146,7 +154,7 @@ fn value(entry: &Entry, reading: &mut Reading<'_>) -> Option<Written> {
     fields.require(FROM_FILE, reading.report);
     let text = fields.text("fromFile", reading.report)?;
     let path = reading.path(text);
-    match text_of(&path, MAX_VALUE) {
+    match reading.text_of(&path, MAX_VALUE) {
         Ok(text) => {
             reading.expose(held, &path);
             Some(Written::Text(text))

@@ -39,6 +39,25 @@ fn values_are_read_from_the_site_and_from_files() {
 }
 
 #[test]
+fn a_site_knows_each_file_that_it_was_read_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("secret"), "canary\r\n").unwrap();
+    let text = site("  variables: {a: x, b: {fromFile: secret}, c: {fromFile: ./secret}, d: {fromFile: secret}}\n");
+    fs::write(at("site.yaml"), &text).unwrap();
+    let sources = Site::load(&at("site.yaml")).ok().unwrap().sources;
+    let found: Vec<_> = sources.files().iter().map(|file| (file.pin.path.clone(), file.content.clone())).collect();
+    let path = |name: &str| at(name).display().to_string();
+    // All bytes, also those that are no part of a value; each file once, however its path is spelled.
+    let wanted = [(path("site.yaml"), text.clone().into_bytes()), (path("secret"), b"canary\r\n".to_vec())];
+    assert_eq!(found, wanted);
+    assert!(
+        sources.pins().iter().zip(&wanted).all(|(pin, (_, content))| pin.digest == crate::oci::Digest::of(content))
+    );
+    assert!(!format!("{sources:?}").contains("canary"));
+}
+
+#[test]
 fn all_mistakes_are_told_and_nothing_that_may_be_a_secret() {
     for (text, told) in [
         ("", &["site.yaml:1:1: a site file has one document, found 0"][..]),
