@@ -14,6 +14,7 @@ pub use error::{CliError, Kind};
 pub use ui::Ui;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -51,11 +52,7 @@ fn run<P: clap::Parser>(
             ui.error(&CliError::new(Kind::Usage, message.strip_prefix("error: ").unwrap_or(message)));
             return Kind::Usage.code();
         }
-        Err(error) => {
-            // Clap decides between standard output (help, version) and standard error; a closed pipe is no failure.
-            let _ = error.print();
-            return if error.use_stderr() { Kind::Usage.code() } else { 0 };
-        }
+        Err(error) => return print_usage(&error),
     };
     let ui = Ui::new(common(&parsed));
     let start = Instant::now();
@@ -69,6 +66,21 @@ fn run<P: clap::Parser>(
             ui.error(&error);
             error.kind.code()
         }
+    }
+}
+
+/// Prints help, the version, or what is wrong with the arguments. Clap decides between standard output and standard error. A reader
+/// that has gone away is no failure; other than that, help that cannot be written is one.
+fn print_usage(usage: &clap::Error) -> u8 {
+    let printed = usage.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if usage.use_stderr() => Kind::Usage.code(),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let error = ui::lost_output(&error);
+            Ui::new(&Common::default()).error(&error);
+            error.kind.code()
+        }
+        _ => 0,
     }
 }
 

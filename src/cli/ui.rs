@@ -1,5 +1,8 @@
 //! How things are printed: data on standard output, everything else on standard error.
-#![expect(clippy::print_stderr, reason = "this module is the one place that prints")]
+//!
+//! Nothing that is printed may end the work: `println!` and `eprintln!` panic where their file cannot be written, on a full
+//! disk or after an ssh session was lost, so neither is used. Messages that cannot be written are dropped. Data that cannot be
+//! written is an error, but only once the command has done its work.
 
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
@@ -68,8 +71,8 @@ impl Ui {
 
     /// The error for data that was printed and did not arrive, on a full disk for example.
     pub fn lost_data(&self) -> Option<CliError> {
-        let error = self.lost.get()?;
-        Some(CliError::new(super::Kind::Local, format!("cannot write to standard output: {error}")))
+        let error = lost_output(self.lost.get()?);
+        Some(error.hint("the command has done its work; only what it printed is lost"))
     }
 
     /// Whether only data and errors are wanted.
@@ -91,26 +94,26 @@ impl Ui {
     /// Says something about the work, on standard error.
     pub fn status(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{}", harmless(text));
+            message(&harmless(text));
         }
     }
 
     /// Asks something, on standard error; the answer comes on the same line.
     pub fn prompt(&self, text: &str) {
-        eprint!("{}", harmless(text));
+        to_stderr(&harmless(text));
     }
 
     /// Says a detail that only `--verbose` wants.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
-            eprintln!("{}", harmless(text));
+            message(&harmless(text));
         }
     }
 
     /// Says something that may be wrong, without ending the work.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{} {}", self.paint("33", "warning:"), harmless(text));
+            message(&format!("{} {}", self.paint("33", "warning:"), harmless(text)));
         }
     }
 
@@ -125,17 +128,20 @@ impl Ui {
                 document["error"]["report"] = (**report).clone();
             }
             self.data(&format!("{document:#}"));
-            return;
+            if self.lost.get().is_none() {
+                return;
+            }
+            // Where the document cannot be written, standard error is the only place left for the reason.
         }
-        eprintln!("{} {}", self.paint("31", "error:"), harmless(&error.message));
+        message(&format!("{} {}", self.paint("31", "error:"), harmless(&error.message)));
         for detail in &error.details {
-            eprintln!("{}", harmless(detail));
+            message(&harmless(detail));
         }
         for cause in &error.causes {
-            eprintln!("  cause: {}", harmless(cause));
+            message(&format!("  cause: {}", harmless(cause)));
         }
         for hint in &error.hints {
-            eprintln!("  {} {}", self.paint("36", "hint:"), harmless(hint));
+            message(&format!("  {} {}", self.paint("36", "hint:"), harmless(hint)));
         }
     }
 
@@ -159,6 +165,22 @@ impl Ui {
         });
         Shown { stop, thread: Some(thread) }
     }
+}
+
+/// The error for standard output that could not be written.
+pub(super) fn lost_output(error: &std::io::Error) -> CliError {
+    CliError::new(super::Kind::Local, format!("cannot write to standard output: {error}"))
+}
+
+/// Writes a line to standard error.
+fn message(line: &str) {
+    to_stderr(&format!("{line}\n"));
+}
+
+/// Writes to standard error in one write, so that lines of two processes do not mix. A standard error that cannot be written
+/// is no reason to stop: nobody reads it any more, and the work goes on.
+fn to_stderr(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The text without what a terminal would obey: much of what is printed comes from bundles, registries and file names.
@@ -219,7 +241,8 @@ fn print_lines(verb: &str, progress: &Progress, stopped: &AtomicBool) {
             let (done, total) = progress.counts();
             let rate = (done as f64 / start.elapsed().as_secs_f64()) as u64;
             let left = total.saturating_sub(done).checked_div(rate).unwrap_or(0);
-            eprintln!("{verb} {} of {}, {}/s, {left} s left", HumanBytes(done), HumanBytes(total), HumanBytes(rate));
+            let (done, total, rate) = (HumanBytes(done), HumanBytes(total), HumanBytes(rate));
+            message(&format!("{verb} {done} of {total}, {rate}/s, {left} s left"));
             due += EVERY;
         }
     }
