@@ -171,6 +171,15 @@ async fn a_redirect_to_plain_http_is_refused_with_both_addresses() {
     let error = read(&web, "plain", None, 0).await.unwrap_err().to_string();
     assert!(error.contains(&format!("{} redirects to http://mirror.example.org/file?…", web.url("plain"))), "{error}");
     assert!(!error.contains("s3cret"), "{error}");
+    for to in ["https://169.254.169.254/latest", "https://[::ffff:169.254.1.1]/", "https://[fe80::1]/"] {
+        web.redirect("link", to);
+        let error = kind(&web, "link").await.to_string();
+        assert!(error.contains("a link-local address"), "{to}: {error}");
+        // What a document names is no better than where a server points.
+        let named = address(&web, "index.yaml").join(to).unwrap();
+        let error = downloader().document(&named, 1, None).await.unwrap_err().to_string();
+        assert!(error.contains("a link-local address"), "{to}: {error}");
+    }
     web.redirect("round", "/round");
     assert!(kind(&web, "round").await.to_string().contains("again and again"));
     web.always("nowhere", Fault::Status(302, vec![]));

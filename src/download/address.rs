@@ -5,12 +5,16 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-use crate::http::{Route, is_loopback};
+use crate::http::{Route, is_loopback, shown};
 
 /// An address that may be downloaded from: `https://`, or `http://` of this machine. Printed, it is without its query,
 /// which is where some servers have tokens and signatures.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address(Url);
+pub struct Address {
+    url: Url,
+    /// What the user named: the address itself, or the document that names it.
+    home: Url,
+}
 
 /// Why a text is not an address that may be downloaded from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +38,13 @@ pub enum AddressError {
 impl Address {
     /// The address as it was written, with its query.
     pub(crate) fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
     }
 
     /// The host, with the port where one is given.
     pub fn host(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
-        self.0.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// The address that `text` means where it stands in a document of this address: absolute, or relative to it.
@@ -48,8 +52,8 @@ impl Address {
     /// # Errors
     /// Where that is none that may be downloaded from.
     pub fn join(&self, text: &str) -> Result<Self, AddressError> {
-        match self.0.join(text) {
-            Ok(url) => Self::checked(url),
+        match self.url.join(text) {
+            Ok(url) => Ok(Self { home: self.home.clone(), ..Self::checked(url)? }),
             Err(error) => Err(AddressError::Malformed { text: masked(text), reason: error.to_string() }),
         }
     }
@@ -57,25 +61,25 @@ impl Address {
     /// The same with `name` in place of what follows the last slash of the path, and without a query.
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
-        let mut url = self.0.clone();
+        let mut url = self.url.clone();
         url.set_query(None);
         url.set_fragment(None);
         let folder = url.path().rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         url.set_path(&format!("{folder}/{name}"));
-        Self(url)
-    }
-
-    /// Whether both are on the same server: scheme, host and port.
-    pub(crate) fn same_server(&self, other: &Self) -> bool {
-        self.0.origin() == other.0.origin()
+        Self { url, home: self.home.clone() }
     }
 
     pub(super) fn url(&self) -> Url {
-        self.0.clone()
+        self.url.clone()
+    }
+
+    /// The server that the user named, which no other may send on to where it likes.
+    pub(super) fn home(&self) -> &Url {
+        &self.home
     }
 
     pub(super) fn route(&self) -> Route {
-        if self.0.scheme() == "https" { Route::Secure } else { Route::Loopback }
+        if self.url.scheme() == "https" { Route::Secure } else { Route::Loopback }
     }
 
     fn checked(mut url: Url) -> Result<Self, AddressError> {
@@ -90,7 +94,7 @@ impl Address {
         }
         // It is never sent, and would make two addresses of one.
         url.set_fragment(None);
-        Ok(Self(url))
+        Ok(Self { home: url.clone(), url })
     }
 }
 
@@ -109,7 +113,7 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.0))
+        f.write_str(&shown(&self.url))
     }
 }
 
@@ -117,17 +121,6 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// A URL for people: no user, no password, and `?…` for a query.
-pub(super) fn shown(url: &Url) -> String {
-    let mut clean = url.clone();
-    // Both fail only for a URL without a host, which has neither.
-    let _ = clean.set_username("");
-    let _ = clean.set_password(None);
-    clean.set_query(None);
-    clean.set_fragment(None);
-    format!("{clean}{}", if url.query().is_some() { "?…" } else { "" })
 }
 
 /// A text that is no URL, without what may be a login: everything before an `@`.

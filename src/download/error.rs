@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Address;
-use crate::http::{ConnectionFailure, Retry};
+use crate::http::{ConnectionFailure, RedirectError, Retry, SendError};
 use crate::io::{Mismatch, PathError};
 
 /// A download failed. Neither text nor causes carry a password, a token or a signed address.
@@ -45,17 +45,12 @@ pub enum DownloadErrorKind {
         /// How long it asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The answer points to a place that is not trusted to say what it is.
-    #[error("{from} redirects to {to}, and a redirect is followed to https:// only")]
-    PlainRedirect {
-        /// Where the answer came from, which an earlier redirect may have named.
-        from: String,
-        /// Where it points, without its query.
-        to: String,
-    },
-    /// The answer points nowhere, or round and round.
-    #[error("{0}")]
-    Redirect(&'static str),
+    /// The server sends what is asked elsewhere, and nothing is asked there.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    /// The server sends next to nothing, for longer than is waited.
+    #[error("the server sends too slowly, less than 1 KiB a second")]
+    TooSlow,
     /// Nothing listens there.
     #[error("{host} refuses the connection")]
     Refused {
@@ -122,6 +117,13 @@ impl DownloadErrorKind {
             Self::RateLimited { retry_after } => Retry::Later(*retry_after),
             Self::Server { code: 408 | 500..=599, retry_after } => Retry::Later(*retry_after),
             _ => Retry::Never,
+        }
+    }
+
+    pub(super) fn of_send(host: String, error: SendError) -> Self {
+        match error {
+            SendError::Transport(source) => Self::of_transport(host, source),
+            SendError::Redirect(error) => Self::Redirect(error),
         }
     }
 

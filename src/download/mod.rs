@@ -3,8 +3,8 @@
 //! The environment says how servers are reached: `SSL_CERT_FILE` and `SSL_CERT_DIR` name certificate authorities in place
 //! of the system's, `HTTPS_PROXY` and `NO_PROXY` the way. It must not know what a file is for.
 //!
-//! Redirects are followed here and not by the HTTP client: only to `https://`, without the login where they leave the
-//! server, and with both addresses in the error where they are refused.
+//! Redirects follow the rules of `http`: only to `https://`, not to link-local addresses, and without the login where they
+//! leave the server.
 
 mod address;
 mod error;
@@ -14,18 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{LOCATION, RANGE};
+use reqwest::header::RANGE;
 use reqwest::{Response, StatusCode};
 
 pub use address::{Address, AddressError};
 pub use error::{DownloadError, DownloadErrorKind};
 
-use crate::http::{self, Body, Broken, Clients, Login, Origin, Redirects, Retry, Tries, read_up_to};
+pub use crate::http::RedirectError;
+use crate::http::{self, Body, Broken, Clients, Login, Origin, ReadError, Retry, Tries, read_up_to};
 use crate::io::{AtPath, AtomicFile, Mismatch};
 use crate::oci::{Digest, Digester, MAX_BLOB_BYTES};
-
-/// Redirects in a row that are followed.
-const MOST_REDIRECTS: usize = 10;
 
 /// A client for any number of servers. Clones share connections.
 #[derive(Clone)]
@@ -56,7 +54,7 @@ pub struct Facts {
 
 impl Default for Downloader {
     fn default() -> Self {
-        Self { clients: Arc::new(Clients::new(Redirects::HandedOver)), first_pause: http::FIRST_PAUSE }
+        Self { clients: Arc::default(), first_pause: http::FIRST_PAUSE }
     }
 }
 
@@ -211,21 +209,21 @@ impl Origin for Remote {
 
     /// Sends one GET and follows where the answer points.
     async fn ask(&self, offset: u64) -> Result<Response, DownloadErrorKind> {
-        let mut address = self.address.clone();
-        for _ in 0..=MOST_REDIRECTS {
-            let login = self.credentials.as_ref().filter(|_| address.same_server(&self.address));
-            let response = self.downloader.send(&address, offset, login).await?;
-            match response.status() {
-                StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(response),
-                StatusCode::MOVED_PERMANENTLY
-                | StatusCode::FOUND
-                | StatusCode::SEE_OTHER
-                | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => address = next(&address, &response)?,
-                _ => return Err(failure(&response, offset, login.is_some())),
-            }
+        let of_transport = |source| DownloadErrorKind::of_transport(self.address.host(), source);
+        let (clients, url) = (&self.downloader.clients, self.address.url());
+        let mut request = clients.named(self.address.route()).map_err(of_transport)?.get(url);
+        if offset > 0 {
+            request = request.header(RANGE, format!("bytes={offset}-"));
         }
-        Err(DownloadErrorKind::Redirect("it redirects again and again"))
+        if let Some(Credentials(login)) = &self.credentials {
+            request = request.basic_auth(&login.user, Some(&login.password));
+        }
+        let response = clients.send(self.address.home(), request.build().map_err(of_transport)?).await;
+        let response = response.map_err(|error| DownloadErrorKind::of_send(self.address.host(), error))?;
+        match response.status() {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(response),
+            _ => Err(failure(&response, offset, self.credentials.is_some())),
+        }
     }
 
     fn broken(&self, how: Broken) -> DownloadErrorKind {
@@ -233,49 +231,12 @@ impl Origin for Remote {
             Broken::Truncated(at, source) => DownloadErrorKind::Truncated { at, source },
             Broken::WrongSize { want, got } => DownloadErrorKind::WrongSize { want, got },
             Broken::Protocol(reason) => DownloadErrorKind::Protocol(reason),
+            Broken::TooSlow => DownloadErrorKind::TooSlow,
         }
     }
 
     fn retry(error: &DownloadErrorKind) -> Retry {
         error.retry()
-    }
-}
-
-impl Downloader {
-    async fn send(
-        &self,
-        address: &Address,
-        offset: u64,
-        login: Option<&Credentials>,
-    ) -> Result<Response, DownloadErrorKind> {
-        let of_transport = |source| DownloadErrorKind::of_transport(address.host(), source);
-        let mut request = self.clients.of(address.route()).map_err(of_transport)?.get(address.url());
-        if offset > 0 {
-            request = request.header(RANGE, format!("bytes={offset}-"));
-        }
-        if let Some(Credentials(login)) = login {
-            request = request.basic_auth(&login.user, Some(&login.password));
-        }
-        request.send().await.map_err(of_transport)
-    }
-}
-
-/// Where an answer points to.
-fn next(from: &Address, response: &Response) -> Result<Address, DownloadErrorKind> {
-    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.ok_or(DownloadErrorKind::Redirect("the server redirects without saying where to"))?;
-    let next = from.join(location);
-    match next {
-        // This machine's plain HTTP is for who asked for it.
-        Ok(next) if !next.as_str().starts_with("http://") || from.as_str().starts_with("http://") => Ok(next),
-        Ok(next) => Err(DownloadErrorKind::PlainRedirect { from: from.to_string(), to: next.to_string() }),
-        Err(AddressError::NotHttps(to)) => Err(DownloadErrorKind::PlainRedirect { from: from.to_string(), to }),
-        Err(AddressError::Login(_)) => {
-            Err(DownloadErrorKind::Redirect("the server redirects to an address with a password in it"))
-        }
-        Err(AddressError::Malformed { .. }) => {
-            Err(DownloadErrorKind::Redirect("the server redirects to what is no address"))
-        }
     }
 }
 
@@ -295,14 +256,12 @@ fn failure(response: &Response, offset: u64, with_login: bool) -> DownloadErrorK
 }
 
 async fn whole(address: &Address, response: Response, limit: u64) -> Result<Bytes, DownloadErrorKind> {
-    match read_up_to(response, limit).await {
-        Ok(Some(body)) => Ok(body),
-        Ok(None) => Err(DownloadErrorKind::TooLarge(limit)),
-        Err((at, source)) => match DownloadErrorKind::of_transport(address.host(), source) {
-            DownloadErrorKind::Unreachable { source, .. } => {
-                Err(DownloadErrorKind::Truncated { at, source: Some(source) })
-            }
-            other => Err(other),
+    read_up_to(response, limit).await.map_err(|error| match error {
+        ReadError::TooLong => DownloadErrorKind::TooLarge(limit),
+        ReadError::TooSlow => DownloadErrorKind::TooSlow,
+        ReadError::Broken(at, source) => match DownloadErrorKind::of_transport(address.host(), source) {
+            DownloadErrorKind::Unreachable { source, .. } => DownloadErrorKind::Truncated { at, source: Some(source) },
+            other => other,
         },
-    }
+    })
 }

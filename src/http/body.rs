@@ -6,7 +6,12 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use reqwest::{Response, StatusCode};
 
+use super::pace::{ChunkError, Pace};
 use super::{Retry, Tries};
+
+/// Bytes that must come on one connection for it to count as a success. A server that drops every connection after a few
+/// bytes is given up, then.
+const PROGRESS: u64 = 64 << 10;
 
 /// Where a body comes from: it is asked for from a byte on, and names what goes wrong.
 pub(crate) trait Origin {
@@ -37,6 +42,8 @@ pub(crate) enum Broken {
     },
     /// It breaks HTTP.
     Protocol(&'static str),
+    /// It comes too slowly.
+    TooSlow,
 }
 
 /// A body on its way. Where the connection breaks, the rest is asked for on a new one.
@@ -51,6 +58,9 @@ pub(crate) struct Body<O> {
     response: Option<Response>,
     ended: bool,
     tries: Tries,
+    pace: Pace,
+    /// Bytes since the last failure.
+    fresh: u64,
 }
 
 impl<O: Origin> Body<O> {
@@ -63,7 +73,17 @@ impl<O: Origin> Body<O> {
     ) -> Result<Self, O::Error> {
         let position = size.map_or(offset, |size| offset.min(size));
         let tries = Tries::new(first_pause);
-        let mut body = Self { origin, size, position, skip: 0, response: None, ended: false, tries };
+        let mut body = Self {
+            origin,
+            size,
+            position,
+            skip: 0,
+            response: None,
+            ended: false,
+            tries,
+            pace: Pace::default(),
+            fresh: 0,
+        };
         while body.response.is_none() && !body.is_whole() {
             if let Err(error) = body.connect().await {
                 body.wait_after(error).await?;
@@ -83,12 +103,16 @@ impl<O: Origin> Body<O> {
             match self.next_once().await {
                 Ok(Some(chunk)) => {
                     self.position += chunk.len() as u64;
-                    self.tries.progress();
+                    self.fresh += chunk.len() as u64;
+                    if self.fresh >= PROGRESS {
+                        self.tries.progress();
+                    }
                     return Ok(Some(chunk));
                 }
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     self.response = None;
+                    self.fresh = 0;
                     self.wait_after(error).await?;
                 }
             }
@@ -112,11 +136,12 @@ impl<O: Origin> Body<O> {
         }
         loop {
             let Some(response) = &mut self.response else { return Ok(None) };
-            let chunk = match response.chunk().await {
+            let chunk = match self.pace.chunk(response).await {
                 Ok(chunk) => chunk,
                 // All is here; how the connection ends does not matter.
                 Err(_) if self.size == Some(self.position) => None,
-                Err(error) => return Err(self.truncated(Some(error.without_url()))),
+                Err(ChunkError::Broken(error)) => return Err(self.truncated(Some(error.without_url()))),
+                Err(ChunkError::TooSlow) => return Err(self.origin.broken(Broken::TooSlow)),
             };
             let Some(mut chunk) = chunk else {
                 self.response = None;
@@ -182,7 +207,41 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pace::tests::trickle;
     use super::*;
+
+    /// A server whose every answer is so many bytes each second.
+    struct Slow(usize);
+
+    impl Origin for Slow {
+        type Error = Broken;
+
+        async fn ask(&self, _: u64) -> Result<Response, Broken> {
+            Ok(trickle(self.0, Duration::from_secs(1)))
+        }
+
+        fn broken(&self, how: Broken) -> Broken {
+            how
+        }
+
+        fn retry(_: &Broken) -> Retry {
+            Retry::Never
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_trickles_is_given_up_however_long_it_may_be() {
+        let mut body = Body::open(Slow(1), Some(1 << 30), 0, Duration::ZERO).await.ok().unwrap();
+        let error = loop {
+            match body.next().await {
+                Ok(chunk) => assert!(chunk.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Broken::TooSlow), "{error:?}");
+        let mut body = Body::open(Slow(2 << 10), Some(1 << 20), 0, Duration::ZERO).await.ok().unwrap();
+        while body.next().await.unwrap().is_some() {}
+    }
 
     #[test]
     fn content_ranges() {

@@ -34,7 +34,8 @@ impl ConnectionFailure {
     }
 }
 
-fn any_cause(error: &reqwest::Error, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
+/// Whether one of an error's causes passes a test.
+pub(super) fn any_cause(error: &reqwest::Error, test: impl Fn(&(dyn Error + 'static)) -> bool) -> bool {
     let mut next = error.source();
     while let Some(cause) = next {
         if test(cause) {

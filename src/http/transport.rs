@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 
+use super::redirect::PublicNames;
+
 /// How long making a connection may take.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection may be silent.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// What we call ourselves.
-pub(crate) const USER_AGENT: &str = concat!("carrack/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("carrack/", env!("CARGO_PKG_VERSION"));
 
 /// How a server is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,44 +57,34 @@ fn host(registry: &str) -> &str {
     }
 }
 
-/// What becomes of an answer that points elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Redirects {
-    /// It is followed, as the client sees fit.
-    #[default]
-    Followed,
-    /// It is handed over, for a caller with rules of its own.
-    HandedOver,
-}
-
 /// The clients of each route, made when they are first needed: a machine without any certificate authority can still
-/// speak plain HTTP, and loading the authorities takes time.
+/// speak plain HTTP, and loading the authorities takes time. None follows a redirect by itself.
 #[derive(Default)]
 pub(crate) struct Clients {
-    redirects: Redirects,
-    made: [OnceLock<reqwest::Client>; 3],
+    named: [OnceLock<reqwest::Client>; 3],
+    others: [OnceLock<reqwest::Client>; 3],
 }
 
 impl Clients {
-    /// Clients that treat redirects in this way.
-    pub(crate) fn new(redirects: Redirects) -> Self {
-        Self { redirects, ..Self::default() }
+    /// The client of a route, for servers that the user has named.
+    pub(crate) fn named(&self, route: Route) -> Result<&reqwest::Client, reqwest::Error> {
+        self.of(route, false)
     }
 
-    /// The client of a route.
-    pub(crate) fn of(&self, route: Route) -> Result<&reqwest::Client, reqwest::Error> {
-        let cell = &self.made[route as usize];
+    /// The client of a route, for a server that the user has named, or for one that another server has named.
+    pub(super) fn of(&self, route: Route, other: bool) -> Result<&reqwest::Client, reqwest::Error> {
+        let cell = &if other { &self.others } else { &self.named }[route as usize];
         match cell.get() {
             Some(client) => Ok(client),
-            None => build(route, self.redirects).map(|client| cell.get_or_init(|| client)),
+            None => build(route, other).map(|client| cell.get_or_init(|| client)),
         }
     }
 }
 
-fn build(route: Route, redirects: Redirects) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = || match redirects {
-        Redirects::Followed => secure_builder(),
-        Redirects::HandedOver => secure_builder().redirect(Policy::none()),
+fn build(route: Route, other: bool) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = || match other {
+        false => secure_builder(),
+        true => secure_builder().dns_resolver(PublicNames::shared()),
     };
     match route {
         Route::Secure => builder().build(),
@@ -110,13 +102,14 @@ fn without_authorities(builder: reqwest::ClientBuilder) -> Result<reqwest::Clien
 }
 
 /// Trusts the system's authorities, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, and takes the environment's proxies.
-pub(crate) fn secure_builder() -> reqwest::ClientBuilder {
+fn secure_builder() -> reqwest::ClientBuilder {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // It fails only where a provider has been installed already, which then does as well.
         let _: Result<(), Arc<_>> = rustls::crypto::ring::default_provider().install_default();
     });
-    reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT)
+    let builder = reqwest::Client::builder().user_agent(USER_AGENT).redirect(Policy::none());
+    builder.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT)
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ impl Origin for Blob {
             }
             Broken::WrongSize { want, got } => RegistryErrorKind::WrongSize { digest, want, got },
             Broken::Protocol(reason) => RegistryErrorKind::Protocol(reason),
+            Broken::TooSlow => RegistryErrorKind::TooSlow { registry: self.reference.registry().to_owned() },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::http::{ConnectionFailure, Retry};
+use crate::http::{ConnectionFailure, RedirectError, Retry, SendError};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Reference};
 
 /// A request for `reference` failed. Neither text nor causes carry a credential, a token or a signed address.
@@ -70,6 +70,28 @@ pub enum RegistryErrorKind {
         registry: String,
         /// What the TLS library says.
         source: reqwest::Error,
+    },
+    /// The registry's name is no host that can be connected to.
+    #[error("{0:?} is no host that can be connected to")]
+    Host(String),
+    /// The registry sends what is asked elsewhere, and nothing is asked there.
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+    /// The registry names a token service that is not asked.
+    #[error("{registry} names the token service {realm}, {reason}")]
+    Realm {
+        /// The registry's host.
+        registry: String,
+        /// The service, without its query.
+        realm: String,
+        /// Why it is not asked, as the end of a sentence.
+        reason: &'static str,
+    },
+    /// The registry sends next to nothing, for longer than is waited.
+    #[error("{registry} sends its answer too slowly, less than 1 KiB a second")]
+    TooSlow {
+        /// The registry's host.
+        registry: String,
     },
     /// The registry limits how often it may be asked.
     #[error("{registry} limits the rate of requests (HTTP 429){}", wait(*.retry_after))]
@@ -164,6 +186,14 @@ impl RegistryErrorKind {
             Self::RateLimited { retry_after, .. } => Retry::Later(*retry_after),
             Self::Server { code: 408 | 500..=599, retry_after, .. } => Retry::Later(*retry_after),
             _ => Retry::Never,
+        }
+    }
+
+    /// The error for a request that was not answered.
+    pub(super) fn of_send(registry: &str, error: SendError) -> Self {
+        match error {
+            SendError::Transport(source) => Self::of_transport(registry, source),
+            SendError::Redirect(error) => Self::Redirect(error),
         }
     }
 

@@ -3,34 +3,34 @@
 //! It hands over manifests whose digest has been checked, and blobs as streams that the caller checks. It must not know
 //! what images are for, nor where their bytes go.
 //!
-//! oci-client answers the registries' challenges; manifests and blobs are fetched here, because a hostile answer must
-//! not fill the memory, `Retry-After` must be seen, and a resumed blob must be hashed once only, by its consumer.
+//! Every answer is bounded in size and time, those of token services and of what went wrong included; a password goes to
+//! the registry and its token service alone, and redirects follow the rules of `http`.
 
 mod auth;
 mod blob;
+mod challenge;
 mod credentials;
 mod error;
 pub mod in_process;
 mod push;
 mod tags;
-mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
 pub use blob::BlobStream;
 pub use credentials::Credentials;
 pub use error::{RegistryError, RegistryErrorKind};
 pub use push::Content;
 
-use auth::{Authorization, Authorizations, Operation};
-use transport::Transports;
+use auth::{Authorization, Authorizations, Challenged, Operation};
+use challenge::Challenge;
 
-use crate::http::{self, Route, Tries, read_up_to};
+use crate::http::{self, Clients, ReadError, Route, Tries, read_up_to};
 use crate::oci::{Digest, MAX_MANIFEST_BYTES, Manifest, ManifestError, Reference, media_type};
 
 /// How registries are reached.
@@ -49,7 +49,7 @@ pub struct Registry {
 
 struct Shared {
     plain_http: Vec<String>,
-    transports: Transports,
+    clients: Clients,
     authorizations: Authorizations,
 }
 
@@ -85,7 +85,7 @@ impl Registry {
     pub fn with_credentials(options: Options, credentials: Credentials) -> Self {
         let shared = Shared {
             plain_http: options.plain_http,
-            transports: Transports::default(),
+            clients: Clients::default(),
             authorizations: Authorizations::new(credentials),
         };
         Self { shared: Arc::new(shared), first_pause: http::FIRST_PAUSE }
@@ -175,31 +175,25 @@ impl Registry {
     }
 
     /// Sends the request that `build` makes of a client and the repository's address, answering a challenge on the way.
-    /// Any answer but a refusal of access is handed over.
+    /// The authorization goes to the registry alone, wherever the request itself or a redirect goes. Any answer but a
+    /// refusal of access is handed over.
     async fn exchange(
         &self,
         reference: &Reference,
         operation: Operation,
         build: impl Fn(&Client, &str) -> RequestBuilder,
     ) -> Result<Response, RegistryErrorKind> {
-        self.exchange_where(reference, operation, |client, base| (build(client, base), true)).await
-    }
-
-    /// The same for requests of which some must not bear the authorization: `build` says which.
-    async fn exchange_where(
-        &self,
-        reference: &Reference,
-        operation: Operation,
-        build: impl Fn(&Client, &str) -> (RequestBuilder, bool),
-    ) -> Result<Response, RegistryErrorKind> {
-        let authorizations = &self.shared.authorizations;
-        let route = Route::of(reference.registry(), &self.shared.plain_http);
+        let Shared { plain_http, clients, authorizations } = &*self.shared;
+        let home = &Home::of(reference, Route::of(reference.registry(), plain_http))?;
         let known = authorizations.known(reference, operation).await;
-        let mut response = self.send(reference, route, known.as_ref(), &build).await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
-            let transports = &self.shared.transports;
-            let answer = authorizations.answer(transports, route, reference, operation, known.as_ref()).await?;
-            response = self.send(reference, route, Some(&answer), &build).await?;
+        let mut response = self.send(reference, home, known.as_ref(), &build).await?;
+        // What another server asks for is not the registry's challenge.
+        if response.status() == StatusCode::UNAUTHORIZED && home.is_of(&response) {
+            let challenge = Challenge::of(response.headers());
+            drop(response);
+            let challenged = Challenged { reference, home, operation, used: known.as_ref(), challenge };
+            let answer = authorizations.answer(clients, challenged).await?;
+            response = self.send(reference, home, Some(&answer), &build).await?;
         }
         match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistryErrorKind::Unauthorized {
@@ -214,19 +208,39 @@ impl Registry {
     async fn send(
         &self,
         reference: &Reference,
-        route: Route,
+        home: &Home,
         authorization: Option<&Authorization>,
-        build: impl Fn(&Client, &str) -> (RequestBuilder, bool),
+        build: impl Fn(&Client, &str) -> RequestBuilder,
     ) -> Result<Response, RegistryErrorKind> {
+        let of_transport = |source| RegistryErrorKind::of_transport(reference.registry(), source);
+        let clients = &self.shared.clients;
+        let client = clients.named(home.route).map_err(of_transport)?;
+        let mut request = build(client, home.url.as_str()).build().map_err(of_transport)?;
+        if let Some(authorization) = authorization.filter(|_| request.url().origin() == home.url.origin()) {
+            authorization.apply(&mut request);
+        }
+        let response = clients.send(&home.url, request).await;
+        response.map_err(|error| RegistryErrorKind::of_send(reference.registry(), error))
+    }
+}
+
+/// Where a repository is: what every address that an answer names is measured by.
+struct Home {
+    /// `https://HOST/v2/REPOSITORY`
+    url: Url,
+    route: Route,
+}
+
+impl Home {
+    fn of(reference: &Reference, route: Route) -> Result<Self, RegistryErrorKind> {
         // The Hub's name and its API's host differ.
         let host = if reference.registry() == "docker.io" { "registry-1.docker.io" } else { reference.registry() };
-        let base = format!("{}://{host}/v2/{}", route.scheme(), reference.repository());
-        let of_transport = |source| RegistryErrorKind::of_transport(reference.registry(), source);
-        let (mut request, own) = build(self.shared.transports.transfer(route).map_err(of_transport)?, &base);
-        if let Some(authorization) = authorization.filter(|_| own) {
-            request = authorization.apply(request);
-        }
-        request.send().await.map_err(of_transport)
+        let url = Url::parse(&format!("{}://{host}/v2/{}", route.scheme(), reference.repository()));
+        Ok(Self { url: url.map_err(|_| RegistryErrorKind::Host(reference.registry().to_owned()))?, route })
+    }
+
+    fn is_of(&self, response: &Response) -> bool {
+        response.url().origin() == self.url.origin()
     }
 }
 
@@ -249,17 +263,24 @@ impl Wanted {
 
 /// Sorts an answer that is neither content nor a refusal of access.
 async fn failure(reference: &Reference, response: Response, wanted: Wanted) -> RegistryErrorKind {
-    let registry = reference.registry().to_owned();
     let status = response.status();
-    let retry_after = http::retry_after(&response);
-    match (status, wanted) {
-        (StatusCode::TOO_MANY_REQUESTS, _) => RegistryErrorKind::RateLimited { registry, retry_after },
-        (StatusCode::NOT_FOUND, _) if says_no_repository(response).await => RegistryErrorKind::NoRepository,
-        (StatusCode::NOT_FOUND, Wanted::Tags) => RegistryErrorKind::NoRepository,
-        (StatusCode::NOT_FOUND, Wanted::Blob { digest, .. }) => RegistryErrorKind::NoBlob(digest),
-        (StatusCode::NOT_FOUND, Wanted::Manifest) => {
-            reference.digest().map_or(RegistryErrorKind::NoTag, RegistryErrorKind::NoManifest)
-        }
+    if status != StatusCode::NOT_FOUND {
+        return refused(reference, status, &response);
+    }
+    match wanted {
+        _ if says_no_repository(response).await => RegistryErrorKind::NoRepository,
+        Wanted::Tags => RegistryErrorKind::NoRepository,
+        Wanted::Blob { digest, .. } => RegistryErrorKind::NoBlob(digest),
+        Wanted::Manifest => reference.digest().map_or(RegistryErrorKind::NoTag, RegistryErrorKind::NoManifest),
+    }
+}
+
+/// An answer whose status is all that is known of it.
+fn refused(reference: &Reference, status: StatusCode, response: &Response) -> RegistryErrorKind {
+    let registry = reference.registry().to_owned();
+    let retry_after = http::retry_after(response);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => RegistryErrorKind::RateLimited { registry, retry_after },
         _ => RegistryErrorKind::Server { registry, code: status.as_u16(), retry_after },
     }
 }
@@ -274,22 +295,22 @@ async fn says_no_repository(response: Response) -> bool {
     struct Entry {
         code: String,
     }
-    let Ok(Some(body)) = read_up_to(response, 64 << 10).await else { return false };
+    let Ok(body) = read_up_to(response, 64 << 10).await else { return false };
     serde_json::from_slice::<Document>(&body)
         .is_ok_and(|document| document.errors.iter().any(|entry| entry.code == "NAME_UNKNOWN"))
 }
 
 async fn body_of_manifest(registry: &str, response: Response) -> Result<Bytes, RegistryErrorKind> {
-    match read_up_to(response, MAX_MANIFEST_BYTES).await {
-        Ok(Some(body)) => Ok(body),
-        Ok(None) => Err(RegistryErrorKind::ManifestTooLarge),
-        Err((at, source)) => match RegistryErrorKind::of_transport(registry, source) {
+    read_up_to(response, MAX_MANIFEST_BYTES).await.map_err(|error| match error {
+        ReadError::TooLong => RegistryErrorKind::ManifestTooLarge,
+        ReadError::TooSlow => RegistryErrorKind::TooSlow { registry: registry.to_owned() },
+        ReadError::Broken(at, source) => match RegistryErrorKind::of_transport(registry, source) {
             RegistryErrorKind::Unreachable { source, .. } => {
-                Err(RegistryErrorKind::Truncated { what: "the manifest".to_owned(), at, source: Some(source) })
+                RegistryErrorKind::Truncated { what: "the manifest".to_owned(), at, source: Some(source) }
             }
-            other => Err(other),
+            other => other,
         },
-    }
+    })
 }
 
 /// The manifest's own type decides, then the registry's header, then the shape: OCI lets both be absent.

@@ -9,8 +9,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::auth::Operation;
-use super::{Registry, RegistryError, RegistryErrorKind};
-use crate::http::{self, Tries};
+use super::{Registry, RegistryError, RegistryErrorKind, refused};
+use crate::http::Tries;
 use crate::oci::{Descriptor, Digest, Reference};
 
 /// Bytes of a blob that are sent in one request. It is what is held in memory, and what is lost where a connection breaks.
@@ -105,7 +105,7 @@ impl Registry {
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(refused(reference, &response)),
+            _ => Err(not_accepted(reference, &response)),
         }
     }
 
@@ -151,7 +151,7 @@ impl Registry {
         accepted(reference, response.await?, StatusCode::CREATED).map(drop)
     }
 
-    /// One request to a session's own address, which bears the authorization only where it is the registry's.
+    /// One request to a session's own address, which may be another server's.
     async fn session(
         &self,
         reference: &Reference,
@@ -159,11 +159,8 @@ impl Registry {
         location: &Url,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, RegistryErrorKind> {
-        let build = |client: &Client, base: &str| {
-            let own = Url::parse(base).is_ok_and(|base| base.origin() == location.origin());
-            (fill(client.request(method.clone(), location.clone())), own)
-        };
-        self.exchange_where(reference, Operation::Push, build).await
+        let build = |client: &Client, _: &str| fill(client.request(method.clone(), location.clone()));
+        self.exchange(reference, Operation::Push, build).await
     }
 }
 
@@ -172,29 +169,27 @@ fn changed(blob: &Descriptor) -> RegistryErrorKind {
     RegistryErrorKind::Content(std::io::Error::other(text))
 }
 
-/// Where the next request of an upload session goes. It may be relative to where the last one went.
+/// Where the next request of an upload session goes. It may be relative to where the last one went; whether it may be
+/// sent there is decided when it is.
 fn next_location(response: &Response) -> Result<Url, RegistryErrorKind> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     location
         .and_then(|location| response.url().join(location).ok())
-        .filter(|url| url.scheme() == response.url().scheme() || url.scheme() == "https")
         .ok_or(RegistryErrorKind::Protocol("an upload without a location to go on at"))
 }
 
 fn accepted(reference: &Reference, response: Response, want: StatusCode) -> Result<Response, RegistryErrorKind> {
-    if response.status() == want { Ok(response) } else { Err(refused(reference, &response)) }
+    if response.status() == want { Ok(response) } else { Err(not_accepted(reference, &response)) }
 }
 
-fn refused(reference: &Reference, response: &Response) -> RegistryErrorKind {
+fn not_accepted(reference: &Reference, response: &Response) -> RegistryErrorKind {
     let registry = reference.registry().to_owned();
-    let retry_after = http::retry_after(response);
     match response.status() {
-        StatusCode::TOO_MANY_REQUESTS => RegistryErrorKind::RateLimited { registry, retry_after },
         StatusCode::NOT_FOUND => RegistryErrorKind::NoRepository,
         StatusCode::METHOD_NOT_ALLOWED => RegistryErrorKind::ReadOnly { registry },
         status @ (StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE) => {
             RegistryErrorKind::NotTaken { registry, code: status.as_u16() }
         }
-        status => RegistryErrorKind::Server { registry, code: status.as_u16(), retry_after },
+        status => refused(reference, status, response),
     }
 }

@@ -5,13 +5,15 @@ use reqwest::{Client, StatusCode, Url};
 
 use super::auth::Operation;
 use super::{Registry, RegistryError, RegistryErrorKind, Wanted, failure};
-use crate::http::{Tries, read_up_to};
+use crate::http::{ReadError, Tries, read_up_to};
 use crate::oci::Reference;
 
 /// Bytes of one answer that are read.
 const MAX_PAGE: u64 = 8 << 20;
 /// Tags that are read of one repository.
 const MAX_TAGS: usize = 100_000;
+/// Pages that are read of one repository; most registries have a hundred tags or more on each.
+const MAX_PAGES: usize = 1_000;
 
 impl Registry {
     /// Every tag of the reference's repository, in the registry's order.
@@ -36,7 +38,7 @@ impl Registry {
         }
         let mut tags = Vec::new();
         let mut next: Option<Url> = None;
-        loop {
+        for _ in 0..MAX_PAGES {
             let get = |client: &Client, base: &str| match &next {
                 Some(url) => client.get(url.clone()),
                 None => client.get(format!("{base}/tags/list")),
@@ -45,23 +47,30 @@ impl Registry {
             if response.status() != StatusCode::OK {
                 return Err(failure(reference, response, Wanted::Tags).await);
             }
+            let asked = response.url().clone();
             let following = following(&response)?;
-            let body = read_up_to(response, MAX_PAGE).await;
-            let body = body.map_err(|(_, source)| RegistryErrorKind::of_transport(reference.registry(), source))?;
-            let page: Page = body
-                .and_then(|body| serde_json::from_slice(&body).ok())
-                .ok_or(RegistryErrorKind::Protocol("the list of tags is not understood"))?;
+            let body = read_up_to(response, MAX_PAGE).await.map_err(|error| match error {
+                ReadError::TooLong => RegistryErrorKind::Protocol("a list of tags that is larger than 8 MiB"),
+                ReadError::TooSlow => RegistryErrorKind::TooSlow { registry: reference.registry().to_owned() },
+                ReadError::Broken(_, source) => RegistryErrorKind::of_transport(reference.registry(), source),
+            })?;
+            let page: Option<Page> = serde_json::from_slice(&body).ok();
+            let page = page.ok_or(RegistryErrorKind::Protocol("the list of tags is not understood"))?;
             let page = page.tags.unwrap_or_default();
+            if tags.len() + page.len() > MAX_TAGS {
+                return Err(RegistryErrorKind::Protocol("more tags than are read of a repository"));
+            }
             let empty = page.is_empty();
             tags.extend(page);
             match following {
-                Some(url) if !empty && tags.len() < MAX_TAGS => next = Some(url),
-                Some(_) if !empty => {
-                    return Err(RegistryErrorKind::Protocol("more tags than are read of a repository"));
+                Some(url) if url == asked => {
+                    return Err(RegistryErrorKind::Protocol("a list of tags that goes round in circles"));
                 }
+                Some(url) if !empty => next = Some(url),
                 _ => return Ok(tags),
             }
         }
+        Err(RegistryErrorKind::Protocol("a list of tags that has more pages than are read of a repository"))
     }
 }
 

@@ -23,6 +23,10 @@ pub(crate) enum Fault {
     BreakAfter(usize),
     /// Another status, with headers.
     Status(u16, Vec<(&'static str, String)>),
+    /// This status with headers, and a body that never ends.
+    Endless(u16, Vec<(&'static str, String)>),
+    /// This body with headers.
+    Page(Vec<(&'static str, String)>, &'static [u8]),
     /// No `Content-Length`; the end of the connection is the end.
     NoLength,
     /// Another first byte.
@@ -62,6 +66,7 @@ struct State {
     requests: Vec<Request>,
     connects: Vec<String>,
     require: Option<String>,
+    drained: bool,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -189,6 +194,11 @@ impl Web {
         self.state.lock().unwrap().requests.clone()
     }
 
+    /// Whether a client has read 256 MiB of an answer without end.
+    pub(crate) fn drained(&self) -> bool {
+        self.state.lock().unwrap().drained
+    }
+
     /// What tunnels were asked of a proxy.
     pub(crate) fn connects(&self) -> Vec<String> {
         self.state.lock().unwrap().connects.clone()
@@ -261,7 +271,8 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
     };
     let (status, mut headers, body) = match (fault.clone(), content) {
         _ if !allowed => (401, vec![("WWW-Authenticate", "Basic realm=\"test\"".to_owned())], Vec::new()),
-        (Some(Fault::Status(status, headers)), _) => (status, headers, Vec::new()),
+        (Some(Fault::Status(status, headers) | Fault::Endless(status, headers)), _) => (status, headers, Vec::new()),
+        (Some(Fault::Page(headers, body)), _) => (200, headers, body.to_vec()),
         (_, None) => (404, Vec::new(), b"nothing here".to_vec()),
         (fault, Some(content)) => {
             let start = range.filter(|_| !matches!(fault, Some(Fault::IgnoreRange)));
@@ -277,7 +288,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
         }
     };
     let length = body.len() + if let Some(Fault::ClaimMore(more)) = fault { more } else { 0 };
-    if !matches!(fault, Some(Fault::NoLength)) {
+    if !matches!(fault, Some(Fault::NoLength | Fault::Endless(..))) {
         headers.push(("Content-Length", length.to_string()));
     }
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -288,6 +299,13 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: &Shared
             let mut wrong = body;
             wrong[0] ^= 1;
             stream.write_all(&wrong).await?;
+        }
+        // Until the client hangs up, or has read more than any answer may have.
+        Some(Fault::Endless(..)) => {
+            for _ in 0..4_096 {
+                stream.write_all(&[b'x'; 64 << 10]).await?;
+            }
+            state.lock().unwrap().drained = true;
         }
         Some(Fault::Slow(piece, pause)) => {
             for piece in body.chunks(piece) {

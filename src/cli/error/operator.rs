@@ -3,7 +3,7 @@
 use super::{CliError, Kind};
 use crate::chart::ChartError;
 use crate::cluster::ClusterError;
-use crate::download::{AddressError, DownloadError, DownloadErrorKind};
+use crate::download::{AddressError, DownloadError, DownloadErrorKind, RedirectError};
 use crate::fetch::FetchError;
 use crate::folder::FolderError;
 use crate::gather::GatherError;
@@ -75,7 +75,7 @@ impl From<DownloadError> for CliError {
             DownloadErrorKind::Unreachable { .. } => {
                 Some("name a proxy in HTTPS_PROXY, if there is one on the way".to_owned())
             }
-            DownloadErrorKind::PlainRedirect { .. } => {
+            DownloadErrorKind::Redirect(RedirectError::Plain { .. }) => {
                 Some("name an address in the profile that is https:// all the way".to_owned())
             }
             DownloadErrorKind::WrongContent(_) | DownloadErrorKind::WrongSize { .. } => Some(
