@@ -11,6 +11,7 @@ mod folder;
 mod helm;
 mod metadata;
 mod run;
+mod schema;
 mod tree;
 mod values;
 

@@ -3,6 +3,7 @@
 use super::actions::{self, Action};
 use super::archive::{self, Budget, Files};
 use super::metadata::{self, Metadata};
+use super::schema;
 use crate::yaml;
 
 /// Charts inside one another.
@@ -48,6 +49,9 @@ impl Tree {
             let parsed = yaml::parse_as_helm(&utf8(requirements, "requirements.yaml")?);
             let read = parsed.documents.iter().map(metadata::dependencies).collect::<Result<Vec<_>, _>>()?;
             metadata.dependencies.extend(read.into_iter().flatten());
+        }
+        if let Some(schema) = files.get("values.schema.json") {
+            schema::check(schema)?;
         }
         // Values and other files may be templates too: `tpl` renders any text.
         let mention = |word: &str| files.values().any(|text| contains(text, word.as_bytes()));

@@ -83,3 +83,40 @@ fn a_folder_with_a_link_out_of_it_is_refused() {
     let said = refused(shop.sandbox.carrack(&["images", "."]));
     says(&said, &["shop is not a chart that can be used: the link values.yaml leads out of it"]);
 }
+
+/// Helm loads what a schema refers to, and its messages repeat what it found there.
+#[test]
+fn schemas_that_refer_out_of_their_chart_are_refused_before_helm() {
+    let schema = |reference: &str| format!("{{\"properties\": {{\"a\": {{\"$ref\": \"{reference}\"}}}}}}");
+    let packed = |schema: &str| {
+        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for (path, text) in
+            [("sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n"), ("sub/values.schema.json", schema)]
+        {
+            builder.append(&header(path, EntryType::Regular, text.len() as u64), text.as_bytes()).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap()
+    };
+    for reference in
+        ["http://127.0.0.1:9/x.json", "file:///etc/passwd", "file:///root/.docker/config.json#/auths", "x.json"]
+    {
+        let text = schema(reference);
+        let reason = format!("values.schema.json refers to $ref \"{reference}\", and helm would load that");
+        for (path, content, place) in [
+            ("values.schema.json", text.clone().into_bytes(), String::new()),
+            ("charts/sub/values.schema.json", text.clone().into_bytes(), "charts/sub: ".to_owned()),
+            ("charts/sub-1.0.0.tgz", packed(&text), "charts/sub-1.0.0.tgz: ".to_owned()),
+        ] {
+            let shop = Shop::chart("[]", &[]);
+            shop.sandbox.write("shop/charts/sub/Chart.yaml", "apiVersion: v2\nname: sub\nversion: 1.0.0\n");
+            shop.sandbox.write(&format!("shop/{path}"), content);
+            // Whatever is called helm is not run: it would say so.
+            let helm = super::shop::script(&shop.sandbox, "touch was-run; echo v3.1");
+            for command in [&["check", "."][..], &["images", "."], &["lock", "."], &["build", ".", "-o", "out"]] {
+                let said = shop.carrack(&helm, command);
+                assert_eq!(said.code, 10, "{command:?}: {}", said.stderr);
+                says(&said.stderr, &[&format!("shop is not a chart that can be used: {place}{reason}")]);
+            }
+        }
+    }
+}
