@@ -33,7 +33,8 @@
 //! | facts about this machine | [`host`] |
 //! | what changes, and changing it | [`apply`] |
 //!
-//! What people write is read through [`yaml`], and what is wrong with it is told through [`problem`].
+//! What people write is read through [`yaml`], and what is wrong with it is told through [`problem`]. Which characters texts may have,
+//! and how foreign ones are shown, is said by [`text`].
 
 #[cfg(feature = "installer")]
 pub mod apply;
@@ -73,6 +74,7 @@ pub mod progress;
 pub mod registry;
 pub mod requirements;
 pub mod site;
+pub mod text;
 pub mod trust;
 pub mod variables;
 pub mod yaml;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::io::{AtPath, PathError};
+use crate::text::is_unseen;
 
 /// Largest document in bytes.
 const MAX_BYTES: u64 = 16 << 20;
@@ -104,9 +105,9 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Foreign text without the control characters that a terminal would act on.
+/// Foreign text with U+FFFD for every character that a terminal would act on or a reader not see: as many characters as before.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_unseen(c) && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Why a document cannot be used.

@@ -80,7 +80,7 @@ impl Check {
         ok: impl Into<Verdict>,
     ) -> Self {
         // Names of processes and mounts may have anything in them, and a terminal obeys.
-        let plain = |text: String| text.replace(char::is_control, " ");
+        let plain = |text: String| text.replace(crate::text::is_unseen, " ");
         let (needed, found) = (plain(needed.into()), plain(found.into()));
         Self { name: name.into(), needed, found, verdict: ok.into(), hint: None }
     }

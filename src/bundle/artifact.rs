@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::annotation;
 use crate::oci::{Descriptor, Digest, Platform, media_type};
+use crate::text::{self, shown};
 
 /// A file that the installer puts on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,13 +93,12 @@ impl HostFile {
 
     pub(super) fn read(layer: &Descriptor) -> Result<Self, String> {
         let path = required(layer, annotation::PATH)?;
-        let clean = path.starts_with('/') && path[1..].split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if !clean || path.contains('\0') {
-            return Err(format!("the host file {path:?} has no plain absolute path"));
-        }
+        text::check_host_path(path).map_err(|reason| format!("the path of a host file {reason}"))?;
         let mode = required(layer, annotation::MODE)?;
-        let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777);
-        let mode = mode.ok_or_else(|| format!("the host file {path:?} has a mode that is none"))?;
+        let octal = !mode.is_empty() && mode.len() <= 4 && mode.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+        let bits = u32::from_str_radix(mode, 8).ok().filter(|_| octal);
+        let mode =
+            bits.ok_or_else(|| format!("the mode of the host file {path} is {}, expected octal digits", shown(mode)))?;
         let platform = layer.annotation(annotation::PLATFORM);
         let platform = platform.map(|text| text.parse().map_err(|error| format!("the host file {path:?}: {error}")));
         Ok(Self {
@@ -164,8 +164,8 @@ impl ChartFile {
         let namespace = word(layer, annotation::NAMESPACE)?;
         let mine = |chart: &&mut Self| chart.pack == pack && chart.release == release && chart.namespace == namespace;
         let chart = charts.iter_mut().rev().find(mine).filter(|chart| chart.values.is_none());
-        let chart =
-            chart.ok_or_else(|| format!("it has values for the release {release:?}, whose chart is not there"))?;
+        let chart = chart
+            .ok_or_else(|| format!("it has values for the release {}, whose chart is not there", shown(&release)))?;
         chart.values = Some(ChartValues { blob: layer.clone(), template: is_template(layer) });
         Ok(())
     }
@@ -205,8 +205,8 @@ pub(super) fn required<'a>(layer: &'a Descriptor, key: &str) -> Result<&'a str, 
 /// The same where it becomes a part of a path.
 fn word(layer: &Descriptor, key: &str) -> Result<String, String> {
     let text = required(layer, key)?;
-    let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']) && !text.contains(char::is_control);
     let kind = layer.media_type.as_str();
     let what = if kind == media_type::KUBERNETES_MANIFEST { "manifest" } else { "part of the profile" };
-    if plain { Ok(text.to_owned()) } else { Err(format!("a {what} has {text:?} as {key}, which is no plain name")) }
+    text::check_name(text).map_err(|reason| format!("the annotation {key} of a {what} {reason}"))?;
+    Ok(text.to_owned())
 }

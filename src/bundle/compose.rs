@@ -6,6 +6,7 @@ use super::annotation;
 use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
 use super::contents::ResolvedProfile;
 use super::plan::Regions;
+use super::texts;
 use crate::oci::{Annotations, Descriptor, Digest, ImageIndex, ImageManifest, Reference, media_type};
 
 /// Everything that goes into a bundle, small blobs with their bytes.
@@ -75,11 +76,23 @@ pub struct FolderImage {
     pub manifest: ManifestParts,
 }
 
+/// Why parts make no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A text that no reader takes; those who write profiles are told with the place.
+    #[error("the bundle cannot be made: {0}")]
+    Text(String),
+    /// A document cannot be written.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
 /// Builds `index.json` of a bundle and puts every blob into its region, once.
 ///
 /// # Errors
-/// Where a document cannot be written as JSON, which is a bug.
-pub fn compose(parts: &Parts) -> Result<Regions, serde_json::Error> {
+/// Where a reader would refuse a text, or a document cannot be written as JSON, which is a bug.
+pub fn compose(parts: &Parts) -> Result<Regions, ComposeError> {
+    texts::check_parts(parts).map_err(ComposeError::Text)?;
     let config = canonical_json(&parts.profile)?;
     let profile = canonical_json(&profile_manifest(parts, &config))?;
     let mut composer = Composer::new(canonical_json(&index(parts, &profile))?);

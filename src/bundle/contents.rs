@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::annotation;
 use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile, required};
 use super::head::Named;
+use super::texts;
 use crate::oci::{
     Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, Reference, ReferenceError,
     media_type,
 };
 use crate::requirements::Requirements;
-use crate::variables::{Variable, check_declared};
+use crate::text::shown;
+use crate::variables::Variable;
 
 /// Everything in a bundle, read from its head and checked against its digests.
 #[derive(Debug, Clone)]
@@ -212,9 +214,12 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
     let config = named.documents.get(&artifact.config.digest).ok_or("its profile's content is missing")?;
     let resolved: ResolvedProfile =
         serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
-    check_declared(&resolved.variables)?;
     let requires = artifact.annotations.get(annotation::REQUIRES_INSTALLER);
-    let requires = requires.map(|text| text.parse().map_err(|_| format!("{text:?} is not a version"))).transpose()?;
+    let requires = requires
+        .map(|text| {
+            text.parse().map_err(|_| format!("the installer that it requires is {}, which is no version", shown(text)))
+        })
+        .transpose()?;
     let mut contents = Contents {
         identity,
         profile: resolved,
@@ -233,7 +238,7 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
             media_type::HELM_CHART => contents.charts.push(ChartFile::read(layer)?),
             media_type::CHART_VALUES => ChartFile::read_values(layer, &mut contents.charts)?,
             media_type::CONFIG if contents.config.is_none() => contents.config = Some(ConfigFile::read(layer)?),
-            other => return Err(format!("its profile holds a {other:?}, which this Carrack does not know")),
+            other => return Err(format!("its profile holds a {}, which this Carrack does not know", shown(other))),
         }
     }
     let images = index.manifests.iter().filter(|descriptor| !is_profile(descriptor));
@@ -244,6 +249,7 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
             return Err(format!("it lists {} twice", image.reference));
         }
     }
+    texts::check(&contents)?;
     Ok(contents)
 }
 
@@ -251,7 +257,7 @@ fn image(descriptor: &Descriptor, named: &Named) -> Result<BundledImage, String>
     let name = required(descriptor, annotation::CONTAINERD_NAME)?;
     let reference: Reference = name.parse().map_err(|error: ReferenceError| error.to_string())?;
     if reference.to_string() != name {
-        return Err(format!("the image name {name:?} is not in its full form"));
+        return Err(format!("the image name {} is not in its full form", shown(name)));
     }
     let mut image = BundledImage { reference, target: descriptor.clone(), index: None, manifests: Vec::new() };
     match named.manifests.get(&descriptor.digest) {

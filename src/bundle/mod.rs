@@ -15,10 +15,11 @@ mod reader;
 mod seek_table;
 mod tail;
 mod tar_header;
+mod texts;
 mod writer;
 
 pub use artifact::{ChartFile, ChartValues, ConfigFile, HostFile, ManifestFile};
-pub use compose::{FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
+pub use compose::{ComposeError, FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
 pub use contents::{BundledImage, BundledManifest, Contents, ResolvedDependency, ResolvedPack, ResolvedProfile};
 pub use error::BundleError;
 pub use frame::ZSTD_MAGIC;

@@ -127,7 +127,7 @@ impl Helm {
         };
         let package = write("chart.tgz", package)?;
         write("values.yaml", wanted.values.as_bytes())?;
-        let mut arguments: Vec<&OsStr> = vec!["template".as_ref(), chart.release.as_ref(), package.as_ref()];
+        let mut arguments: Vec<&OsStr> = vec!["template".as_ref()];
         arguments.extend(["--namespace", &chart.namespace, "--include-crds", "--values"].map(OsStr::new));
         // Helm takes several files after a comma, and a folder's name may have one.
         arguments.push("values.yaml".as_ref());
@@ -135,6 +135,7 @@ impl Helm {
             .extend(wanted.kube_version.into_iter().flat_map(|version| ["--kube-version", version]).map(OsStr::new));
         arguments.extend(wanted.api_versions.iter().flat_map(|version| ["--api-versions", version]).map(OsStr::new));
         arguments.extend(wanted.upgrade.then_some(OsStr::new("--is-upgrade")));
+        arguments.extend([OsStr::new("--"), chart.release.as_ref(), package.as_ref()]);
         let (pack, title) = (chart.pack.clone(), chart.title());
         match self.run(&arguments, place.path()) {
             Ok(ran) if ran.status.success() => Ok(split(&String::from_utf8_lossy(&ran.stdout), &chart.metadata.name)),

@@ -4,7 +4,6 @@
 //! disk or after an ssh session was lost, so neither is used. Messages that cannot be written are dropped. Data that cannot be
 //! written is an error, but only once the command has done its work.
 
-use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +15,7 @@ use serde::Serialize;
 
 use super::{CliError, Common};
 use crate::progress::Progress;
+use crate::text::{escaped, escaped_json};
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -61,7 +61,7 @@ impl Ui {
     /// Prints data on standard output, adding a line end. A reader that has gone away (`| head`) is no failure.
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let written = writeln!(out, "{}", harmless(text.strip_suffix('\n').unwrap_or(text))).and_then(|()| out.flush());
+        let written = writeln!(out, "{}", escaped(text.strip_suffix('\n').unwrap_or(text))).and_then(|()| out.flush());
         if let Err(error) = written
             && error.kind() != std::io::ErrorKind::BrokenPipe
         {
@@ -87,33 +87,33 @@ impl Ui {
     pub fn json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
         let text =
             serde_json::to_string_pretty(value).map_err(|error| CliError::from_error(super::Kind::Bug, &error))?;
-        self.data(&text);
+        self.data(&escaped_json(&text));
         Ok(())
     }
 
     /// Says something about the work, on standard error.
     pub fn status(&self, text: &str) {
         if !self.quiet {
-            message(&harmless(text));
+            message(&escaped(text));
         }
     }
 
     /// Asks something, on standard error; the answer comes on the same line.
     pub fn prompt(&self, text: &str) {
-        to_stderr(&harmless(text));
+        to_stderr(&escaped(text));
     }
 
     /// Says a detail that only `--verbose` wants.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
-            message(&harmless(text));
+            message(&escaped(text));
         }
     }
 
     /// Says something that may be wrong, without ending the work.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            message(&format!("{} {}", self.paint("33", "warning:"), harmless(text)));
+            message(&format!("{} {}", self.paint("33", "warning:"), escaped(text)));
         }
     }
 
@@ -127,21 +127,22 @@ impl Ui {
             if let Some(report) = &error.report {
                 document["error"]["report"] = (**report).clone();
             }
-            self.data(&format!("{document:#}"));
+            self.data(&escaped_json(&format!("{document:#}")));
             if self.lost.get().is_none() {
                 return;
             }
             // Where the document cannot be written, standard error is the only place left for the reason.
         }
-        message(&format!("{} {}", self.paint("31", "error:"), harmless(&error.message)));
+        message(&format!("{} {}", self.paint("31", "error:"), escaped(&error.message)));
         for detail in &error.details {
-            message(&harmless(detail));
+            message(&escaped(detail));
         }
         for cause in &error.causes {
-            message(&format!("  cause: {}", harmless(cause)));
+            // A line of it must not look like one of ours.
+            message(&format!("  cause: {}", escaped(cause).replace('\n', "\n         ")));
         }
         for hint in &error.hints {
-            message(&format!("  {} {}", self.paint("36", "hint:"), harmless(hint)));
+            message(&format!("  {} {}", self.paint("36", "hint:"), escaped(hint)));
         }
     }
 
@@ -181,20 +182,6 @@ fn message(line: &str) {
 /// is no reason to stop: nobody reads it any more, and the work goes on.
 fn to_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-/// The text without what a terminal would obey: much of what is printed comes from bundles, registries and file names.
-/// Control characters but for line ends and tabs become `\u001b`, which is also how JSON has them.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let obeyed = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
-    if !text.contains(obeyed) {
-        return Cow::Borrowed(text);
-    }
-    let one = |character: char| match character {
-        character if obeyed(character) => format!("\\u{:04x}", u32::from(character)),
-        character => character.to_string(),
-    };
-    Cow::Owned(text.chars().map(one).collect())
 }
 
 /// Progress on display; see [`Ui::show`].

@@ -58,7 +58,7 @@ struct Told {
 }
 
 fn one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+    let line: String = text.chars().map(|c| if crate::text::is_unseen(c) { ' ' } else { c }).take(500).collect();
     line.trim().to_owned()
 }
 

@@ -206,7 +206,7 @@ fn image_id(id: &str) -> (Option<Digest>, Option<String>) {
     match bare.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok()) {
         Some(digest) => (Some(digest), None),
         None if id.is_empty() => (None, None),
-        None => (None, Some(id.chars().filter(|c| !c.is_control()).take(200).collect())),
+        None => (None, Some(id.chars().filter(|c| !crate::text::is_unseen(*c)).take(200).collect())),
     }
 }
 

@@ -68,6 +68,6 @@ fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) 
     }
     let _ = writeln!(text, "\n## {title}\n");
     lines.for_each(|line| {
-        let _ = writeln!(text, "- {}", line.replace(char::is_control, " "));
+        let _ = writeln!(text, "- {}", line.replace(crate::text::is_unseen, " "));
     });
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::bundle::ComposeError;
 use crate::download::{Address, AddressError, DownloadError};
 use crate::io::{Mismatch, PathError};
 use crate::oci::{Digest, ManifestError, Reference};
@@ -119,9 +120,9 @@ pub enum FetchError {
     /// A local file or the output failed.
     #[error(transparent)]
     Local(#[from] PathError),
-    /// A document of the bundle cannot be written as JSON: a bug.
-    #[error("cannot write the bundle's index")]
-    Json(#[from] serde_json::Error),
+    /// A text that no bundle may have, or a document that cannot be written, which is a bug.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
     /// libzstd failed, for want of memory.
     #[error("cannot encode the bundle's head")]
     Encode(#[source] io::Error),

@@ -1,8 +1,10 @@
 //! Helm charts of a pack: where they are, and their values.
 
+use super::decode::check_label;
 use super::packs::{Decoder, oci_reference};
 use super::{ChartLocation, ChartSource, Template};
 use crate::problem::Position;
+use crate::text::is_subdomain;
 use crate::yaml::{Fields, Kind, Node, Value};
 
 pub(super) const CHART: &[&str] = &["source", "repository", "name", "version", "release", "namespace", "values"];
@@ -44,7 +46,7 @@ impl Decoder<'_, '_> {
             self.check_name(release, MAX_RELEASE, "`release`", fields.value_at("release"));
         }
         let namespace = fields.optional_text("namespace", self.report).unwrap_or(DEFAULT_NAMESPACE).to_owned();
-        self.check_name(&namespace, 63, "`namespace`", fields.value_at("namespace"));
+        check_label(&namespace, "`namespace`", fields.value_at("namespace"), self.report);
         let values = self.values(fields);
         let (file, position) = (self.file.to_owned(), node.at);
         Some(ChartSource { location: location?, version, release, namespace, values, file, position })
@@ -110,9 +112,7 @@ impl Decoder<'_, '_> {
 
     /// Names of releases, namespaces and charts: lowercase words.
     fn check_name(&mut self, text: &str, most: usize, what: &str, at: Position) {
-        let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-        let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if text.len() > most || !text.bytes().all(inner) || !text.starts_with(ends) || !text.ends_with(ends) {
+        if !is_subdomain(text, most) {
             let message = format!("{what} is {text:?}, expected up to {most} lowercase letters, digits and inner `-`");
             self.report.add(at, message);
         }

@@ -8,6 +8,7 @@ use super::paths::Folder;
 use super::{API_VERSION, IgnoredImage, Position, Profile, requirements};
 use crate::oci::Platform;
 use crate::problem::Report;
+use crate::text::{self, LONGEST_VERSION};
 use crate::variables::{self, Variable};
 use crate::yaml::Fields;
 
@@ -33,7 +34,7 @@ pub(super) fn decode(
     let metadata = metadata.map(|metadata| {
         let name = name_of(metadata, report);
         let version = semantic_version(metadata, report);
-        let description = metadata.optional_text("description", report).unwrap_or_default().to_owned();
+        let description = description(metadata, report);
         (name, version, description)
     });
     let spec = fields.required("spec", report)?;
@@ -62,6 +63,15 @@ pub(super) fn decode(
         packs,
         ignore_images: std::mem::take(&mut known.ignored),
     })
+}
+
+/// `description` of a document's metadata, in one line.
+pub(super) fn description(metadata: Fields<'_>, report: &mut Report) -> String {
+    let description = text::folded(metadata.optional_text("description", report).unwrap_or_default());
+    if let Err(reason) = text::check(&description) {
+        report.add(metadata.value_at("description"), format!("`description` {reason}"));
+    }
+    description
 }
 
 /// `name` of a document's metadata.
@@ -108,6 +118,11 @@ pub(super) fn variables(spec: Fields<'_>, report: &mut Report) -> Vec<Variable> 
 fn semantic_version(metadata: Fields<'_>, report: &mut Report) -> Option<semver::Version> {
     let text = metadata.required_text("version", report)?;
     match semver::Version::parse(text) {
+        Ok(_) if text.len() > LONGEST_VERSION => {
+            let message = format!("`metadata.version` has {} characters, at most {LONGEST_VERSION}", text.len());
+            report.add(metadata.value_at("version"), message);
+            None
+        }
         Ok(version) => Some(version),
         Err(error) => {
             let message = format!("`metadata.version` {text:?} is not a semantic version such as 1.4.0: {error}");
@@ -148,6 +163,11 @@ pub(super) fn ignored(spec: Fields<'_>, file: &Path, report: &mut Report) -> Vec
         let image = fields.required_text("image", report);
         let reason = fields.required_text("reason", report);
         let (Some(image), Some(reason)) = (image, reason) else { continue };
+        for (name, text) in [("image", image), ("reason", reason)] {
+            if let Err(reason) = text::check(&text::folded(text)) {
+                report.add(fields.value_at(name), format!("`{name}` {reason}"));
+            }
+        }
         if ignored.iter().any(|other| other.image == image) {
             report.add(fields.value_at("image"), format!("image {image:?} is ignored twice"));
         }
@@ -171,8 +191,7 @@ pub(super) fn one_of<T>(words: &[(&str, T)]) -> String {
 
 /// RFC 1123 label as Kubernetes has it: up to 63 lowercase letters, digits and `-`, not at the ends.
 pub(super) fn check_label(text: &str, what: &str, at: Position, report: &mut Report) {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.len() > 63 || !text.bytes().all(inner) || text.starts_with('-') || text.ends_with('-') {
+    if !text::is_label(text) {
         let message = format!("{what} is {text:?}, expected up to 63 lowercase letters, digits and inner `-`");
         report.add(at, message);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::packs::Decoder;
 use super::{FileOrigin, FileSource, paths};
 use crate::oci::{Digest, Platform};
+use crate::text;
 use crate::yaml::{Fields, Kind, Node};
 
 pub(super) const FILE: &[&str] = &["source", "sha256", "platform", "path", "mode", "owner", "template"];
@@ -20,7 +21,7 @@ impl Decoder<'_, '_> {
         let path = self.host_path(fields, platform.as_ref());
         let mode = self.mode(fields);
         let owner = fields.optional_text("owner", self.report);
-        if let Some(owner) = owner.filter(|owner| !is_owner(owner)) {
+        if let Some(owner) = owner.filter(|owner| !text::is_owner(owner)) {
             let message = format!("`owner` is {owner:?}, expected USER or USER:GROUP, names or numbers");
             self.report.add(fields.value_at("owner"), message);
         }
@@ -105,7 +106,7 @@ impl Decoder<'_, '_> {
     fn host_path(&mut self, fields: Fields<'_>, platform: Option<&Platform>) -> Option<String> {
         let path = fields.required_text("path", self.report)?;
         let at = fields.value_at("path");
-        self.told(paths::check_host_path(path), at)?;
+        self.told(text::check_host_path(path).map_err(|reason| format!("`path` {reason}")), at)?;
         for (other, other_platform, place) in &self.known.host_paths {
             let meet = match (platform, other_platform) {
                 (Some(one), Some(other)) => one.satisfies(other),
@@ -144,12 +145,4 @@ fn clash(path: &str, other: &str, place: &str) -> Option<String> {
     } else {
         None
     }
-}
-
-fn is_owner(text: &str) -> bool {
-    let name = |part: &str| {
-        let first = part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
-        first && part.len() <= 32 && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-    };
-    text.split_once(':').map_or_else(|| name(text), |(user, group)| name(user) && name(group))
 }

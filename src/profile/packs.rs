@@ -12,6 +12,7 @@ use super::{
 use crate::io::with_causes;
 use crate::oci::{Platform, Reference};
 use crate::problem::{Problem, Problems, Report};
+use crate::text::{self, UNITS, is_unit};
 use crate::variables::Variable;
 use crate::variables::template::Protected;
 use crate::yaml::{self, Fields, Node, Value};
@@ -55,22 +56,6 @@ pub(super) const PACK_SPEC: &[&str] = &[
     "ignoreImages",
 ];
 pub(super) const DEPENDENCY: &[&str] = &["pack", "version"];
-/// Endings of units that are started.
-const UNITS: [&str; 6] = [".service", ".socket", ".timer", ".path", ".mount", ".target"];
-
-/// Whether `text` is the name of a systemd unit (systemd.unit(5)) that can be started; a template needs its instance.
-fn is_unit(text: &str) -> bool {
-    let stem = UNITS.iter().find_map(|ending| text.strip_suffix(ending));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
-    stem.is_some_and(|stem| {
-        !stem.is_empty()
-            && !stem.starts_with(['-', '.', '@'])
-            && !stem.ends_with('@')
-            && text.len() <= 255
-            && stem.bytes().all(plain)
-    })
-}
-
 /// A line of a document.
 pub(super) type Place = (PathBuf, usize);
 
@@ -132,6 +117,7 @@ impl Decoder<'_, '_> {
         let fields = Fields::open(node, "a pack", PACK, &[], self.report)?;
         let name = self.pack_name(fields);
         let version = fields.optional_text("version", self.report).map(str::to_owned);
+        self.check_text(version.as_deref(), fields, "version");
         self.content(fields, name.as_deref().unwrap_or("?"), version, Origin::Profile)
     }
 
@@ -323,6 +309,7 @@ impl Decoder<'_, '_> {
             };
             let version = self.version_range(fields, "version");
             let pack = fields.required_text("pack", self.report).map(str::to_owned);
+            self.check_text(pack.as_deref(), fields, "pack");
             dependencies.extend(pack.map(|pack| Dependency { pack, version, position: node.at }));
         }
         dependencies
@@ -371,6 +358,9 @@ impl Decoder<'_, '_> {
                 if found.contains(&path) {
                     continue;
                 }
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let checked = text::check_name(&name).map_err(|reason| format!("the name of a manifest {reason}"));
+                self.told(checked, node.at);
                 if let Some(other) = found.iter().find(|other| other.file_name() == path.file_name()) {
                     let message = format!(
                         "{} has the file name of {}; a pack's manifests need different names",
@@ -383,6 +373,12 @@ impl Decoder<'_, '_> {
             }
         }
         found
+    }
+
+    /// Reports a text of the field `name` in which something cannot be seen.
+    fn check_text(&mut self, text: Option<&str>, fields: Fields<'_>, name: &'static str) {
+        let checked = text.map_or(Ok(()), text::check).map_err(|reason| format!("`{name}` {reason}"));
+        self.told(checked, fields.value_at(name));
     }
 
     /// The value, or nothing after reporting what is wrong with it.
@@ -442,7 +438,10 @@ fn document_pack(
     let metadata = Fields::open(metadata, "`metadata`", PACK_METADATA, &[], report)?;
     let own_name = name_of(metadata, report);
     let version = metadata.required_text("version", report).map(str::to_owned);
-    metadata.optional_text("description", report);
+    decode::description(metadata, report);
+    if let Err(reason) = version.as_deref().map_or(Ok(()), text::check) {
+        report.add(metadata.value_at("version"), format!("`version` {reason}"));
+    }
     let spec = fields.required("spec", report)?;
     let spec = Fields::open(spec, "`spec`", PACK_SPEC, &[], report)?;
     for variable in variables(spec, report) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex::{Regex, RegexBuilder};
 
 use super::{Format, Variable, is_name};
+use crate::text::{self, shown};
 
 /// Memory that a pattern may take once compiled, in bytes. Bundles bring patterns too.
 const MAX_PATTERN: usize = 1 << 20;
@@ -76,7 +77,7 @@ impl Variable {
     /// What contradicts itself in the declaration, a field and a message each. Values are brought to their canonical
     /// spelling.
     pub(super) fn settle(&mut self) -> Vec<(&'static str, String)> {
-        let mut wrong = Vec::new();
+        let mut wrong = self.unseen();
         if let Some(error) = self.regex.as_deref().and_then(|text| pattern(text).err()) {
             wrong.push(("regex", format!("`regex` is not a pattern: {error}")));
             self.regex = None;
@@ -110,6 +111,19 @@ impl Variable {
             ));
         }
         wrong
+    }
+
+    /// Texts of which a person would not see all.
+    fn unseen(&self) -> Vec<(&'static str, String)> {
+        let described = text::check(&self.description).map_err(|reason| format!("`description` {reason}"));
+        let pattern = self.regex.as_deref().map_or(Ok(()), text::check).map_err(|reason| format!("`regex` {reason}"));
+        let options = self.options.iter().try_for_each(|option| text::check(option));
+        let options = options.map_err(|reason| format!("an option {reason}"));
+        // A value may have several lines, and is shown in quotes.
+        let default = self.default.as_deref().map_or(Ok(()), text::check_lines);
+        let default = default.map_err(|reason| format!("`default` {reason}"));
+        let all = [("description", described), ("regex", pattern), ("options", options), ("default", default)];
+        all.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?))).collect()
     }
 
     fn settle_options(&mut self, wrong: &mut Vec<(&'static str, String)>) {
@@ -149,7 +163,7 @@ pub fn check_declared(variables: &[Variable]) -> Result<(), String> {
     for (index, variable) in variables.iter().enumerate() {
         let name = &variable.name;
         if !is_name(name) {
-            return Err(format!("{name:?} is no name of a variable"));
+            return Err(format!("{} is no name of a variable", shown(name)));
         }
         if variables[..index].iter().any(|other| other.name == *name) {
             return Err(format!("variable {name} is declared twice"));

@@ -2,6 +2,7 @@
 
 use super::{Format, Variable, is_name};
 use crate::problem::Report;
+use crate::text;
 use crate::yaml::{Fields, Kind, Node};
 
 /// The fields of a variable.
@@ -31,7 +32,7 @@ pub fn decode(node: &Node, report: &mut Report) -> Option<Variable> {
         report.add(fields.value_at("name"), message);
     }
     let format = format(fields, report);
-    let description = fields.optional_text("description", report).unwrap_or_default().to_owned();
+    let description = text::folded(fields.optional_text("description", report).unwrap_or_default());
     let regex = fields.optional_text("regex", report).map(str::to_owned);
     let (required, hidden) = (fields.flag("required", report), fields.flag("hidden", report));
     let (read_only, sensitive) = (fields.flag("readOnly", report), fields.flag("sensitive", report));

@@ -174,7 +174,7 @@ fn sizes_and_digests_that_lie_are_found() {
 #[test]
 fn host_paths_and_names_stay_where_they_belong() {
     for path in ["/../x", "/a/../../x", "x", "", "/", "/a/", "//a", "/a/./b", "/a\0b"] {
-        refused_draft("a host path", &["the host file", "no plain absolute path"], |draft| {
+        refused_draft("a host path", &["the path of a host file"], |draft| {
             draft.file.insert("dev.carrack.path", path.to_owned());
         });
     }
@@ -184,14 +184,7 @@ fn host_paths_and_names_stay_where_they_belong() {
         });
     }
     for name in ["../x", "x/../../y", "", ".hidden", "a b", "a\nb"] {
-        // What becomes part of a receipt's name.
-        let sandbox = Sandbox::new();
-        fs::create_dir(sandbox.work().join("root")).unwrap();
-        let mut draft = Draft::new();
-        draft.profile["name"] = json!(name);
-        sandbox.write("bundle", draft.write());
-        assert_refused(&install(&sandbox, &["apply", "bundle", "--root", "root"]), 30, &["receipt's name"]);
-        assert_eq!(fs::read_dir(sandbox.work().join("root")).unwrap().count(), 0);
+        refused_draft("a name", &["the profile's name"], |draft| draft.profile["name"] = json!(name));
     }
     refused_draft("a profile with fields of the future", &["its profile cannot be read", "rollout"], |draft| {
         draft.profile["rollout"] = json!("canary");
@@ -225,33 +218,6 @@ fn sizes_beyond_everything_are_refused_before_they_are_counted() {
     sandbox.write("bundle", claim(&[1 << 40, 1 << 40]));
     assert_refused(&sandbox.carrack(&["verify", "bundle"]), 30, &["bundle"]);
     assert_refused(&sandbox.carrack(&["inspect", "bundle"]), 30, &["bundle"]);
-}
-
-/// A terminal does what control characters say; a bundle must not.
-#[test]
-fn control_characters_do_not_reach_the_terminal() {
-    let sandbox = Sandbox::new();
-    fs::create_dir(sandbox.work().join("root")).unwrap();
-    let mut draft = Draft::new();
-    draft.profile["description"] = json!("harmless \u{1b}]0;owned\u{7}\u{9b}2J\rover");
-    draft.file.insert("dev.carrack.path", "/etc/\u{1b}[31mforged".to_owned());
-    sandbox.write("bundle", draft.write());
-    let inspected = sandbox.carrack(&["inspect", "bundle"]);
-    assert!(inspected.stdout.contains("harmless \\u001b]0;owned\\u0007\\u009b2J\\u000dover"), "{}", inspected.stdout);
-    for ran in [
-        inspected,
-        sandbox.carrack(&["inspect", "bundle", "--json"]),
-        install(&sandbox, &["plan", "bundle", "--root", "root"]),
-        install(&sandbox, &["plan", "bundle", "--root", "root", "--json"]),
-    ] {
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let text = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
-    }
-    // Both forms are what JSON has.
-    let json = sandbox.carrack(&["inspect", "bundle", "--json"]).stdout;
-    let document: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(document["description"], draft.profile["description"]);
 }
 
 /// A frame that claims `size` bytes and holds `runs` runs of 128 KiB of one byte.

@@ -10,6 +10,7 @@ mod forge;
 mod local;
 mod properties;
 mod registries;
+mod texts;
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! Errors of the connected side's steps, as a user sees them.
 
 use super::{CliError, Kind};
+use crate::bundle::ComposeError;
 use crate::chart::ChartError;
 use crate::cluster::ClusterError;
 use crate::download::{AddressError, DownloadError, DownloadErrorKind, RedirectError};
@@ -51,7 +52,8 @@ impl From<FetchError> for CliError {
                 Self::from_error(Kind::Input, &error).hint("see where both come from: carrack images PROFILE --why")
             }
             FetchError::FileChanged { .. } => Self::from_error(Kind::Local, &error).hint(again),
-            FetchError::Json(_) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
+            FetchError::Compose(ComposeError::Text(_)) => Self::from_error(Kind::Input, &error),
+            FetchError::Compose(ComposeError::Json(_)) | FetchError::Encode(_) => Self::from_error(Kind::Bug, &error),
         }
     }
 }

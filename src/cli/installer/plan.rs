@@ -199,7 +199,8 @@ pub(super) fn by_hand(files: &[ByHand]) -> impl Iterator<Item = String> {
 fn keys_line(keys: &[Key]) -> String {
     let of = |removed: bool, done: &str| {
         // A key may be any text, line ends among them.
-        let shown = |name: &str| if name.contains(char::is_control) { format!("{name:?}") } else { name.to_owned() };
+        let shown =
+            |name: &str| if name.contains(crate::text::is_unseen) { format!("{name:?}") } else { name.to_owned() };
         let names: Vec<String> = named(keys, removed).into_iter().map(shown).collect();
         (!names.is_empty()).then(|| format!("{}, {done} by hand", names.join(", ")))
     };

@@ -25,7 +25,16 @@ pub(in crate::apply) fn has_systemd() -> bool {
 /// # Errors
 /// Where it does not.
 pub(in crate::apply::transaction) fn reload() -> Result<(), StepError> {
-    if has_systemd() { systemctl(&["daemon-reload"], "read the units again").map(drop) } else { Ok(()) }
+    if has_systemd() {
+        systemctl(&[SYSTEMCTL, "daemon-reload"].map(str::to_owned), "read the units again").map(drop)
+    } else {
+        Ok(())
+    }
+}
+
+/// systemctl's arguments for a unit. Its name may be from a bundle, a receipt or a journal: what follows `--` is no option.
+fn on(verb: &[&str], unit: &str) -> Vec<String> {
+    [SYSTEMCTL].iter().chain(verb).chain(&["--", unit]).map(|word| (*word).to_owned()).collect()
 }
 
 /// What systemd says of a unit.
@@ -86,20 +95,20 @@ pub(super) fn enable(unit: &str) -> Result<(), StepError> {
     if !has_systemd() {
         return Err(StepError::NoSystemd(unit.to_owned()));
     }
-    systemctl(&["enable", "--quiet", unit], &format!("enable {unit}")).map(drop)
+    systemctl(&on(&["enable", "--quiet"], unit), &format!("enable {unit}")).map(drop)
 }
 
 pub(super) fn disable(unit: &str) {
     // One that is gone, or cannot be enabled at all, is not an error here.
-    let _ = systemctl(&["disable", "--quiet", unit], "disable the unit");
+    let _ = systemctl(&on(&["disable", "--quiet"], unit), "disable the unit");
 }
 
 pub(super) fn start(unit: &str, restart: bool, interrupt: &Interrupt) -> Result<(), StepError> {
     enable(unit)?;
     // One that has failed too often would not be started any more.
-    let _ = systemctl(&["reset-failed", unit], "forget failures");
+    let _ = systemctl(&on(&["reset-failed"], unit), "forget failures");
     let verb = if restart { "restart" } else { "start" };
-    let command = [SYSTEMCTL, verb, unit].map(str::to_owned);
+    let command = on(&[verb], unit);
     let failed = |why| StepError::Unit { unit: unit.to_owned(), why };
     let started = match execute(&command, UNIT_LIMIT, interrupt)? {
         Ended::Well(_) => Ok(()),
@@ -136,7 +145,7 @@ pub(super) fn stop(unit: &str) -> Result<(), StepError> {
     if !has_systemd() || state(unit)?.is_nothing() {
         return Ok(());
     }
-    systemctl(&["stop", unit], &format!("stop {unit}")).map(drop)
+    systemctl(&on(&["stop"], unit), &format!("stop {unit}")).map(drop)
 }
 
 /// Whether a unit is active, being started, or has done all that it is for since the host has started; and whether it starts
@@ -146,18 +155,17 @@ pub(in crate::apply) fn unit_is(unit: &str) -> (bool, bool) {
         return (false, false);
     }
     let active = state(unit).is_ok_and(|state| state.is_active());
-    (active, systemctl(&["is-enabled", "--quiet", unit], "ask for a unit").is_ok())
+    (active, systemctl(&on(&["is-enabled", "--quiet"], unit), "ask for a unit").is_ok())
 }
 
 pub(super) fn state(unit: &str) -> Result<State, StepError> {
     let properties =
         "--property=LoadState,ActiveState,SubState,Result,Type,NRestarts,ExecMainStartTimestampMonotonic,Job";
-    systemctl(&["show", properties, unit], &format!("look at {unit}")).map(|text| State::of(&text))
+    systemctl(&on(&["show", properties], unit), &format!("look at {unit}")).map(|text| State::of(&text))
 }
 
-pub(super) fn systemctl(arguments: &[&str], what: &str) -> Result<String, StepError> {
-    let command: Vec<String> = [SYSTEMCTL].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
-    match execute(&command, UNIT_LIMIT, &Interrupt::never())? {
+pub(super) fn systemctl(command: &[String], what: &str) -> Result<String, StepError> {
+    match execute(command, UNIT_LIMIT, &Interrupt::never())? {
         Ended::Well(text) => Ok(text),
         Ended::Badly(why) => Err(StepError::Program { what: what.to_owned(), program: SYSTEMCTL.to_owned(), why }),
     }
@@ -166,6 +174,15 @@ pub(super) fn systemctl(arguments: &[&str], what: &str) -> Result<String, StepEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_is_never_an_option() {
+        for verb in [&["show", "--property=Job"][..], &["stop"], &["enable", "--quiet"]] {
+            let command = on(verb, "--host=attacker@203.0.113.7");
+            assert_eq!(command[..=verb.len()], [&["systemctl"][..], verb].concat());
+            assert_eq!(command[verb.len() + 1..], ["--", "--host=attacker@203.0.113.7"]);
+        }
+    }
 
     #[test]
     fn what_is_being_started_counts_as_active_and_is_stopped() {
