@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{CliError, Common};
 use crate::progress::Progress;
-use crate::text::{escaped, escaped_json};
+use crate::text::escaped;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -87,7 +87,7 @@ impl Ui {
     pub fn json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
         let text =
             serde_json::to_string_pretty(value).map_err(|error| CliError::from_error(super::Kind::Bug, &error))?;
-        self.data(&escaped_json(&text));
+        self.data(&text);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Ui {
             if let Some(report) = &error.report {
                 document["error"]["report"] = (**report).clone();
             }
-            self.data(&escaped_json(&format!("{document:#}")));
+            self.data(&format!("{document:#}"));
             if self.lost.get().is_none() {
                 return;
             }

@@ -115,8 +115,8 @@ pub fn shown(text: &str) -> String {
     quoted
 }
 
-/// Foreign text as it may go to a terminal: what a terminal would obey, or a reader not see, becomes `\u{1b}`. Line ends and
-/// tabs stay.
+/// What may go to a terminal: what a terminal would obey, or a reader not see, becomes `\u001b`, which is also how JSON has
+/// it, so that a document stays one. Line ends and tabs stay.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     let bad = |character: char| is_unseen(character) && !matches!(character, '\n' | '\t');
     if !text.contains(bad) {
@@ -124,21 +124,9 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
-        if bad(character) { escape(character, &mut plain) } else { plain.push(character) }
-    }
-    Cow::Owned(plain)
-}
-
-/// A JSON document, whose strings may be foreign, in which every character can be seen: the others become `\u001b`.
-pub fn escaped_json(document: &str) -> Cow<'_, str> {
-    let bad = |character: char| is_unseen(character) && character != '\n';
-    if !document.contains(bad) {
-        return Cow::Borrowed(document);
-    }
-    let mut plain = String::with_capacity(document.len());
-    for character in document.chars() {
         if bad(character) {
             for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
                 let _ = write!(plain, "\\u{unit:04x}");
             }
         } else {
@@ -149,7 +137,6 @@ pub fn escaped_json(document: &str) -> Cow<'_, str> {
 }
 
 fn escape(character: char, text: &mut String) {
-    // Writing to a string does not fail.
     let _ = write!(text, "\\u{{{:x}}}", u32::from(character));
 }
 
@@ -224,7 +211,7 @@ mod tests {
     fn json_stays_json() {
         let text = "a\u{7f}b\u{9b}\u{202e}\u{e0041}\u{1b}é";
         let document = serde_json::to_string_pretty(&serde_json::json!({"text": text})).unwrap();
-        let plain = escaped_json(&document);
+        let plain = escaped(&document);
         assert!(!plain.contains(|c| is_unseen(c) && c != '\n'), "{plain}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&plain).unwrap()["text"], text);
     }
