@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use carrack::bundle::{Bundle, BundlePlan, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedProfile, compose};
+use carrack::io::Place;
 use carrack::oci::{Descriptor, Digest, ImageManifest, media_type};
 
 const LAYERS: u64 = 8;
@@ -86,7 +87,7 @@ fn write(path: &Path, bytes: u64, images: u64) -> u64 {
         images: (0..images).map(image).collect(),
     };
     let plan = BundlePlan::new(&compose(&parts).unwrap()).unwrap();
-    let partial = PartialBundle::open(path, &plan).unwrap();
+    let partial = PartialBundle::open(&Place::of(path).unwrap(), &plan).unwrap();
     partial.commit(&plan, &[]).unwrap();
     plan.head_length()
 }

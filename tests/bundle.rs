@@ -11,6 +11,7 @@ use carrack::bundle::{
     Bundle, BundleError, BundlePlan, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts,
     ResolvedProfile, compose,
 };
+use carrack::io::Place;
 use carrack::oci::{Descriptor, Digest, ImageManifest, media_type};
 use carrack::progress::Progress;
 use carrack::trust;
@@ -100,7 +101,7 @@ fn content<'a>(sample: &'a Sample, digest: &Digest) -> &'a [u8] {
 
 fn write(target: &Path, sample: &Sample) -> u64 {
     let plan = plan(sample);
-    let partial = PartialBundle::open(target, &plan).unwrap();
+    let partial = PartialBundle::open(&Place::of(target).unwrap(), &plan).unwrap();
     // Backwards, because the order of writing must not matter.
     for place in plan.stored.iter().rev() {
         let mut blob = partial.stored(place).unwrap();

@@ -2,10 +2,9 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,9 +20,9 @@ use super::transaction::Staged;
 use super::{ApplyError, Interrupt};
 use crate::bundle::{
     BundlePlan, FolderImage, ManifestParts, PartialBundle, StoredPlace, TailError, TailWriter, WriteError,
-    compose_images, partial_path,
+    compose_images, partial_place,
 };
-use crate::io::{AtPath, PathError, sync_dir};
+use crate::io::{AtPath, PathError, Place};
 use crate::oci::{Digest, Manifest};
 
 /// zstd's level for layers that nobody compressed: the archive is read once, so speed counts for more than size.
@@ -35,9 +34,9 @@ const CHUNK: usize = 1 << 20;
 pub(super) struct Archive {
     path: String,
     /// Its provisional name.
-    partial: PathBuf,
+    partial: Place,
     /// What it is written to before it is decompressed, where its importer takes no compressed one.
-    packed: Option<PathBuf>,
+    packed: Option<Place>,
     file: PartialBundle,
     plan: BundlePlan,
     stored: HashMap<Digest, StoredPlace>,
@@ -71,16 +70,16 @@ impl Archive {
         regions.stored.sort_by_key(|(digest, _)| order.get(digest));
         regions.tail.sort_by_key(|(digest, _)| order.get(digest));
         let plan = BundlePlan::new(&regions).map_err(ApplyError::Compose)?;
-        let partial = partial_path(&planned.target);
-        let packed = (!planned.folder.takes_zstd()).then(|| packed(&planned.target));
+        let partial = partial_place(&planned.target)?;
+        let packed = packed(planned)?;
         // Before it is there, because opening may fail half-way.
-        let paths = provisional(planned).collect();
-        let removal = RemoveOnDrop { paths, done: AtomicBool::new(false) };
+        let places = provisional(planned)?;
+        let removal = RemoveOnDrop { places, done: AtomicBool::new(false) };
         let file = PartialBundle::open(packed.as_ref().unwrap_or(&planned.target), &plan)?;
         Ok(Self {
             path: planned.path.clone(),
             partial,
-            packed: packed.map(|packed| partial_path(&packed)),
+            packed: packed.as_ref().map(partial_place).transpose()?,
             stored: plan.stored.iter().map(|place| (place.digest, place.clone())).collect(),
             tail: Mutex::new(Some(file.tail(&plan, LEVEL))),
             in_tail: plan.tail.iter().map(|place| place.digest).collect(),
@@ -153,13 +152,14 @@ impl Archive {
     pub(super) fn finish(&self, interrupt: &Interrupt) -> Result<ReceiptArchive, ApplyError> {
         let frames = self.tail.lock().unwrap_or_else(PoisonError::into_inner).take().map(TailWriter::finish);
         let mode = self.file.file().set_permissions(Permissions::from_mode(MODE));
-        mode.at("set the mode of", self.packed.as_ref().unwrap_or(&self.partial))?;
+        mode.at("set the mode of", self.packed.as_ref().unwrap_or(&self.partial).shown())?;
         let size = self.file.finish(&self.plan, &frames.unwrap_or_default())?;
         let size = match &self.packed {
             Some(packed) => decompress(packed, &self.partial, interrupt)?,
             None => size,
         };
-        let digest = hash(&self.partial, || !interrupt.is_set())?.ok_or(ApplyError::Interrupted)?;
+        let digest =
+            hash(self.partial.open()?, self.partial.shown(), || !interrupt.is_set())?.ok_or(ApplyError::Interrupted)?;
         Ok(ReceiptArchive { path: self.path.clone(), digest, size })
     }
 
@@ -168,10 +168,10 @@ impl Archive {
     /// # Errors
     /// Where the system does not tell what it is, or its name cannot be made durable.
     pub(super) fn leave(&self) -> Result<Staged, PathError> {
-        let inode = self.partial.symlink_metadata().at("look at", &self.partial)?.ino();
-        sync_dir(self.partial.parent().unwrap_or(Path::new("/")))?;
+        let inode = self.partial.stat()?.map_or(0, |found| found.st_ino);
+        self.partial.sync_folder()?;
         self.removal.done.store(true, Ordering::Relaxed);
-        Ok(Staged { name: self.partial.file_name().unwrap_or_default().to_string_lossy().into_owned(), inode })
+        Ok(Staged { name: self.partial.name().to_string_lossy().into_owned(), inode })
     }
 }
 
@@ -197,17 +197,17 @@ impl From<WriteError> for PutError {
 }
 
 /// Writes a finished archive as a plain one, and removes it. Returns the length in bytes.
-fn decompress(packed: &Path, plain: &Path, interrupt: &Interrupt) -> Result<u64, ApplyError> {
-    let from = File::open(packed).at("read", packed)?;
-    let mut from = zstd::stream::read::Decoder::new(from).at("read", packed)?;
-    let mut to = OpenOptions::new().write(true).create_new(true).mode(MODE).open(plain).at("create", plain)?;
+fn decompress(from: &Place, to: &Place, interrupt: &Interrupt) -> Result<u64, ApplyError> {
+    let (packed, plain) = (from.shown(), to.shown());
+    let mut reader = zstd::stream::read::Decoder::new(from.open()?).at("read", packed)?;
+    let mut to = to.create(MODE)?;
     to.set_permissions(Permissions::from_mode(MODE)).at("set the mode of", plain)?;
     let (mut buffer, mut size) = (vec![0; CHUNK], 0);
     loop {
         if interrupt.is_set() {
             return Err(ApplyError::Interrupted);
         }
-        match from.read(&mut buffer) {
+        match reader.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => {
                 to.write_all(&buffer[..count]).at("write", plain)?;
@@ -218,12 +218,12 @@ fn decompress(packed: &Path, plain: &Path, interrupt: &Interrupt) -> Result<u64,
         }
     }
     to.sync_all().at("sync", plain)?;
-    fs::remove_file(packed).at("remove", packed)?;
+    from.remove()?;
     Ok(size)
 }
 
 struct RemoveOnDrop {
-    paths: Vec<PathBuf>,
+    places: Vec<Place>,
     done: AtomicBool,
 }
 
@@ -231,8 +231,8 @@ impl RemoveOnDrop {
     fn run(&self) {
         if !self.done.swap(true, Ordering::Relaxed) {
             // Nothing more can be done about a failure here, and the next run removes the file.
-            for path in &self.paths {
-                let _ = fs::remove_file(path);
+            for place in &self.places {
+                let _ = place.remove();
             }
         }
     }
@@ -250,21 +250,21 @@ impl Drop for RemoveOnDrop {
 /// # Errors
 /// Where it is there and cannot be removed.
 pub(super) fn clean(planned: &PlannedArchive) -> Result<(), PathError> {
-    provisional(planned).try_for_each(|path| match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &path),
-        _ => Ok(()),
-    })
+    provisional(planned)?.iter().try_for_each(Place::remove)
 }
 
 /// The provisional names of what is written for it.
-pub(super) fn provisional(planned: &PlannedArchive) -> impl Iterator<Item = PathBuf> {
-    let packed = (!planned.folder.takes_zstd()).then(|| partial_path(&packed(&planned.target)));
-    std::iter::once(partial_path(&planned.target)).chain(packed)
+///
+/// # Errors
+/// Where its place has no name.
+pub(super) fn provisional(planned: &PlannedArchive) -> Result<Vec<Place>, PathError> {
+    let packed = packed(planned)?;
+    [&planned.target].into_iter().chain(&packed).map(partial_place).collect()
 }
 
-/// What would be the name of a compressed one.
-fn packed(target: &Path) -> PathBuf {
-    target.with_added_extension("zst")
+/// The place of a compressed one, where the importer takes no such.
+fn packed(planned: &PlannedArchive) -> Result<Option<Place>, PathError> {
+    (!planned.folder.takes_zstd()).then(|| planned.target.with_ending(".zst")).transpose()
 }
 
 fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {

@@ -1,6 +1,5 @@
 //! What the distribution of a bundle wants of this machine: the bundle, the site and the host, put together for it.
 
-use std::fs;
 use std::sync::Arc;
 
 use super::ApplyError;
@@ -92,7 +91,10 @@ fn releases(inputs: Inputs<'_>, distribution: &str) -> Vec<Release> {
 /// What is known of the machine that is installed into.
 fn host(target: &Target) -> Host {
     let root = &target.root;
-    let text = |path: &str| root.resolve(path).ok().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+    let text = |path: &str| {
+        let content = root.read(path).ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&content).into_owned()
+    };
     let release = ["/etc/os-release", "/usr/lib/os-release"].map(text);
     let release = release.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let field = |name: &str| {
@@ -100,7 +102,7 @@ fn host(target: &Target) -> Host {
         line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
     };
     let name = if root.is_host() { text("/proc/sys/kernel/hostname") } else { text("/etc/hostname") };
-    let there = |path: &String| root.resolve(path).is_ok_and(|path| path.exists());
+    let there = |path: &String| root.exists(path);
     Host {
         running: root.is_host(),
         hostname: name.trim().to_owned(),

@@ -1,8 +1,6 @@
 //! What changes in a file that is replaced, for people to read: a unified diff, unless a secret may stand in it.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use similar::TextDiff;
@@ -12,7 +10,7 @@ use super::files::{Found, TargetFile};
 use super::history::History;
 use super::plan::{FileAction, PlannedFile};
 use super::source::Source;
-use crate::io::{AtPath, PathError};
+use crate::io::{AtPath, PathError, Place};
 use crate::oci::Digest;
 
 /// The longest text that is compared, in bytes.
@@ -99,11 +97,11 @@ fn of(file: &TargetFile, found: &Found, source: &Source, history: &History) -> R
 }
 
 /// The file, where it is short.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, PathError> {
+fn read(place: &Place) -> Result<Option<Vec<u8>>, PathError> {
     let mut content = Vec::new();
-    match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other.at("read", path)?.take(MAX + 1).read_to_end(&mut content).at("read", path)?,
+    match place.open() {
+        Err(error) if error.source.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other?.take(MAX + 1).read_to_end(&mut content).at("read", place.shown())?,
     };
     Ok((content.len() as u64 <= MAX).then_some(content))
 }

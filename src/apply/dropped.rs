@@ -33,8 +33,8 @@ pub(super) fn files(
     let (mut removals, mut stays) = (Vec::new(), Vec::new());
     for (path, installed) in installed(history, name).into_iter().filter(|(path, _)| !wanted(path)) {
         let place = |source| FileError::Place { pack: installed.pack.clone(), source };
-        let target = root.resolve(&path).map_err(place)?;
-        if target.is_dir() {
+        let target = root.place(&path).map_err(place)?;
+        if target.is_folder() {
             stays.push(path);
             continue;
         }

@@ -1,13 +1,13 @@
 //! One blob on its way out of the bundle: read once, and handed to all that want it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
 use super::source::BlobReader;
-use super::staging::StagedFile;
-use crate::io::{AtPath, PathError};
+use super::staging::Writer;
+use crate::io::PathError;
 use crate::progress::Progress;
 
 /// How much is read, hashed and sent at once. Far below containerd's limit of 16 MiB for a message.
@@ -28,10 +28,10 @@ impl From<PathError> for PassError {
     }
 }
 
-/// A blob being read. Every chunk goes into the files before it is returned.
+/// A blob being read. Every chunk goes into the file that wants it before it is returned.
 pub(super) struct Feed<'a> {
     reader: BlobReader,
-    files: &'a mut [StagedFile],
+    file: Option<&'a mut Writer>,
     progress: &'a Progress,
     stop: &'a AtomicBool,
     rest: Bytes,
@@ -42,11 +42,11 @@ pub(super) struct Feed<'a> {
 impl<'a> Feed<'a> {
     pub(super) fn new(
         reader: BlobReader,
-        files: &'a mut [StagedFile],
+        file: Option<&'a mut Writer>,
         progress: &'a Progress,
         stop: &'a AtomicBool,
     ) -> Self {
-        Self { reader, files, progress, stop, rest: Bytes::new(), failure: None }
+        Self { reader, file, progress, stop, rest: Bytes::new(), failure: None }
     }
 
     /// The next bytes; none at the end.
@@ -55,8 +55,8 @@ impl<'a> Feed<'a> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(PassError::Stopped);
         }
-        for file in &mut *self.files {
-            file.writer.write_all(&chunk).at("write", &file.file.target)?;
+        if let Some(file) = &mut self.file {
+            file.push(&chunk)?;
         }
         self.progress.advance(chunk.len() as u64);
         Ok(chunk)

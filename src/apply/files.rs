@@ -1,17 +1,16 @@
 //! Files on the host: what must be there, and what is there now.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::Keys;
 use super::settle::Written;
 use crate::host::RootError;
-use crate::io::{AtPath, PathError};
+use crate::io::{AtPath, PathError, Place, file_type};
 use crate::oci::{Digest, Digester};
 
 /// A file that must be on the host.
@@ -19,8 +18,8 @@ use crate::oci::{Digest, Digester};
 pub struct TargetFile {
     /// Its path within the root.
     pub path: String,
-    /// Its path on the running host.
-    pub target: PathBuf,
+    /// Where that is on the running host.
+    pub target: Place,
     /// Of its content.
     pub digest: Digest,
     /// Length in bytes.
@@ -112,26 +111,23 @@ impl Before {
         owner && self.digest == wanted.digest && self.link == wanted.link && self.mode == wanted.mode
     }
 
-    /// What is at `path` now; nothing where nothing is.
+    /// What is at `place` now; nothing where nothing is.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub(super) fn at(path: &Path) -> Result<Option<Self>, PathError> {
-        let found = match fs::symlink_metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.at("look at", path)?,
-        };
-        let link = match found.is_symlink() {
-            true => Some(fs::read_link(path).at("read the link", path)?.to_string_lossy().into_owned()),
-            false => None,
+    pub(super) fn at(place: &Place) -> Result<Option<Self>, PathError> {
+        let Some(found) = place.stat()? else { return Ok(None) };
+        let link = match file_type(&found) {
+            FileType::Symlink => Some(place.read_link()?.to_string_lossy().into_owned()),
+            _ => None,
         };
         Ok(Some(Self {
             // What is neither stays what it is: nothing takes its place.
-            digest: if found.is_file() { hash(path, || true)? } else { None },
+            digest: if file_type(&found) == FileType::RegularFile { hash_at(place)? } else { None },
             link,
-            size: found.len(),
-            mode: format!("{:04o}", found.mode() & 0o7777),
-            owner: format!("{}:{}", found.uid(), found.gid()),
+            size: found.st_size as u64,
+            mode: format!("{:04o}", found.st_mode & 0o7777),
+            owner: format!("{}:{}", found.st_uid, found.st_gid),
         }))
     }
 }
@@ -190,31 +186,31 @@ impl TargetFile {
     }
 }
 
-/// What is at `path` now; hashed only where it has `size` bytes.
+/// What is at `place` now; hashed only where it has `size` bytes.
 ///
 /// # Errors
 /// Where something stands there that is not replaced, or cannot be read.
-pub(super) fn look_at(path: &Path, size: u64) -> Result<Found, FileError> {
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(Found::Absent),
-        other => other.at("look at", path)?,
-    };
-    if found.is_symlink() {
-        return Ok(Found::Link);
+pub(super) fn look_at(place: &Place, size: u64) -> Result<Found, FileError> {
+    let Some(found) = place.stat()? else { return Ok(Found::Absent) };
+    match file_type(&found) {
+        FileType::Symlink => return Ok(Found::Link),
+        FileType::RegularFile => {}
+        _ => return Err(FileError::InTheWay(place.shown().to_owned())),
     }
-    if !found.is_file() {
-        return Err(FileError::InTheWay(path.to_owned()));
-    }
-    let digest = if found.len() == size { hash(path, || true)? } else { None };
-    Ok(Found::Regular { digest, mode: found.mode() & 0o7777, owner: (found.uid(), found.gid()) })
+    let digest = if found.st_size as u64 == size { hash_at(place)? } else { None };
+    Ok(Found::Regular { digest, mode: found.st_mode & 0o7777, owner: (found.st_uid, found.st_gid) })
+}
+
+/// The digest of the file at `place`.
+fn hash_at(place: &Place) -> Result<Option<Digest>, PathError> {
+    hash(place.open()?, place.shown(), || true)
 }
 
 /// The digest of a file's content; none where `go_on` became false on the way.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(super) fn hash(path: &Path, go_on: impl Fn() -> bool) -> Result<Option<Digest>, PathError> {
-    let mut file = File::open(path).at("read", path)?;
+pub(super) fn hash(mut file: impl Read, path: &Path, go_on: impl Fn() -> bool) -> Result<Option<Digest>, PathError> {
     let (mut digester, mut buffer) = (Digester::new(), vec![0; 256 << 10]);
     while go_on() {
         match file.read(&mut buffer).at("read", path)? {

@@ -27,10 +27,7 @@ impl History {
     /// # Errors
     /// Where a receipt cannot be read.
     pub(super) fn of(root: &Root) -> Result<Self, ApplyError> {
-        let entry = |(number, path, receipt): (u32, std::path::PathBuf, Receipt)| {
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Entry { number, file, receipt }
-        };
+        let entry = |(number, file, receipt)| Entry { number, file, receipt };
         Ok(Self(receipt::entries(root)?.into_iter().map(entry).collect()))
     }
 

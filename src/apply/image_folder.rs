@@ -14,6 +14,7 @@ use super::targets::Inputs;
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::CANONICAL_IMAGES;
 use crate::host::Root;
+use crate::io::Place;
 use crate::oci::{Digest, Platform};
 use crate::places::Places;
 use crate::site::node::Node;
@@ -77,7 +78,7 @@ impl ImageFolder {
     /// Where the path means nothing below `root`.
     pub fn resolve(self, node: &Node, root: &Root) -> Result<PathBuf, ApplyError> {
         // The last component of a resolved path is not followed; archives are a level below it.
-        Ok(resolve(&format!("{}/archive", self.path(node)), root)?.with_file_name(""))
+        Ok(resolve(&format!("{}/archive", self.path(node)), root)?.shown().with_file_name(""))
     }
 }
 
@@ -91,9 +92,9 @@ impl fmt::Display for ImageFolder {
     }
 }
 
-pub(super) fn resolve(path: &str, root: &Root) -> Result<PathBuf, ApplyError> {
+pub(super) fn resolve(path: &str, root: &Root) -> Result<Place, ApplyError> {
     let place = |source| FileError::Place { pack: "(images)".to_owned(), source };
-    Ok(root.resolve(path).map_err(place)?)
+    Ok(root.place(path).map_err(place)?)
 }
 
 /// What the images of `contents` need on `platform`, one manifest each: the distribution imports every platform that it

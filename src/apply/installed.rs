@@ -1,8 +1,6 @@
 //! The values that the variables of a profile have on this host, from the newest receipt of that profile.
 
-use std::fs;
-use std::path::Path;
-
+use rustix::fs::{FileType, Stat};
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
@@ -10,7 +8,7 @@ use super::files::FileError;
 use super::receipt::{self, Receipt, ReceiptFile, ReceiptVariable};
 use super::transaction::backup_of;
 use crate::host::Root;
-use crate::io::{AtPath, PathError};
+use crate::io::{PathError, Place, file_type};
 use crate::oci::Digest;
 use crate::variables::template::Spelling;
 use crate::variables::{Installed, InstalledValue};
@@ -63,20 +61,21 @@ fn value(variable: &ReceiptVariable, receipt: &Receipt, root: &Root) -> Result<O
 fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<String>, ApplyError> {
     let Some(file) = receipt.files.iter().find(|file| file.path == kept.path) else { return Ok(None) };
     let place = |source| FileError::Place { pack: file.pack.clone(), source };
-    let path = root.resolve(&file.path).map_err(place)?;
-    let content = match content(&path, file)? {
-        None => content(&backup_of(&path), file)?,
+    let at = root.place(&file.path).map_err(place)?;
+    let content = match content(&at, file)? {
+        None => content(&backup_of(&at)?, file)?,
         there => there,
     };
     let bytes = content.as_ref().and_then(|content| content.get(kept.offset..kept.offset.checked_add(kept.length)?));
     Ok(bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| kept.spelling.read(text)))
 }
 
-/// What is at `path`, where that is the file as it was installed.
-fn content(path: &Path, file: &ReceiptFile) -> Result<Option<Vec<u8>>, PathError> {
-    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.size) {
+/// What is at `at`, where that is the file as it was installed.
+fn content(at: &Place, file: &ReceiptFile) -> Result<Option<Vec<u8>>, PathError> {
+    let is_file = |found: &Stat| file_type(found) == FileType::RegularFile && found.st_size as u64 == file.size;
+    if !at.stat()?.is_some_and(|found| is_file(&found)) {
         return Ok(None);
     }
-    let content = fs::read(path).at("read", path)?;
+    let Some(content) = at.read(file.size)? else { return Ok(None) };
     Ok((Digest::of(&content) == file.digest).then_some(content))
 }

@@ -1,7 +1,5 @@
 //! Whether the bundle has the pause image: every pod starts with it, and which one that is says the runtime's configuration.
 
-use std::fs;
-
 use toml::{Table, Value};
 
 use super::check::{Check, Verdict};
@@ -51,7 +49,7 @@ fn configured(inputs: Inputs<'_>, target: &Target) -> Option<String> {
     let brought = inputs.contents.files.iter().find(|file| file.path == CONFIG);
     let text = match brought {
         Some(file) => inputs.source.read_document(&file.blob).ok()?,
-        None => fs::read(target.root.resolve(CONFIG).ok()?).ok()?,
+        None => target.root.read(CONFIG).ok()??,
     };
     let table: Table = std::str::from_utf8(&text).ok()?.parse().ok()?;
     image(&table)

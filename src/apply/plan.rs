@@ -1,7 +1,6 @@
 //! The host plan: what apply would change, from what the bundle wants and what the host has. Pure.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::ImageFolder;
 use super::by_hand::ByHand;
@@ -11,6 +10,7 @@ use super::files::{Before, Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
 use crate::bundle::ResolvedPack;
+use crate::io::Place;
 use crate::oci::{Digest, Reference};
 
 /// What apply would do to the host.
@@ -47,8 +47,8 @@ pub struct HostPlan {
 pub struct Removal {
     /// Its path within the root.
     pub path: String,
-    /// Its path on the running host.
-    pub target: PathBuf,
+    /// Where that is on the running host.
+    pub target: Place,
     /// The pack that it was of.
     pub pack: String,
     /// What was there before anything was installed, and is put back.
@@ -88,8 +88,8 @@ pub struct PlannedArchive {
     pub folder: ImageFolder,
     /// Its path within the root.
     pub path: String,
-    /// Its path on the running host.
-    pub target: PathBuf,
+    /// Where that is on the running host.
+    pub target: Place,
     /// Bytes of the images in it. The file has a little more, or less where layers are compressed on the way.
     pub size: u64,
     /// What is there now.

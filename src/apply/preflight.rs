@@ -63,7 +63,7 @@ pub async fn preflight(
     let mut space = Space { machine, file_systems: BTreeMap::new() };
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));
     for file in pending {
-        space.need(&file.target, file.size)?;
+        space.need(file.target.shown(), file.size)?;
     }
     if let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime {
         let (check, client) = reachable(address, namespace).await;
@@ -149,7 +149,7 @@ fn archive(
         Ok(Some(planned)) if planned.action != FileAction::Keep => {
             // One that is decompressed in the end is there twice for a moment.
             let copies = if folder.takes_zstd() { 1 } else { 2 };
-            space.need(&planned.target, planned.size * copies)?;
+            space.need(planned.target.shown(), planned.size * copies)?;
             // What a distribution that has run before has of these images already, nobody knows yet.
             let content = rules(contents).map(|rules| rules.containerd(inputs.node));
             let fresh = space.machine.zip(content).filter(|(machine, content)| !machine.exists(content));
@@ -174,8 +174,9 @@ fn platform(contents: &Contents, here: &Platform) -> Check {
 }
 
 fn writable(files: &[TargetFile], node: &Node, target: &Target) -> Check {
-    let folders = files.iter().filter_map(|file| file.target.parent());
-    let receipts = receipt::folder(&target.root).unwrap_or_else(|_| target.root.folder().to_owned());
+    let folders = files.iter().filter_map(|file| file.target.shown().parent());
+    let receipts = receipt::folder(&target.root).map(|folder| folder.shown().to_owned());
+    let receipts = receipts.unwrap_or_else(|_| target.root.folder().to_owned());
     let images = match target.runtime {
         TargetRuntime::Folder(folder) => folder.resolve(node, &target.root).ok(),
         _ => None,

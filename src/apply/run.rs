@@ -1,7 +1,7 @@
 //! Applying: content first, changes together, the receipt last.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
@@ -24,7 +24,7 @@ use super::targets::Inputs;
 use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
 use super::{ApplyError, Interrupt};
 use crate::distro::Step;
-use crate::io::{PathError, create_folders};
+use crate::io::PathError;
 use crate::oci::Digest;
 use crate::places::OWN;
 use crate::progress::Progress;
@@ -147,17 +147,18 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
     let mut made: Vec<String> = Vec::new();
     for planned in &survey.plan.files {
         if planned.action != FileAction::Keep {
-            record.files.push(Change::expected(&planned.file.path, &planned.file.target));
-            made.extend(missing_folders(&planned.file.target, &survey.target.root));
+            record.files.push(Change::expected(&planned.file.path, &planned.file.target)?);
+            made.extend(missing_folders(&planned.file.target));
         }
     }
     for aside in &survey.asides {
-        record.files.push(Change::expected(&aside.path, &aside.target));
-        made.extend(missing_folders(&aside.target, &survey.target.root));
+        record.files.push(Change::expected(&aside.path, &aside.target)?);
+        made.extend(missing_folders(&aside.target));
     }
     if let Some(planned) = &survey.plan.archive {
-        record.files.extend(archive::provisional(planned).map(|path| Change::provisional(&planned.path, &path)));
-        made.extend(missing_folders(&planned.target, &survey.target.root));
+        let places = archive::provisional(planned)?;
+        record.files.extend(places.iter().map(|place| Change::provisional(&planned.path, place)));
+        made.extend(missing_folders(&planned.target));
     }
     made.sort_unstable();
     made.dedup();
@@ -192,10 +193,8 @@ impl Job<'_> {
 
     /// Everything that leaves the host as it is, and then all that is to change, as a record.
     async fn prepare(&self, record: &mut Record, warnings: &[String]) -> Result<Prepared, ApplyError> {
-        let changing = self.survey.plan.files.iter().filter(|file| file.action != FileAction::Keep);
-        let staged = staging::stage(changing.map(|file| &file.file))?;
         let archive = self.begin_archive()?;
-        let (mut swept, unpacked, written) = self.content(staged, archive.as_ref()).await?;
+        let (mut swept, unpacked, written) = self.content(archive.as_ref()).await?;
         record.files = self.changes(std::mem::take(&mut swept.files), archive).await?;
         record.names = self.names().await?;
         let history = &self.survey.history;
@@ -223,7 +222,7 @@ impl Job<'_> {
     fn begin_archive(&self) -> Result<Option<Arc<Archive>>, ApplyError> {
         let planned = self.survey.plan.archive.as_ref().filter(|planned| planned.action != FileAction::Keep);
         let (Some(planned), Some(wanted)) = (planned, &self.survey.archived) else { return Ok(None) };
-        create_folders(planned.target.parent().unwrap_or(Path::new("/")))?;
+        planned.target.make_folders()?;
         Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.inputs.source)?)))
     }
 
@@ -242,16 +241,20 @@ impl Job<'_> {
     /// One pass over the bundle: content, staged files, snapshots, an archive without its name.
     async fn content(
         &self,
-        staged: Vec<StagedFile>,
         archive: Option<&Arc<Archive>>,
     ) -> Result<(Swept, usize, Option<ReceiptArchive>), ApplyError> {
         let Options { jobs, progress, interrupt, .. } = self.options;
         let runtime = self.survey.runtime.as_ref();
         let import = self.session.zip(runtime).map(|(session, runtime)| (session.clone(), runtime.wanted.clone()));
         let filled = archive.cloned().zip(self.survey.archived.clone());
+        let changing = self.survey.plan.files.iter().filter(|planned| planned.action != FileAction::Keep);
+        let changing = changing.map(|planned| planned.file.clone());
+        let (written, files): (Vec<_>, Vec<_>) = changing.partition(|file| file.content.is_some());
         let sweep =
-            Sweep::new(self.inputs.source.clone(), import, filled, staged, self.skip(archive), Arc::clone(progress));
-        let swept = sweep.run(*jobs, interrupt).await?;
+            Sweep::new(self.inputs.source.clone(), import, filled, files, self.skip(archive), Arc::clone(progress));
+        let written = blocking(move || staging::stage_written(written)).await?;
+        let mut swept = sweep.run(*jobs, interrupt).await?;
+        swept.files.splice(0..0, written);
         if self.session.is_some() {
             // Also what a killed run has imported. containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
             blocking(rustix::fs::sync).await;

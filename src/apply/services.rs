@@ -83,12 +83,12 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String],
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
         Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
         Step::Run { unless, .. } => {
-            let done = unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists()));
+            let done = unless.as_ref().is_some_and(|path| root.exists(path));
             step.undone().filter(|_| !done)
         }
         _ => None,
     }));
-    let is_there = |path: &String| !made.contains(path) && root.resolve(path).is_ok_and(|path| path.exists());
+    let is_there = |path: &String| !made.contains(path) && root.exists(path);
     let folders =
         || setup.remove.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path) } else { None });
     // One of them may be a volume of a cluster that somebody has stopped. Those that remove by a program undo by it too.

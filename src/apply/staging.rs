@@ -1,55 +1,98 @@
 //! Writing files beside their places, where they wait for their names.
 
-use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, lchown, symlink};
-use std::path::Path;
 
 use super::ApplyError;
 use super::files::{Before, TargetFile};
 use super::plan::Removal;
 use super::transaction::{Change, Kept, Staged};
-use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, PathError, VerifiedReader, create_folders, sync_dir};
+use crate::io::{AtPath, AtomicFile, PathError, Place, Provisional, VerifiedReader};
 
-/// A file that is being written beside its target.
+/// A file that is complete beside its target. Dropped before it is left for the transaction, it is removed.
 #[derive(Debug)]
 pub(super) struct StagedFile {
     /// Which file.
     pub file: TargetFile,
-    /// Its content goes here.
-    pub writer: AtomicFile,
+    provisional: Provisional,
 }
 
 impl StagedFile {
-    /// Leaves it for the transaction, synced.
+    /// Leaves it for the transaction.
     ///
     /// # Errors
-    /// Where that fails; then it is removed.
+    /// Where its name cannot be made durable; then it is removed.
     pub(super) fn leave(self) -> Result<Staged, PathError> {
-        let (_, inode) = self.writer.inode()?;
-        Ok(Staged { name: self.writer.leave()?, inode })
+        left(self.provisional)
     }
 }
 
-/// Begins files beside their targets, making folders where they are missing.
+/// A file that is being written beside its target.
+#[derive(Debug)]
+pub(super) struct Writer {
+    file: TargetFile,
+    writer: AtomicFile,
+}
+
+impl Writer {
+    /// Begins a file, making folders where they are missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(super) fn begin(file: TargetFile) -> Result<Self, PathError> {
+        let writer = AtomicFile::replacing(&file.target, file.mode)?;
+        if let Some((uid, gid)) = file.owner {
+            writer.set_owner(uid, gid)?;
+        }
+        Ok(Self { file, writer })
+    }
+
+    /// Adds the next bytes.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), PathError> {
+        self.writer.write_all(bytes).at("write", self.file.target.shown())
+    }
+
+    /// Ends it, synced and closed: any number of files waits for names without a descriptor of its own.
+    ///
+    /// # Errors
+    /// Where it does not reach the disk; then it is removed.
+    pub(super) fn end(self) -> Result<StagedFile, PathError> {
+        Ok(StagedFile { file: self.file, provisional: self.writer.close()? })
+    }
+}
+
+/// Stages files whose content is in memory.
 ///
 /// # Errors
-/// The first that cannot be made; the files before it are removed.
-pub(super) fn stage<'a>(files: impl Iterator<Item = &'a TargetFile>) -> Result<Vec<StagedFile>, PathError> {
-    files.map(begin).collect()
+/// The first that cannot be written; then all are removed.
+pub(super) fn stage_written(files: Vec<TargetFile>) -> Result<Vec<StagedFile>, PathError> {
+    let stage = |file: TargetFile| {
+        let written = file.content.clone();
+        let mut writer = Writer::begin(file)?;
+        if let Some(written) = written {
+            writer.push(&written.bytes)?;
+        }
+        writer.end()
+    };
+    files.into_iter().map(stage).collect()
 }
 
-fn begin(file: &TargetFile) -> Result<StagedFile, PathError> {
-    let mut writer = AtomicFile::create(&file.target, file.mode)?;
-    if let Some((uid, gid)) = file.owner {
-        writer.set_owner(uid, gid)?;
-    }
-    if let Some(written) = &file.content {
-        writer.write_all(&written.bytes).at("write", &file.target)?;
-        writer.sync()?;
-    }
-    Ok(StagedFile { file: file.clone(), writer })
+/// Stages another file with the content of one that is staged, which is checked again.
+///
+/// # Errors
+/// Where it cannot be read or written; then it is removed.
+pub(super) fn stage_copy(file: TargetFile, of: &StagedFile) -> Result<StagedFile, PathError> {
+    let mut writer = Writer::begin(file)?;
+    let mut reader = VerifiedReader::new(of.provisional.open()?, of.file.digest, of.file.size);
+    io::copy(&mut reader, &mut writer.writer).at("write", writer.file.target.shown())?;
+    writer.end()
+}
+
+fn left(provisional: Provisional) -> Result<Staged, PathError> {
+    let (_, inode) = provisional.inode();
+    Ok(Staged { name: provisional.leave()?, inode })
 }
 
 /// What becomes of a file that is taken away: what was there before anything was installed is written beside it.
@@ -71,40 +114,37 @@ pub(super) fn removal(removal: &Removal, kept: &Kept) -> Result<Change, ApplyErr
 ///
 /// # Errors
 /// Where the content is not what it was, or it cannot be written.
-pub(super) fn stage_again(target: &Path, was: &Before, content: Option<impl Read>) -> Result<Staged, ApplyError> {
-    create_folders(target.parent().unwrap_or(Path::new("/")))?;
+pub(super) fn stage_again(target: &Place, was: &Before, content: Option<impl Read>) -> Result<Staged, ApplyError> {
     let mode = u32::from_str_radix(&was.mode, 8).unwrap_or(0o600);
     let owner = was.owner.split_once(':').and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)));
     let (Some(digest), Some(content)) = (&was.digest, content) else { return Ok(stage_link(target, was, owner)?) };
-    let mut writer = AtomicFile::create(target, mode)?;
+    let mut writer = AtomicFile::replacing(target, mode)?;
     // Only root gives files to others, and only root has put such ones here.
     if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
         writer.set_owner(uid, gid)?;
     }
     let mut reader = VerifiedReader::new(content, *digest, was.size);
-    io::copy(&mut reader, &mut writer).at("put back", target)?;
-    let (_, inode) = writer.inode()?;
-    Ok(Staged { name: writer.leave()?, inode })
+    io::copy(&mut reader, &mut writer).at("put back", target.shown())?;
+    Ok(left(writer.close()?)?)
 }
 
-fn stage_link(target: &Path, was: &Before, owner: Option<(u32, u32)>) -> Result<Staged, PathError> {
-    let name = format!("{}.carrack-new", target.file_name().unwrap_or_default().to_string_lossy());
-    let path = target.with_file_name(&name);
-    super::transaction::clean(target)?;
-    symlink(was.link.as_deref().unwrap_or_default(), &path).at("link", &path)?;
+fn stage_link(target: &Place, was: &Before, owner: Option<(u32, u32)>) -> Result<Staged, PathError> {
+    let at = AtomicFile::provisional(target)?;
+    target.make_folders()?;
+    at.remove()?;
+    at.symlink(was.link.as_deref().unwrap_or_default().as_ref())?;
     if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
-        lchown(&path, Some(uid), Some(gid)).at("set the owner of", &path)?;
+        at.set_owner(uid, gid)?;
     }
-    sync_dir(target.parent().unwrap_or(Path::new("/")))?;
-    let inode = fs::symlink_metadata(&path).at("look at", &path)?.ino();
-    Ok(Staged { name, inode })
+    at.sync_folder()?;
+    let inode = at.stat()?.map_or(0, |found| found.st_ino);
+    Ok(Staged { name: at.name().to_string_lossy().into_owned(), inode })
 }
 
-/// Folders on the way to `target` that are not there yet, within `root`, the outer ones first.
-pub(super) fn missing_folders(target: &Path, root: &Root) -> Vec<String> {
-    let missing = target.ancestors().skip(1).take_while(|folder| !folder.exists());
-    let within = |folder: &Path| Some(format!("/{}", folder.strip_prefix(root.folder()).ok()?.display()));
-    let mut missing: Vec<String> = missing.filter_map(within).collect();
+/// Folders on the way to `target` that are not there yet, within its root, the outer ones first.
+pub(super) fn missing_folders(target: &Place) -> Vec<String> {
+    let folders = std::iter::successors(target.folder(), Place::folder).take_while(|folder| !folder.is_there());
+    let mut missing: Vec<String> = folders.map(|folder| format!("/{}", folder.within().display())).collect();
     missing.reverse();
     missing
 }

@@ -29,7 +29,7 @@ pub(super) fn save(survey: &Survey, contents: &Contents, record: &mut Record) ->
     let version = contents.profile.packs.iter().find(|one| one.name == pack)?.version.as_ref();
     let current = history.of_profile(name).next()?;
     let installed = &current.receipt.kubernetes(pack)?.version;
-    if installed.as_ref() == version || !survey.target.root.resolve(&save.state).is_ok_and(|state| state.exists()) {
+    if installed.as_ref() == version || !survey.target.root.exists(&save.state) {
         return None;
     }
     let folder = unused(&survey.target.root, history.next_number());
@@ -51,7 +51,7 @@ fn folder(number: u32) -> String {
 /// only good one of a cluster.
 pub(super) fn unused(root: &Root, number: u32) -> String {
     let first = folder(number);
-    let is_there = |folder: &str| root.resolve(folder).is_ok_and(|path| path.symlink_metadata().is_ok());
+    let is_there = |folder: &str| root.place(folder).is_ok_and(|place| place.is_there());
     if !is_there(&first) {
         return first;
     }

@@ -45,7 +45,7 @@ pub async fn installed(root: &Root) -> Result<Vec<Installed>, ApplyError> {
     let mut installed = Vec::new();
     for Entry { file, receipt, .. } in history.installed() {
         let differences = differences(receipt, &history, root).await?;
-        installed.push(Installed { path: folder.join(file), receipt: receipt.clone(), differences });
+        installed.push(Installed { path: folder.shown().join(file), receipt: receipt.clone(), differences });
     }
     Ok(installed)
 }
@@ -108,7 +108,7 @@ fn file_difference(file: &ReceiptFile, root: &Root) -> Result<Option<Difference>
     });
     let wanted = TargetFile {
         path: file.path.clone(),
-        target: root.resolve(&file.path).map_err(place)?,
+        target: root.place(&file.path).map_err(place)?,
         digest: file.digest,
         size: file.size,
         mode: u32::from_str_radix(&file.mode, 8).unwrap_or_default(),

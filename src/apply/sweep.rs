@@ -15,8 +15,9 @@ use tonic::Code;
 use super::archive::{Archive, PutError};
 use super::containerd::{ContainerdError, Ingest, Opened, Session, Wanted, WantedBlob};
 use super::feed::{Feed, PassError};
+use super::files::TargetFile;
 use super::source::{BlobReader, Source};
-use super::staging::StagedFile;
+use super::staging::{StagedFile, Writer, stage_copy};
 use super::{ApplyError, Interrupt};
 use crate::oci::Digest;
 use crate::progress::Progress;
@@ -30,7 +31,7 @@ pub(super) struct Sweep {
     import: Option<(Arc<Session>, Arc<Wanted>)>,
     archive: Option<(Arc<Archive>, Arc<Wanted>)>,
     /// Files that wait for their content.
-    waiting: Mutex<HashMap<Digest, Vec<StagedFile>>>,
+    waiting: Mutex<HashMap<Digest, Vec<TargetFile>>>,
     /// Files that have it.
     complete: Mutex<Vec<StagedFile>>,
     /// Content that is not needed from the bundle.
@@ -74,17 +75,15 @@ impl Sweep {
         source: Source,
         import: Option<(Arc<Session>, Arc<Wanted>)>,
         archive: Option<(Arc<Archive>, Arc<Wanted>)>,
-        staged: Vec<StagedFile>,
+        files: Vec<TargetFile>,
         skip: BTreeSet<Digest>,
         progress: Arc<Progress>,
     ) -> Self {
-        let mut waiting: HashMap<Digest, Vec<StagedFile>> = HashMap::new();
-        // What was written here has its content already.
-        let (complete, staged): (Vec<_>, Vec<_>) = staged.into_iter().partition(|file| file.file.content.is_some());
-        for file in staged {
-            waiting.entry(file.file.digest).or_default().push(file);
+        let mut waiting: HashMap<Digest, Vec<TargetFile>> = HashMap::new();
+        for file in files {
+            waiting.entry(file.digest).or_default().push(file);
         }
-        let (waiting, complete) = (Mutex::new(waiting), Mutex::new(complete));
+        let (waiting, complete) = (Mutex::new(waiting), Mutex::default());
         Self { source, import, archive, waiting, complete, skip, progress, stop: AtomicBool::new(false) }
     }
 
@@ -187,7 +186,7 @@ impl Sweep {
         digest: Digest,
         blob: &WantedBlob,
         ingest: Ingest,
-        files: Vec<StagedFile>,
+        files: Vec<TargetFile>,
     ) -> Result<Done, ApplyError> {
         let resumed = ingest.offset() > 0;
         let mut result = self.send(digest, blob, ingest, files).await;
@@ -211,7 +210,7 @@ impl Sweep {
         digest: Digest,
         blob: &WantedBlob,
         mut ingest: Ingest,
-        files: Vec<StagedFile>,
+        files: Vec<TargetFile>,
     ) -> Result<(), ApplyError> {
         let (chunks, arriving) = mpsc::channel::<Bytes>(1);
         let from = ingest.offset();
@@ -235,7 +234,7 @@ impl Sweep {
         self: &Arc<Self>,
         digest: Digest,
         raw: Option<Bytes>,
-        mut files: Vec<StagedFile>,
+        files: Vec<TargetFile>,
         chunks: Option<mpsc::Sender<Bytes>>,
         from: u64,
     ) -> Result<(), ApplyError> {
@@ -246,7 +245,9 @@ impl Sweep {
                 Some(raw) => Box::new(Cursor::new(raw)),
                 None => sweep.source.open(&digest).map_err(PassError::Read)?,
             };
-            let mut feed = Feed::new(reader, &mut files, &sweep.progress, &sweep.stop);
+            let mut files = files.into_iter();
+            let mut writer = files.next().map(Writer::begin).transpose()?;
+            let mut feed = Feed::new(reader, writer.as_mut(), &sweep.progress, &sweep.stop);
             match sweep.archive_wanting(&digest) {
                 None => sweep.pump(&mut feed, chunks.as_ref(), from)?,
                 Some(archive) => archive.put(&digest, &mut feed).map_err(|error| match error {
@@ -254,10 +255,14 @@ impl Sweep {
                     PutError::Write(error) => PassError::Write(error),
                 })?,
             }
-            for file in &files {
-                file.writer.sync()?;
+            let Some(writer) = writer else { return Ok(()) };
+            // One at a time: however many files want the same content, a few descriptors do.
+            let first = writer.end()?;
+            for file in files {
+                let copy = stage_copy(file, &first)?;
+                sweep.done(copy);
             }
-            sweep.complete.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+            sweep.done(first);
             Ok(())
         });
         match joined(read.await) {
@@ -266,6 +271,10 @@ impl Sweep {
             Err(PassError::Write(error)) => Err(error.into()),
             Err(PassError::Stopped) => Err(ApplyError::Interrupted),
         }
+    }
+
+    fn done(&self, file: StagedFile) {
+        self.complete.lock().unwrap_or_else(PoisonError::into_inner).push(file);
     }
 
     fn pump(&self, feed: &mut Feed<'_>, chunks: Option<&mpsc::Sender<Bytes>>, from: u64) -> Result<(), PassError> {

@@ -131,7 +131,7 @@ impl Placer<'_> {
             None => rustix::process::geteuid().is_root().then_some((0, 0)),
         };
         let mut file = TargetFile {
-            target: self.root.resolve(&path).map_err(place)?,
+            target: self.root.place(&path).map_err(place)?,
             path,
             digest: content.digest,
             size: content.size,
@@ -180,7 +180,7 @@ impl Placer<'_> {
     fn each_once(self) -> Result<Vec<TargetFile>, ApplyError> {
         let mut seen: BTreeMap<&Path, &str> = BTreeMap::new();
         for file in &self.files {
-            if let Some(first) = seen.insert(&file.target, &file.path) {
+            if let Some(first) = seen.insert(file.target.shown(), &file.path) {
                 return Err(FileError::Twice { first: first.to_owned(), second: file.path.clone() }.into());
             }
         }

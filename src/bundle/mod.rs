@@ -27,7 +27,7 @@ pub use head::{BlobEntry, Bundle};
 pub use plan::{BundlePlan, Regions, StoredPlace, TailPlace};
 pub use reader::FrameReader;
 pub use tail::{TailBlob, TailError, TailWriter};
-pub use writer::{PartialBundle, StoredBlob, WriteError, partial_path};
+pub use writer::{PartialBundle, StoredBlob, WriteError, partial_place};
 
 /// The format that this Carrack writes, and the highest that it reads.
 pub const FORMAT: u32 = 1;

@@ -3,19 +3,19 @@
 //! The partial file is its own journal. Its first bytes, the head, tell which plan it belongs to, and what it holds of a
 //! blob is believed after hashing alone, so nothing has to be synced or recorded on the way.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::OFlags;
+use rustix::fs::FileType;
 
 use super::frame::{self, BLOCK_DATA, stored_position};
 use super::plan::{BundlePlan, StoredPlace};
 use super::seek_table;
 use super::tail::TailWriter;
-use crate::io::{AtPath, Mismatch, PathError, sync_dir};
+use crate::io::{AtPath, Mismatch, PathError, Place, file_type};
 use crate::oci::Digester;
 
 /// Data bytes that are written at once. An interruption costs less than two of them of each blob that was under way: what
@@ -25,8 +25,8 @@ const CHUNK_DATA: u64 = 512 << 10;
 /// A bundle under construction.
 pub struct PartialBundle {
     file: Arc<File>,
-    partial: PathBuf,
-    target: PathBuf,
+    partial: Place,
+    target: Place,
     resumed: bool,
 }
 
@@ -47,37 +47,34 @@ impl PartialBundle {
     /// # Errors
     /// Where the file cannot be made, locked, read or written, its disk has no room for the whole bundle, or a folder has
     /// the target's name.
-    pub fn open(target: &Path, plan: &BundlePlan) -> Result<Self, PathError> {
+    pub fn open(target: &Place, plan: &BundlePlan) -> Result<Self, PathError> {
         // The rename would replace a device or a link, and tell of a folder after everything has been fetched.
-        match target.symlink_metadata() {
-            Ok(found) if found.is_dir() => {
-                return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target);
+        match target.stat()?.as_ref().map(file_type) {
+            Some(FileType::Directory) => {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", target.shown());
             }
-            Ok(found) if !found.is_file() => {
-                return Err(io::Error::other("it is there and is not a regular file")).at("replace", target);
+            Some(other) if other != FileType::RegularFile => {
+                return Err(io::Error::other("it is there and is not a regular file")).at("replace", target.shown());
             }
             _ => {}
         }
-        let partial = partial_path(target);
-        let (mut options, flags) = (OpenOptions::new(), OFlags::NOFOLLOW | OFlags::NONBLOCK);
-        let file = options.read(true).write(true).create(true).truncate(false).custom_flags(flags.bits() as i32);
-        let file = file.open(&partial);
-        let file = file.at("create", &partial)?;
+        let partial = partial_place(target)?;
+        let (file, shown) = (partial.open_or_create()?, partial.shown());
         let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
-        lock.map_err(|_| io::Error::other("another build is writing it")).at("open", &partial)?;
-        if !is_named(&file, &partial).at("examine", &partial)? {
+        lock.map_err(|_| io::Error::other("another build is writing it")).at("open", shown)?;
+        if !is_named(&file, &partial).at("examine", shown)? {
             // Whoever held the lock has finished, and what was opened here is the finished bundle.
-            return Err(io::Error::other("another build has just finished it")).at("open", &partial);
+            return Err(io::Error::other("another build has just finished it")).at("open", shown);
         }
         let resumed = begins_with(&file, &plan.head);
         if !resumed {
-            file.set_len(0).at("empty", &partial)?;
+            file.set_len(0).at("empty", shown)?;
         }
-        let this = Self { file: Arc::new(file), partial, target: target.to_owned(), resumed };
+        let this = Self { file: Arc::new(file), partial, target: target.clone(), resumed };
         if let Err(error) = this.reserve(plan) {
             if !resumed {
                 // Nothing is in it. Where it stays nevertheless, the next build takes it over.
-                let _ = std::fs::remove_file(&this.partial);
+                let _ = this.partial.remove();
             }
             return Err(error);
         }
@@ -92,20 +89,20 @@ impl PartialBundle {
 
     /// A full disk is told before the first blob is fetched, not after the last but one.
     fn reserve(&self, plan: &BundlePlan) -> Result<(), PathError> {
-        let stat = rustix::fs::fstatvfs(&*self.file).at("examine the filesystem of", &self.partial)?;
-        let metadata = self.file.metadata().at("examine", &self.partial)?;
+        let stat = rustix::fs::fstatvfs(&*self.file).at("examine the filesystem of", self.partial.shown())?;
+        let metadata = self.file.metadata().at("examine", self.partial.shown())?;
         let held = metadata.blocks() * 512;
         let (free, needed) = (stat.f_bavail * stat.f_frsize, plan.length_at_most().saturating_sub(held));
         // Some network file systems do not tell.
         if stat.f_blocks > 0 && free < needed {
             let text = format!("the bundle needs {needed} bytes more and its filesystem has {free} free");
-            return Err(io::Error::new(io::ErrorKind::StorageFull, text)).at("write", &self.partial);
+            return Err(io::Error::new(io::ErrorKind::StorageFull, text)).at("write", self.partial.shown());
         }
         Ok(())
     }
 
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), PathError> {
-        self.file.write_all_at(bytes, offset).at("write", &self.partial)
+        self.file.write_all_at(bytes, offset).at("write", self.partial.shown())
     }
 
     /// Where the blob `place` is to be streamed to.
@@ -115,7 +112,7 @@ impl PartialBundle {
     pub fn stored(&self, place: &StoredPlace) -> Result<StoredBlob, PathError> {
         let mut blob = StoredBlob {
             file: Arc::clone(&self.file),
-            partial: self.partial.clone(),
+            partial: self.partial.shown().to_owned(),
             place: place.clone(),
             position: 0,
             digester: Digester::new(),
@@ -130,7 +127,7 @@ impl PartialBundle {
 
     /// Where the blobs of the tail are to be streamed to, one after another.
     pub fn tail(&self, plan: &BundlePlan, level: i32) -> TailWriter {
-        TailWriter::new(Arc::clone(&self.file), self.partial.clone(), plan, level)
+        TailWriter::new(Arc::clone(&self.file), self.partial.shown().to_owned(), plan, level)
     }
 
     /// Ends the file and gives it its name, replacing what had it. `tail` are the lengths of the tail's frames, as
@@ -157,8 +154,8 @@ impl PartialBundle {
         end.extend(seek_table::encode(frames.into_iter()));
         self.write(&end, end_offset)?;
         let length = end_offset + end.len() as u64;
-        self.file.set_len(length).at("set the length of", &self.partial)?;
-        self.file.sync_all().at("sync", &self.partial)?;
+        self.file.set_len(length).at("set the length of", self.partial.shown())?;
+        self.file.sync_all().at("sync", self.partial.shown())?;
         Ok(length)
     }
 
@@ -167,8 +164,8 @@ impl PartialBundle {
     /// # Errors
     /// Where the file cannot be renamed, or the new name not be made durable.
     pub fn rename(&self) -> Result<(), PathError> {
-        std::fs::rename(&self.partial, &self.target).at("rename to", &self.target)?;
-        sync_dir(self.target.parent().unwrap_or(Path::new(".")))
+        self.partial.rename(&self.target).at("rename to", self.target.shown())?;
+        self.target.sync_folder()
     }
 
     /// The file under its provisional name.
@@ -177,17 +174,18 @@ impl PartialBundle {
     }
 }
 
-/// The provisional name of `target`, which it bears until it is whole.
-pub fn partial_path(target: &Path) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    target.with_file_name(name)
+/// The provisional place of `target`, where it is until it is whole.
+///
+/// # Errors
+/// Where `target` has no name.
+pub fn partial_place(target: &Place) -> Result<Place, PathError> {
+    target.with_ending(".partial")
 }
 
-/// Whether `path` still names the open `file`.
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    let (opened, named) = (file.metadata()?, std::fs::metadata(path));
-    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())))
+/// Whether `place` still names the open `file`.
+fn is_named(file: &File, place: &Place) -> io::Result<bool> {
+    let (opened, named) = (file.metadata()?, place.stat().ok().flatten());
+    Ok(named.is_some_and(|named| (named.st_dev, named.st_ino) == (opened.dev(), opened.ino())))
 }
 
 fn begins_with(file: &File, head: &[u8]) -> bool {
@@ -315,12 +313,13 @@ mod tests {
     #[test]
     fn a_file_that_was_renamed_is_not_taken_for_the_partial_one() {
         let folder = tempfile::tempdir().unwrap();
-        let (partial, target) = (folder.path().join("b.partial"), folder.path().join("b"));
-        let file = File::create(&partial).unwrap();
+        let target = Place::of(&folder.path().join("b")).unwrap();
+        let partial = partial_place(&target).unwrap();
+        let file = partial.open_or_create().unwrap();
         assert!(is_named(&file, &partial).unwrap());
-        std::fs::rename(&partial, &target).unwrap();
+        partial.rename(&target).unwrap();
         assert!(!is_named(&file, &partial).unwrap());
-        std::fs::write(&partial, "").unwrap();
+        partial.create(0o644).unwrap();
         assert!(!is_named(&file, &partial).unwrap());
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::{FetchError, PlannedBuild, Remotes, Source};
 use crate::bundle::{PartialBundle, StoredBlob, StoredPlace, TailBlob, TailError, WriteError};
 use crate::download::Download;
-use crate::io::{AtPath, Mismatch};
+use crate::io::{AtPath, Mismatch, Place};
 use crate::oci::Digest;
 use crate::progress::Progress;
 use crate::registry::BlobStream;
@@ -50,7 +50,7 @@ impl Transfer<'_> {
     /// The first failure; work under way on other blobs is ended.
     pub fn run(&self, out: &Path) -> Result<Written, FetchError> {
         let plan = &self.build.plan;
-        let partial = PartialBundle::open(out, plan)?;
+        let partial = PartialBundle::open(&Place::of(out)?, plan)?;
         let sizes = plan.stored.iter().map(|blob| blob.size).chain(plan.tail.iter().map(|blob| blob.size));
         self.progress.add_total(sizes.sum());
         let state = State::default();

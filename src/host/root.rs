@@ -5,15 +5,28 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::io::{AtPath, PathError};
+use rustix::fs::FileType;
+
+use crate::io::{AtPath, OpenFolder, PathError, Place, file_type};
 
 const MAX_LINKS: usize = 40;
+/// No file of a system that is read here is larger.
+const LIMIT: u64 = 16 << 20;
 
-/// A root folder. Paths are looked up below it as a process that has it as `/` would, symbolic links included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A root folder. Paths are looked up below it as a process that has it as `/` would, symbolic links included. The folder is held
+/// open, and what is looked at or changed in it is reached from there, so that whoever owns it cannot lead Carrack out of it.
+#[derive(Debug, Clone)]
 pub struct Root {
-    folder: PathBuf,
+    folder: OpenFolder,
 }
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Self) -> bool {
+        self.folder() == other.folder()
+    }
+}
+
+impl Eq for Root {}
 
 /// Why a path or an owner means nothing below a root.
 #[derive(Debug, thiserror::Error)]
@@ -67,64 +80,106 @@ impl Root {
         if !found.is_dir() {
             return Err(io::Error::from(io::ErrorKind::NotADirectory)).at("use as a root", folder);
         }
-        Ok(Self { folder: found })
+        Ok(Self { folder: OpenFolder::open(&found, found.clone())? })
     }
 
     /// The folder, absolute and without links.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.shown()
     }
 
     /// Whether this is the running host.
     pub fn is_host(&self) -> bool {
-        self.folder == Path::new("/")
+        self.folder() == Path::new("/")
     }
 
-    /// Where `path` of the root is on the running host. Links on the way are followed within the root; the last component
-    /// is not, since it is what gets replaced. What does not exist is taken as it is written.
+    /// Where `path` of the root is on the running host, for messages and for programs that take a path. Links on the way are
+    /// followed within the root; the last component is not, since it is what gets replaced. What does not exist is taken as it is
+    /// written.
     ///
     /// # Errors
     /// See [`RootError`].
     pub fn resolve(&self, path: &str) -> Result<PathBuf, RootError> {
+        Ok(self.place(path)?.shown().to_owned())
+    }
+
+    /// The place of `path`, with links followed as [`Root::resolve`] does. What is done there follows no link any more.
+    ///
+    /// # Errors
+    /// See [`RootError`].
+    pub fn place(&self, path: &str) -> Result<Place, RootError> {
+        Ok(self.folder.place(&self.real(path, false)?)?)
+    }
+
+    /// The place of what `path` names, with a link in the last component followed too.
+    ///
+    /// # Errors
+    /// See [`RootError`].
+    pub fn follow(&self, path: &str) -> Result<Place, RootError> {
+        Ok(self.folder.place(&self.real(path, true)?)?)
+    }
+
+    /// The place of `names` below the folder at `path`. Links are followed up to that folder, and not below it.
+    ///
+    /// # Errors
+    /// See [`RootError`].
+    pub fn below(&self, path: &str, names: &str) -> Result<Place, RootError> {
+        Ok(self.folder.place(&self.real(path, true)?.join(names))?)
+    }
+
+    /// Whether there is something at `path`, with links followed.
+    pub fn exists(&self, path: &str) -> bool {
+        self.follow(path).is_ok_and(|place| place.is_there())
+    }
+
+    /// The content of the file at `path`, with links followed; nothing where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is longer than 16 MiB.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, RootError> {
+        Ok(self.follow(path)?.read(LIMIT)?)
+    }
+
+    /// `path` below the root without links.
+    fn real(&self, path: &str, follow_last: bool) -> Result<PathBuf, RootError> {
         let mut rest = components(Path::new(path)).ok_or_else(|| RootError::NotAbsolute(path.to_owned()))?;
         if !path.starts_with('/') || rest.is_empty() || rest.iter().any(|name| name == "..") {
             return Err(RootError::NotAbsolute(path.to_owned()));
         }
         rest.reverse();
-        let (mut at, mut last_link, mut links) = (self.folder.clone(), PathBuf::new(), 0);
+        let (mut at, mut last_link, mut links) = (PathBuf::new(), PathBuf::new(), 0);
         while let Some(name) = rest.pop() {
             if name == ".." {
-                if at != self.folder {
-                    at.pop();
-                } else if !self.is_host() {
-                    let (path, root) = (path.to_owned(), self.folder.clone());
+                if !at.pop() && !self.is_host() {
+                    let (path, root) = (path.to_owned(), self.folder().to_owned());
                     return Err(RootError::Escapes { path, root, link: last_link });
                 }
                 continue;
             }
             at.push(name);
-            if rest.is_empty() {
+            if rest.is_empty() && !follow_last {
                 break;
             }
-            match fs::symlink_metadata(&at) {
-                Ok(found) if found.is_symlink() => {
+            let place = self.folder.place(&at)?;
+            match place.stat()?.as_ref().map(file_type) {
+                Some(FileType::Symlink) => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(RootError::Loop(path.to_owned()));
                     }
-                    let target = fs::read_link(&at).at("read the link", &at)?;
-                    last_link.clone_from(&at);
+                    let target = PathBuf::from(place.read_link()?);
+                    last_link = place.shown().to_owned();
                     at.pop();
                     if target.is_absolute() {
-                        at.clone_from(&self.folder);
+                        at.clear();
                     }
                     rest.extend(components(&target).unwrap_or_default().into_iter().rev());
                 }
-                Ok(found) if !found.is_dir() => {
-                    return Err(RootError::NotAFolder { path: path.to_owned(), file: at });
+                Some(FileType::Directory) | None => {}
+                Some(_) if rest.is_empty() => {}
+                Some(_) => {
+                    return Err(RootError::NotAFolder { path: path.to_owned(), file: place.shown().to_owned() });
                 }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("look at", &at)?,
-                _ => {}
             }
         }
         Ok(at)
@@ -154,12 +209,10 @@ impl Root {
 
     /// The numbers in the third and fourth fields of the line that begins with `name`; a number may stand for the name.
     fn lookup(&self, file: &str, kind: &'static str, name: &str) -> Result<(u32, u32), RootError> {
-        let file = self.resolve(file)?;
-        let unknown = || RootError::Unknown { kind, name: name.to_owned(), file: file.clone() };
-        let text = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
-            other => other.at("read", &file)?,
-        };
+        let place = self.follow(file)?;
+        let unknown = || RootError::Unknown { kind, name: name.to_owned(), file: place.shown().to_owned() };
+        let text = place.read(LIMIT)?.ok_or_else(unknown)?;
+        let text = String::from_utf8_lossy(&text);
         let found = text.lines().find_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
             let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u32>().ok());

@@ -1,23 +1,30 @@
 //! Files that appear whole or not at all: written beside their target, synced, renamed, folder synced.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::Path;
 
-use super::{AtPath, PathError};
+use super::{AtPath, PathError, Place};
 
-/// Ends the name of every file that is being written. What bears it after a crash is not content and may be removed.
+/// Ends the name of every file that is being written.
 const SUFFIX: &str = ".carrack-new";
 
 /// A file on its way to its name. Dropped before [`AtomicFile::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
-    temporary: PathBuf,
-    target: PathBuf,
     mode: u32,
-    committed: bool,
+    provisional: Provisional,
+}
+
+/// A file under its provisional name. Dropped before it has its own or is [left](Provisional::leave), it is removed.
+#[derive(Debug)]
+pub struct Provisional {
+    at: Place,
+    target: Place,
+    inode: (u64, u64),
+    done: bool,
 }
 
 impl AtomicFile {
@@ -27,24 +34,41 @@ impl AtomicFile {
     /// # Errors
     /// Where a folder or the file cannot be made.
     pub fn create(target: &Path, mode: u32) -> Result<Self, PathError> {
-        let parent = target.parent().unwrap_or(Path::new("."));
-        create_folders(parent)?;
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(SUFFIX);
-        let temporary = parent.join(name);
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &temporary),
-            _ => {}
-        }
-        // Private until complete: what is being written may be a secret.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        let file = file.at("create", &temporary)?;
-        Ok(Self { file, temporary, target: target.to_owned(), mode, committed: false })
+        create_folders(target.parent().unwrap_or(Path::new(".")))?;
+        Self::replacing(&Place::of(target)?, mode)
     }
 
-    /// The name that the file will have.
+    /// Begins one at a place, as [`AtomicFile::create`] does.
+    ///
+    /// # Errors
+    /// Where a folder or the file cannot be made.
+    pub fn replacing(target: &Place, mode: u32) -> Result<Self, PathError> {
+        target.make_folders()?;
+        let at = Self::provisional(target)?;
+        at.remove()?;
+        // Private until complete: what is being written may be a secret.
+        let file = at.create(0o600)?;
+        let found = file.metadata().at("look at", at.shown())?;
+        let inode = (found.dev(), found.ino());
+        Ok(Self { file, mode, provisional: Provisional { at, target: target.clone(), inode, done: false } })
+    }
+
+    /// Where a file for `target` is until it is complete. Every name that a file system takes has one.
+    ///
+    /// # Errors
+    /// Where `target` has no name.
+    pub fn provisional(target: &Place) -> Result<Place, PathError> {
+        target.with_ending(SUFFIX)
+    }
+
+    /// Where the file will be.
     pub fn target(&self) -> &Path {
-        &self.target
+        self.provisional.target.shown()
+    }
+
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// Gives the file to the user `uid` and the group `gid`, which only root may do for others than itself.
@@ -52,47 +76,30 @@ impl AtomicFile {
     /// # Errors
     /// Where the system refuses.
     pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), PathError> {
-        fchown(&self.file, Some(uid), Some(gid)).at("set the owner of", &self.temporary)
+        fchown(&self.file, Some(uid), Some(gid)).at("set the owner of", self.provisional.at.shown())
     }
 
-    /// Device and inode: by these the file is known under its name, too.
+    /// Syncs what was written to the disk and closes the file, without giving it its name yet.
     ///
     /// # Errors
-    /// Where the system does not tell.
-    pub fn inode(&self) -> Result<(u64, u64), PathError> {
-        let facts = self.file.metadata().at("look at", &self.temporary)?;
-        Ok((facts.dev(), facts.ino()))
-    }
-
-    /// Syncs what was written to the disk, without giving it its name yet.
-    ///
-    /// # Errors
-    /// Where the system reports that the bytes did not reach the disk.
-    pub fn sync(&self) -> Result<(), PathError> {
-        self.file.set_permissions(Permissions::from_mode(self.mode)).at("set the mode of", &self.temporary)?;
-        self.file.sync_all().at("sync", &self.temporary)
+    /// Where the system reports that the bytes did not reach the disk; then the file is removed.
+    pub fn close(self) -> Result<Provisional, PathError> {
+        let at = self.provisional.at.shown();
+        self.file.set_permissions(Permissions::from_mode(self.mode)).at("set the mode of", at)?;
+        self.file.sync_all().at("sync", at)?;
+        Ok(self.provisional)
     }
 
     /// Gives the file its name, replacing what had it, and makes that durable.
     ///
     /// # Errors
     /// Where syncing or renaming fails; then the target is what it was.
-    pub fn commit(mut self) -> Result<(), PathError> {
-        self.sync()?;
-        fs::rename(&self.temporary, &self.target).at("rename to", &self.target)?;
-        self.committed = true;
-        sync_dir(self.target.parent().unwrap_or(Path::new(".")))
-    }
-
-    /// Leaves it, synced, under its provisional name for somebody who gives it its own; returns the last component of that.
-    ///
-    /// # Errors
-    /// Where syncing fails; then it is removed.
-    pub fn leave(mut self) -> Result<String, PathError> {
-        self.sync()?;
-        sync_dir(self.target.parent().unwrap_or(Path::new(".")))?;
-        self.committed = true;
-        Ok(self.temporary.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    pub fn commit(self) -> Result<(), PathError> {
+        let mut provisional = self.close()?;
+        let Provisional { at, target, .. } = &provisional;
+        at.rename(target).at("rename to", target.shown())?;
+        provisional.done = true;
+        provisional.target.sync_folder()
     }
 
     /// Writes `content` as `target` in one go.
@@ -100,13 +107,45 @@ impl AtomicFile {
     /// # Errors
     /// As [`AtomicFile::create`] and [`AtomicFile::commit`].
     pub fn write_all(target: &Path, mode: u32, content: &[u8]) -> Result<(), PathError> {
-        let mut file = Self::create(target, mode)?;
-        file.write(content).at("write", target)?;
-        file.commit()
+        Self::create(target, mode)?.write_out(content)
     }
 
-    fn write(&mut self, content: &[u8]) -> io::Result<()> {
-        self.file.write_all(content)
+    /// Writes `content` at a place in one go.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::replacing`] and [`AtomicFile::commit`].
+    pub fn write_at(target: &Place, mode: u32, content: &[u8]) -> Result<(), PathError> {
+        Self::replacing(target, mode)?.write_out(content)
+    }
+
+    fn write_out(mut self, content: &[u8]) -> Result<(), PathError> {
+        self.file.write_all(content).at("write", self.target())?;
+        self.commit()
+    }
+}
+
+impl Provisional {
+    /// Device and inode: by these the file is known under its name, too.
+    pub fn inode(&self) -> (u64, u64) {
+        self.inode
+    }
+
+    /// Opens it to read again what was written.
+    ///
+    /// # Errors
+    /// Where it is not there any more.
+    pub fn open(&self) -> Result<File, PathError> {
+        self.at.open()
+    }
+
+    /// Leaves it under its provisional name for somebody who gives it its own; returns the last component of that.
+    ///
+    /// # Errors
+    /// Where its name cannot be made durable; then it is removed.
+    pub fn leave(mut self) -> Result<String, PathError> {
+        self.at.sync_folder()?;
+        self.done = true;
+        Ok(self.at.name().to_string_lossy().into_owned())
     }
 }
 
@@ -120,11 +159,11 @@ impl Write for AtomicFile {
     }
 }
 
-impl Drop for AtomicFile {
+impl Drop for Provisional {
     fn drop(&mut self) {
-        if !self.committed {
+        if !self.done {
             // Nothing more can be done about a failure here, and the next writer of this target removes the file.
-            let _ = fs::remove_file(&self.temporary);
+            let _ = self.at.remove();
         }
     }
 }
@@ -146,20 +185,6 @@ pub fn create_folders(folder: &Path) -> Result<(), PathError> {
     }
     fs::set_permissions(folder, Permissions::from_mode(0o755)).at("set the mode of", folder)?;
     sync_dir(parent)
-}
-
-/// Removes what a killed writer of `target` left beside it.
-///
-/// # Errors
-/// Where the leftover is there and cannot be removed.
-pub fn remove_leftovers(target: &Path) -> Result<(), PathError> {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(SUFFIX);
-    let temporary = target.with_file_name(name);
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", &temporary),
-        _ => Ok(()),
-    }
 }
 
 /// Makes the names in a folder durable.

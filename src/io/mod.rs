@@ -4,12 +4,14 @@
 //! It must not know what the files are for.
 
 mod atomic_file;
+mod place;
 mod verified_reader;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use atomic_file::{AtomicFile, create_folders, remove_leftovers, sync_dir};
+pub use atomic_file::{AtomicFile, Provisional, create_folders, sync_dir};
+pub use place::{OpenFolder, Place, file_type, is_plain};
 pub use verified_reader::{Mismatch, VerifiedReader};
 
 /// An I/O error with the path that it happened at.

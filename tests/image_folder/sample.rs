@@ -7,6 +7,7 @@ use carrack::bundle::{
     BundlePlan, FileContent, HostFile, ImageParts, ManifestParts, PartialBundle, Parts, ResolvedPack, ResolvedProfile,
     compose,
 };
+use carrack::io::Place;
 use carrack::oci::{Descriptor, Digest, ImageIndex, ImageManifest, Platform, media_type};
 
 use crate::noise::noise;
@@ -121,7 +122,7 @@ impl Sample {
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let target = folder.join(format!("sample-{}.tar.zst", self.parts.profile.version));
         let plan = BundlePlan::new(&compose(&self.parts).unwrap()).unwrap();
-        let partial = PartialBundle::open(&target, &plan).unwrap();
+        let partial = PartialBundle::open(&Place::of(&target).unwrap(), &plan).unwrap();
         for place in &plan.stored {
             let mut blob = partial.stored(place).unwrap();
             blob.push(&self.large[&place.digest]).unwrap();

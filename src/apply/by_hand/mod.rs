@@ -6,11 +6,10 @@
 mod aside;
 mod merge;
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::io::Read;
 use std::sync::Arc;
+
+use rustix::fs::FileType;
 
 pub(super) use self::aside::Aside;
 pub use self::merge::{Key, Keys};
@@ -21,7 +20,7 @@ use super::history::History;
 use super::receipt::{Receipt, ReceiptFile};
 use super::transaction::Kept;
 use crate::host::Root;
-use crate::io::{AtPath, PathError};
+use crate::io::{AtPath, PathError, Place, file_type};
 use crate::oci::Digest;
 
 /// The longest file that is looked into; people write no longer one.
@@ -147,7 +146,7 @@ pub(super) enum Verdict {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn verdict(
-    target: &Path,
+    target: &Place,
     before: &ReceiptFile,
     wanted: Digest,
     content: Option<&[u8]>,
@@ -181,18 +180,12 @@ struct Left {
 }
 
 /// What a person has left at a path; nothing where there is no file.
-fn read(target: &Path) -> Result<Option<Left>, PathError> {
-    let facts = match fs::symlink_metadata(target) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.at("look at", target)?,
-    };
-    if !facts.is_file() {
-        return Ok(None);
-    }
+fn read(target: &Place) -> Result<Option<Left>, PathError> {
+    let Some(found) = target.stat()?.filter(|found| file_type(found) == FileType::RegularFile) else { return Ok(None) };
     let mut content = Vec::new();
-    File::open(target).at("read", target)?.take(MAX + 1).read_to_end(&mut content).at("read", target)?;
+    target.open()?.take(MAX + 1).read_to_end(&mut content).at("read", target.shown())?;
     let content = (content.len() as u64 <= MAX).then_some(content);
-    Ok(Some(Left { content, mode: facts.mode() }))
+    Ok(Some(Left { content, mode: found.st_mode }))
 }
 
 /// What is kept of this digest, where it is still that.
@@ -200,7 +193,7 @@ fn read(target: &Path) -> Result<Option<Left>, PathError> {
 /// # Errors
 /// Where it cannot be read.
 pub(super) fn of_kept(kept: &Kept, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
-    let content = read(&kept.path(digest))?.and_then(|left| left.content);
+    let content = read(&kept.place(digest)?)?.and_then(|left| left.content);
     Ok(content.filter(|content| Digest::of(content) == *digest))
 }
 

@@ -1,16 +1,19 @@
 //! The folder of receipts: a file for each, with a number that grows.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{RECEIPT_VERSION, RECEIPTS, Receipt};
+use super::{RECEIPT_VERSION, Receipt};
 use crate::apply::ApplyError;
 use crate::apply::files::FileError;
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile};
+use crate::io::{AtPath, AtomicFile, Place};
+use crate::places::OWN;
+
+/// No receipt is longer: ten thousand images and files make a few MiB.
+const LIMIT: u64 = 256 << 20;
 
 /// All receipts below `root`, the newest first.
 ///
@@ -24,20 +27,23 @@ pub(in crate::apply) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
 ///
 /// # Errors
 /// As [`all`].
-pub(in crate::apply) fn entries(root: &Root) -> Result<Vec<(u32, PathBuf, Receipt)>, ApplyError> {
+pub(in crate::apply) fn entries(root: &Root) -> Result<Vec<(u32, String, Receipt)>, ApplyError> {
     let mut numbered = numbered(root)?;
     numbered.sort_unstable();
-    numbered.into_iter().rev().map(|(number, path)| read(&path).map(|receipt| (number, path, receipt))).collect()
+    let folder = folder(root)?;
+    let read = |(number, name): (u32, String)| read(&folder.child(&name)?).map(|receipt| (number, name, receipt));
+    numbered.into_iter().rev().map(read).collect()
 }
 
-fn read(path: &Path) -> Result<Receipt, ApplyError> {
+fn read(place: &Place) -> Result<Receipt, ApplyError> {
     /// What all receipts have.
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Any {
         receipt_version: u32,
     }
-    let text = fs::read(path).at("read", path)?;
+    let path = place.shown();
+    let text = place.read(LIMIT)?.ok_or(io::ErrorKind::NotFound).at("read", path)?;
     let version = serde_json::from_slice::<Any>(&text).map_or(0, |any| any.receipt_version);
     if version > RECEIPT_VERSION {
         return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
@@ -50,13 +56,13 @@ fn read(path: &Path) -> Result<Receipt, ApplyError> {
 /// # Errors
 /// Where it cannot be written.
 pub(in crate::apply) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
-    let path = folder(root)?.join(name);
-    let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", &path)?;
+    let place = folder(root)?.child(name)?;
+    let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", place.shown())?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
     let private = receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
-    AtomicFile::write_all(&path, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
-    Ok(path)
+    AtomicFile::write_at(&place, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
+    Ok(place.shown().to_owned())
 }
 
 /// Whether there is a receipt with the file name `name`.
@@ -64,7 +70,7 @@ pub(in crate::apply) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> 
 /// # Errors
 /// Where the folder means nothing below `root`.
 pub(in crate::apply) fn is_there(root: &Root, name: &str) -> Result<bool, ApplyError> {
-    Ok(folder(root)?.join(name).exists())
+    Ok(folder(root)?.child(name)?.is_there())
 }
 
 /// Removes receipts by file name, and the folder where none is left.
@@ -74,14 +80,10 @@ pub(in crate::apply) fn is_there(root: &Root, name: &str) -> Result<bool, ApplyE
 pub(in crate::apply) fn remove(root: &Root, names: &[String]) -> Result<(), ApplyError> {
     let folder = folder(root)?;
     for name in names {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path)?,
-            _ => {}
-        }
+        folder.child(name)?.remove()?;
     }
     // It stays where other receipts are.
-    let _ = fs::remove_dir(&folder);
+    let _ = folder.remove_empty();
     Ok(())
 }
 
@@ -114,25 +116,21 @@ pub(in crate::apply) fn check_name(name: &str, version: &str) -> Result<(), Appl
     Ok(())
 }
 
-pub(in crate::apply) fn folder(root: &Root) -> Result<PathBuf, ApplyError> {
-    // The last component of a resolved path is not followed; receipts are a level below it.
-    let probe = root.resolve(&format!("{RECEIPTS}/receipt"));
-    let probe = probe.map_err(|source| FileError::Place { pack: "(receipts)".to_owned(), source })?;
-    Ok(probe.with_file_name(""))
+/// The folder of receipts.
+///
+/// # Errors
+/// Where it means nothing below `root`.
+pub(in crate::apply) fn folder(root: &Root) -> Result<Place, ApplyError> {
+    let place = |source| FileError::Place { pack: "(receipts)".to_owned(), source };
+    Ok(root.below(OWN, "receipts").map_err(place)?)
 }
 
-fn numbered(root: &Root) -> Result<Vec<(u32, PathBuf)>, ApplyError> {
-    let folder = folder(root)?;
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.at("read", &folder)?,
-    };
+fn numbered(root: &Root) -> Result<Vec<(u32, String)>, ApplyError> {
     let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.at("read", &folder)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    for name in folder(root)?.names()? {
+        let Ok(name) = name.into_string() else { continue };
         let number = name.strip_suffix(".json").and_then(|name| name.split_once('-')).and_then(|(n, _)| n.parse().ok());
-        found.extend(number.map(|number| (number, path)));
+        found.extend(number.map(|number| (number, name)));
     }
     Ok(found)
 }

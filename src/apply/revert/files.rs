@@ -23,7 +23,7 @@ impl Finder<'_> {
                 continue;
             }
             let joined = if goal == Goal::Before { self.by_hand(path, was, &kept, revert)? } else { None };
-            if target.is_dir() {
+            if target.is_folder() {
                 revert.missing.push(format!("{path}: a folder stands there"));
                 continue;
             }
@@ -32,11 +32,11 @@ impl Finder<'_> {
                 continue;
             }
             let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
-            let from =
-                if same { target.clone() } else { was.digest.map(|digest| kept.path(&digest)).unwrap_or_default() };
-            let from = match joined {
-                Some(bytes) => Some(From::Joined(bytes)),
-                None => (same || was.digest.is_some_and(|digest| kept.holds(&digest))).then_some(From::File(from)),
+            let from = match (joined, was.digest.filter(|digest| kept.holds(digest))) {
+                (Some(bytes), _) => Some(From::Joined(bytes)),
+                (None, _) if same => Some(From::File(target.clone())),
+                (None, Some(digest)) => Some(From::File(kept.place(&digest)?)),
+                (None, None) => None,
             };
             if goal == Goal::Before && matches!(from, Some(From::File(_))) && self.is_changed(path, found.as_ref()) {
                 revert.overwritten.push(path.clone());
@@ -61,7 +61,7 @@ impl Finder<'_> {
                 revert.lost.push(removal.path.clone());
             }
         }
-        revert.removed.retain(|removal| removal.original.is_some() || removal.target.symlink_metadata().is_ok());
+        revert.removed.retain(|removal| removal.original.is_some() || removal.target.is_there());
         revert.stays = stays.into_iter().filter(gone).collect();
         Ok(())
     }

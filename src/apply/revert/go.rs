@@ -1,6 +1,5 @@
 //! Going the way back that was found.
 
-use std::fs::File;
 use std::io::{Cursor, Read};
 
 use super::{From, Goal, Restored, Revert};
@@ -11,7 +10,6 @@ use crate::apply::staging::{self, missing_folders};
 use crate::apply::transaction::{self, Change, Kept, Transaction};
 use crate::apply::{ApplyError, Interrupt};
 use crate::host::Root;
-use crate::io::AtPath;
 
 impl Revert {
     /// Whether there is nothing to do. What is uninstalled has a receipt that goes, whatever has become of its files.
@@ -46,8 +44,8 @@ impl Revert {
         let targets = targets.chain(asides.iter().map(|one| (&one.path, &one.target)));
         for (path, target) in targets {
             transaction::clean(target)?;
-            record.files.push(Change::expected(path, target));
-            record.made.extend(missing_folders(target, &root));
+            record.files.push(Change::expected(path, target)?);
+            record.made.extend(missing_folders(target));
         }
         let mut transaction = Transaction::begin(&root, record)?;
         match stage(&restored, &removed, &asides, &root) {
@@ -77,7 +75,7 @@ fn stage(restored: &[Restored], removed: &[Removal], asides: &[Aside], root: &Ro
     let mut changes = Vec::new();
     for Restored { path, target, was, from } in restored {
         let content: Box<dyn Read> = match from {
-            From::File(from) => Box::new(File::open(from).at("read", from)?),
+            From::File(from) => Box::new(from.open()?),
             From::Joined(bytes) => Box::new(Cursor::new(bytes)),
         };
         let staged = Some(staging::stage_again(target, was, Some(content))?);

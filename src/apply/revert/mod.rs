@@ -5,8 +5,6 @@ mod go;
 mod images;
 mod units;
 
-use std::path::PathBuf;
-
 use super::ApplyError;
 use super::by_hand::{Aside, ByHand};
 use super::files::{Before, FileError};
@@ -17,6 +15,7 @@ use super::run::innermost_first;
 use super::survey::RootLock;
 use super::transaction::{self, Invocation, Record};
 use crate::host::Root;
+use crate::io::Place;
 
 /// Where to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +75,8 @@ pub struct Revert {
 pub struct Restored {
     /// Its path within the root.
     pub path: String,
-    /// Its path on the running host.
-    target: PathBuf,
+    /// Where that is on the running host.
+    target: Place,
     /// As it shall be.
     was: Before,
     /// Its content.
@@ -88,7 +87,7 @@ pub struct Restored {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum From {
     /// In this file.
-    File(PathBuf),
+    File(Place),
     /// Here: what was there before, with what a person has changed since.
     Joined(Vec<u8>),
 }
@@ -209,8 +208,8 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn resolve(&self, path: &str) -> Result<PathBuf, ApplyError> {
+    fn resolve(&self, path: &str) -> Result<Place, ApplyError> {
         let place = |source| FileError::Place { pack: "(receipt)".to_owned(), source };
-        Ok(self.root.resolve(path).map_err(place)?)
+        Ok(self.root.place(path).map_err(place)?)
     }
 }

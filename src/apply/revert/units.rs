@@ -76,7 +76,7 @@ impl Finder<'_> {
             revert.state_by_hand = Some(saved.clone());
             return;
         }
-        if !self.root.resolve(&saved.folder).is_ok_and(|folder| folder.is_dir()) {
+        if !self.root.place(&saved.folder).is_ok_and(|folder| folder.is_folder()) {
             let gone = format!("{}: the copy of the cluster's state is not on this host any more", saved.folder);
             revert.missing.push(gone);
             return;

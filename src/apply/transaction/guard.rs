@@ -1,17 +1,16 @@
 //! What keeps a host right while a change is under way: a unit that goes on with it when the host starts, and drop-ins that
 //! keep services from starting on half their files. All of it goes away with the journal.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::journal::{JOURNAL, Phase};
-use super::switch::remove_if_there;
 use crate::apply::ApplyError;
 use crate::apply::files::{FileError, hash};
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, PathError, create_folders, sync_dir};
+use crate::io::{AtPath, AtomicFile, PathError, Place};
 
 /// Where the installer puts itself, so that it is there when the stick is not, within the root.
 pub(in crate::apply) const INSTALLER: &str = "/var/lib/carrack/bin/carrack-install";
@@ -28,10 +27,10 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
     install_self(&resolve(INSTALLER, root)?)?;
     write(&resolve(RESUME, root)?, &unit())?;
     let wanted = resolve(WANTED, root)?;
-    create_folders(parent(&wanted))?;
-    match symlink(RESUME, &wanted) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).at("link", &wanted)?,
-        _ => sync_dir(parent(&wanted))?,
+    wanted.make_folders()?;
+    match wanted.symlink(OsStr::new(RESUME)) {
+        Err(error) if error.source.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+        _ => wanted.sync_folder()?,
     }
     for name in units {
         write(&resolve(&drop_in(name), root)?, &condition())?;
@@ -44,11 +43,11 @@ pub(super) fn place(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where one cannot be removed.
 pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
-    let paths = [resolve(WANTED, root)?, resolve(RESUME, root)?];
+    let places = [resolve(WANTED, root)?, resolve(RESUME, root)?];
     // Together, so that a failing power seldom takes one alone: a half would neither start nor go by itself.
-    paths.iter().try_for_each(|path| remove_if_there(path))?;
-    for folder in paths.iter().map(|path| parent(path)).filter(|folder| folder.is_dir()) {
-        sync_dir(folder)?;
+    places.iter().try_for_each(Place::remove)?;
+    for place in places.iter().filter(|place| place.folder().is_some_and(|folder| folder.is_folder())) {
+        place.sync_folder()?;
     }
     release(root, units)
 }
@@ -58,7 +57,7 @@ pub(super) fn remove(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where its path means nothing in the root.
 pub(super) fn is_there(root: &Root) -> Result<bool, ApplyError> {
-    Ok(resolve(RESUME, root)?.exists() || resolve(WANTED, root)?.is_symlink())
+    Ok(resolve(RESUME, root)?.is_there() || resolve(WANTED, root)?.is_there())
 }
 
 /// The units that have a drop-in.
@@ -66,10 +65,17 @@ pub(super) fn is_there(root: &Root) -> Result<bool, ApplyError> {
 /// # Errors
 /// Where the path of units means nothing in the root.
 pub(super) fn guarded(root: &Root) -> Result<Vec<String>, ApplyError> {
-    let folder = resolve(RESUME, root)?;
-    let entries = fs::read_dir(parent(&folder)).into_iter().flatten().flatten();
-    let guarded = entries.filter(|entry| entry.path().join(DROP_IN).exists());
-    Ok(guarded.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".d")?.to_owned())).collect())
+    let Some(folder) = resolve(RESUME, root)?.folder() else { return Ok(Vec::new()) };
+    let mut guarded = Vec::new();
+    for name in folder.names()? {
+        let unit = name.to_str().and_then(|name| name.strip_suffix(".d"));
+        if let Some(unit) = unit
+            && folder.child(&name)?.child(DROP_IN)?.is_there()
+        {
+            guarded.push(unit.to_owned());
+        }
+    }
+    Ok(guarded)
 }
 
 /// Takes the drop-ins away.
@@ -78,10 +84,8 @@ pub(super) fn guarded(root: &Root) -> Result<Vec<String>, ApplyError> {
 /// Where one cannot be removed.
 pub(super) fn release(root: &Root, units: &[String]) -> Result<(), ApplyError> {
     for name in units {
-        let path = resolve(&drop_in(name), root)?;
-        remove_if_there(&path)?;
         // It stays where somebody else has something in it.
-        let _ = fs::remove_dir(parent(&path));
+        remove_with_folder(&resolve(&drop_in(name), root)?)?;
     }
     Ok(())
 }
@@ -91,29 +95,33 @@ pub(super) fn release(root: &Root, units: &[String]) -> Result<(), ApplyError> {
 /// # Errors
 /// Where it cannot be removed.
 pub(super) fn remove_installer(root: &Root) -> Result<(), ApplyError> {
-    let path = resolve(INSTALLER, root)?;
-    remove_if_there(&path)?;
-    let _ = fs::remove_dir(parent(&path));
+    Ok(remove_with_folder(&resolve(INSTALLER, root)?)?)
+}
+
+/// Removes a file, and the folder that it is in where nothing else is.
+fn remove_with_folder(place: &Place) -> Result<(), PathError> {
+    place.remove()?;
+    let _ = place.folder().map(|folder| folder.remove_empty());
     Ok(())
 }
 
-fn install_self(target: &Path) -> Result<(), PathError> {
+fn install_self(target: &Place) -> Result<(), PathError> {
     // Not by its name: a run that goes on may have been started from a file that is not there any more.
     let own = Path::new("/proc/self/exe");
-    if target.exists() && hash(own, || true)? == hash(target, || true)? {
+    let open = || File::open(own).at("read", own);
+    if target.is_there() && hash(open()?, own, || true)? == hash(target.open()?, target.shown(), || true)? {
         return Ok(());
     }
-    let mut file = AtomicFile::create(target, 0o755)?;
-    let mut from = fs::File::open(own).at("read", own)?;
-    io::copy(&mut from, &mut file).at("write", target)?;
+    let mut file = AtomicFile::replacing(target, 0o755)?;
+    io::copy(&mut open()?, &mut file).at("write", target.shown())?;
     file.commit()
 }
 
-fn write(target: &Path, text: &str) -> Result<(), PathError> {
-    if fs::read(target).is_ok_and(|there| there == text.as_bytes()) {
+fn write(target: &Place, text: &str) -> Result<(), PathError> {
+    if target.read(text.len() as u64).is_ok_and(|there| there.as_deref() == Some(text.as_bytes())) {
         return Ok(());
     }
-    AtomicFile::write_all(target, 0o644, text.as_bytes())
+    AtomicFile::write_at(target, 0o644, text.as_bytes())
 }
 
 /// Without a journal it starts too, and takes itself away: a failed power may have brought it back.
@@ -147,10 +155,6 @@ fn drop_in(unit: &str) -> String {
     format!("/etc/systemd/system/{unit}.d/{DROP_IN}")
 }
 
-fn resolve(path: &str, root: &Root) -> Result<PathBuf, ApplyError> {
-    root.resolve(path).map_err(|source| FileError::Place { pack: "(installer)".to_owned(), source }.into())
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("/"))
+fn resolve(path: &str, root: &Root) -> Result<Place, ApplyError> {
+    root.place(path).map_err(|source| FileError::Place { pack: "(installer)".to_owned(), source }.into())
 }

@@ -1,9 +1,8 @@
 //! The journal: what is being changed, and how far that has come. One file, whose name is the phase, so that going on to
 //! the next phase is one rename.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -15,12 +14,14 @@ use crate::apply::receipt::Receipt;
 use crate::apply::staging::missing_folders;
 use crate::distro::Step;
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, PathError, remove_leftovers, sync_dir};
+use crate::io::{AtPath, AtomicFile, PathError, Place};
 use crate::oci::Digest;
 use crate::places::OWN;
 
 /// Where it is, within the root.
 pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
+/// No journal is longer: ten thousand images and files make a few MiB.
+const LIMIT: u64 = 256 << 20;
 /// The shape of [`Record`]; another shape is another number.
 const VERSION: u32 = 2;
 
@@ -158,14 +159,16 @@ pub(in crate::apply) struct Change {
 
 impl Change {
     /// A file that is going to be staged: what it is then called, and no more.
-    pub(in crate::apply) fn expected(path: &str, target: &Path) -> Self {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        Self::provisional(path, &target.with_file_name(format!("{name}.carrack-new")))
+    ///
+    /// # Errors
+    /// Where the place has no name.
+    pub(in crate::apply) fn expected(path: &str, target: &Place) -> Result<Self, PathError> {
+        Ok(Self::provisional(path, &AtomicFile::provisional(target)?))
     }
 
     /// The same where its provisional name is another one.
-    pub(in crate::apply) fn provisional(path: &str, staged: &Path) -> Self {
-        let name = staged.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    pub(in crate::apply) fn provisional(path: &str, staged: &Place) -> Self {
+        let name = staged.name().to_string_lossy().into_owned();
         Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None }
     }
 }
@@ -240,7 +243,7 @@ pub(in crate::apply) enum Outcome {
 /// The journal of a root.
 #[derive(Debug)]
 pub(in crate::apply) struct Journal {
-    folder: PathBuf,
+    folder: Place,
     phase: Phase,
 }
 
@@ -261,7 +264,7 @@ impl Journal {
     /// # Errors
     /// Where the path means nothing in the root.
     pub(in crate::apply) fn missing_folders(root: &Root) -> Result<Vec<String>, ApplyError> {
-        let mut folders = missing_folders(&folder(root)?.join(Phase::Preparing.file()), root);
+        let mut folders = missing_folders(&folder(root)?.child(Phase::Preparing.file())?);
         folders.extend([OWN.to_owned(), JOURNAL.to_owned()]);
         folders.sort_unstable();
         folders.dedup();
@@ -275,17 +278,17 @@ impl Journal {
     pub(in crate::apply) fn left(root: &Root) -> Result<Option<(Self, Record)>, ApplyError> {
         let folder = folder(root)?;
         for phase in Phase::ALL {
-            let path = folder.join(phase.file());
-            let text = match fs::read(&path) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                    continue;
-                }
-                other => other.at("read", &path)?,
+            let place = folder.child(phase.file())?;
+            let text = match place.read(LIMIT) {
+                Ok(None) => continue,
+                Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => continue,
+                other => other?.unwrap_or_default(),
             };
+            let path = || place.shown().to_owned();
             let record = serde_json::from_slice(&text);
-            let record: Record = record.map_err(|source| ApplyError::Journal { path: path.clone(), source })?;
+            let record: Record = record.map_err(|source| ApplyError::Journal { path: path(), source })?;
             if record.journal_version > VERSION {
-                return Err(ApplyError::LaterJournal(path));
+                return Err(ApplyError::LaterJournal(path()));
             }
             return Ok(Some((Self { folder, phase }, record)));
         }
@@ -302,10 +305,10 @@ impl Journal {
     /// # Errors
     /// Where it cannot be written.
     pub(in crate::apply) fn write(&self, record: &Record) -> Result<(), PathError> {
-        let path = self.path();
-        let mut text = serde_json::to_vec_pretty(record).map_err(io::Error::from).at("write", &path)?;
+        let place = self.place(self.phase)?;
+        let mut text = serde_json::to_vec_pretty(record).map_err(io::Error::from).at("write", place.shown())?;
         text.push(b'\n');
-        AtomicFile::write_all(&path, 0o600, &text)
+        AtomicFile::write_at(&place, 0o600, &text)
     }
 
     /// Goes on to the next phase.
@@ -316,10 +319,10 @@ impl Journal {
         if phase == self.phase {
             return Ok(());
         }
-        let next = self.folder.join(phase.file());
-        fs::rename(self.path(), &next).at("rename to", &next)?;
+        let next = self.place(phase)?;
+        self.place(self.phase)?.rename(&next).at("rename to", next.shown())?;
         self.phase = phase;
-        sync_dir(&self.folder)
+        next.sync_folder()
     }
 
     /// Ends it: nothing is left to do.
@@ -327,23 +330,20 @@ impl Journal {
     /// # Errors
     /// Where it cannot be removed.
     pub(in crate::apply) fn end(&self) -> Result<(), PathError> {
-        let path = self.path();
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &path),
-            _ => {}
-        }
+        let place = self.place(self.phase)?;
+        place.remove()?;
         for phase in Phase::ALL {
-            remove_leftovers(&self.folder.join(phase.file()))?;
+            AtomicFile::provisional(&self.place(phase)?)?.remove()?;
         }
-        sync_dir(&self.folder)?;
+        place.sync_folder()?;
         // It stays where there is something else in it.
-        let _ = fs::remove_dir(&self.folder);
+        let _ = self.folder.remove_empty();
         Ok(())
     }
 
-    /// The file.
-    pub(in crate::apply) fn path(&self) -> PathBuf {
-        self.folder.join(self.phase.file())
+    /// The file in a phase.
+    fn place(&self, phase: Phase) -> Result<Place, PathError> {
+        self.folder.child(phase.file())
     }
 }
 
@@ -374,8 +374,7 @@ impl Record {
     }
 }
 
-fn folder(root: &Root) -> Result<PathBuf, ApplyError> {
-    let probe = root.resolve(&format!("{JOURNAL}/x"));
-    let probe = probe.map_err(|source| FileError::Place { pack: "(journal)".to_owned(), source })?;
-    Ok(probe.parent().map_or_else(PathBuf::new, Path::to_owned))
+fn folder(root: &Root) -> Result<Place, ApplyError> {
+    let place = |source| FileError::Place { pack: "(journal)".to_owned(), source };
+    Ok(root.below(OWN, "journal").map_err(place)?)
 }

@@ -1,26 +1,25 @@
 //! Files that were replaced or removed, by digest, for as long as a way back needs them.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
-use super::switch::{copy, remove_if_there};
+use super::switch::copy;
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
 use crate::host::Root;
-use crate::io::{AtPath, PathError, create_folders, sync_dir};
+use crate::io::{AtPath, PathError, Place};
 use crate::oci::Digest;
+use crate::places::OWN;
 
-/// Where they are, within the root.
-const KEPT: &str = "/var/lib/carrack/kept";
+/// Where they are, below Carrack's own folder.
+const KEPT: &str = "kept";
 /// Nobody but the owner: a file that was private is so here.
 const FOLDER_MODE: u32 = 0o700;
 
 /// The folder of kept files.
 #[derive(Debug, Clone)]
-pub(in crate::apply) struct Kept(PathBuf);
+pub(in crate::apply) struct Kept(Place);
 
 impl Kept {
     /// That of `root`.
@@ -28,37 +27,37 @@ impl Kept {
     /// # Errors
     /// Where the path means nothing there.
     pub(in crate::apply) fn of(root: &Root) -> Result<Self, ApplyError> {
-        let probe = root.resolve(&format!("{KEPT}/x"));
-        let probe = probe.map_err(|source| FileError::Place { pack: "(kept files)".to_owned(), source })?;
-        Ok(Self(probe.with_file_name("")))
+        let place = |source| FileError::Place { pack: "(kept files)".to_owned(), source };
+        Ok(Self(root.below(OWN, KEPT).map_err(place)?))
     }
 
     /// Moves the file at `from` here, which `digest` is of. Nothing where it is not there any more.
     ///
     /// # Errors
     /// Where it cannot be moved.
-    pub(super) fn take(&self, from: &Path, digest: &Digest) -> Result<(), PathError> {
-        if from.symlink_metadata().is_err() {
+    pub(super) fn take(&self, from: &Place, digest: &Digest) -> Result<(), PathError> {
+        if !from.is_there() {
             return Ok(());
         }
-        create_folders(&self.0)?;
-        fs::set_permissions(&self.0, Permissions::from_mode(FOLDER_MODE)).at("set the mode of", &self.0)?;
-        let to = self.path(digest);
-        if to.exists() {
-            return remove_if_there(from);
+        self.0.make_folder()?;
+        self.0.set_folder_mode(FOLDER_MODE)?;
+        let to = self.place(digest)?;
+        if to.is_there() {
+            return from.remove();
         }
-        match fs::rename(from, &to) {
+        match from.rename(&to) {
             // Another file system.
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let partial = to.with_extension("new");
-                copy(from, &partial).at("keep the old file as", &partial)?;
-                fs::rename(&partial, &to).at("rename to", &to)?;
-                sync_dir(&self.0)?;
-                remove_if_there(from)
+                let partial = to.with_ending(".new")?;
+                partial.remove()?;
+                copy(from, &partial)?;
+                partial.rename(&to).at("rename to", to.shown())?;
+                to.sync_folder()?;
+                from.remove()
             }
             moved => {
-                moved.at("keep the old file as", &to)?;
-                sync_dir(&self.0)
+                moved.at("keep the old file as", to.shown())?;
+                to.sync_folder()
             }
         }
     }
@@ -68,8 +67,7 @@ impl Kept {
     /// # Errors
     /// Where it is not there.
     pub(in crate::apply) fn open(&self, digest: &Digest) -> Result<File, PathError> {
-        let path = self.path(digest);
-        File::open(&path).at("read", &path)
+        self.place(digest)?.open()
     }
 
     /// Removes all but `needed`, and the folder where nothing is.
@@ -77,29 +75,27 @@ impl Kept {
     /// # Errors
     /// The first that cannot be removed.
     pub(super) fn prune(&self, needed: &BTreeSet<Digest>) -> Result<(), PathError> {
-        let entries = match fs::read_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.at("read", &self.0)?,
-        };
         let needed: BTreeSet<String> = needed.iter().map(Digest::hex).collect();
-        for entry in entries {
-            let path = entry.at("read", &self.0)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !needed.contains(name) {
-                remove_if_there(&path)?;
+        for name in self.0.names()? {
+            if name.to_str().is_none_or(|name| !needed.contains(name)) {
+                self.0.child(&name)?.remove()?;
             }
         }
-        let _ = fs::remove_dir(&self.0);
+        let _ = self.0.remove_empty();
         Ok(())
     }
 
     /// Whether the file with this content is here, and is that still: who had it open may have written to it since.
     pub(in crate::apply) fn holds(&self, digest: &Digest) -> bool {
-        Before::at(&self.path(digest)).is_ok_and(|found| found.is_some_and(|found| found.digest == Some(*digest)))
+        let found = self.place(digest).and_then(|place| Before::at(&place));
+        found.is_ok_and(|found| found.is_some_and(|found| found.digest == Some(*digest)))
     }
 
     /// Where the file with this content is, or would be.
-    pub(in crate::apply) fn path(&self, digest: &Digest) -> PathBuf {
-        self.0.join(digest.hex())
+    ///
+    /// # Errors
+    /// None that is expected: a digest is a plain name.
+    pub(in crate::apply) fn place(&self, digest: &Digest) -> Result<Place, PathError> {
+        self.0.child(digest.hex())
     }
 }

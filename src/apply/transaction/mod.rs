@@ -459,10 +459,10 @@ impl Transaction {
             note(receipt::remove(&self.root, receipts));
         }
         for path in &self.record.discarded {
-            let Ok(path) = self.root.resolve(path) else { continue };
-            note(steps::remove(&path).map_err(ApplyError::from));
+            let Ok(place) = self.root.place(path) else { continue };
+            note(place.remove_all().map_err(ApplyError::from));
             // The folder of all copies, where this was the last.
-            let _ = path.parent().map(std::fs::remove_dir);
+            let _ = place.folder().map(|folder| folder.remove_empty());
         }
         let ended = self.end();
         let finished = ended.is_ok();

@@ -1,17 +1,15 @@
 //! Files take the places of others, together: forward, back, and for good. Each can be broken off anywhere and begun again.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::Permissions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
 use super::journal::{Change, Staged};
 use super::kept::Kept;
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
 use crate::host::Root;
-use crate::io::{AtPath, PathError, sync_dir, with_causes};
+use crate::io::{AtPath, AtomicFile, PathError, Place, with_causes};
 
 /// Ends the name of what a new file replaced, until everything is done.
 const BACKUP: &str = ".carrack-old";
@@ -26,36 +24,34 @@ pub(super) fn forward(changes: &[Change], root: &Root) -> Result<(), ApplyError>
         match &change.staged {
             Some(staged) => put(&target, staged, change.before.is_some())?,
             // It may have gone with its folder, when a distribution was taken away.
-            None if !parent(&target).is_dir() => continue,
+            None if !has_folder(&target) => continue,
             None => take_away(&target)?,
         }
-        sync_dir(parent(&target))?;
+        target.sync_folder()?;
     }
     Ok(())
 }
 
-fn put(target: &Path, staged: &Staged, replaces: bool) -> Result<(), PathError> {
-    let from = target.with_file_name(&staged.name);
-    if !is_there(&from) {
+fn put(target: &Place, staged: &Staged, replaces: bool) -> Result<(), PathError> {
+    let (from, backup) = (target.beside(&staged.name)?, backup_of(target)?);
+    if !from.is_there() {
         // A run before this one has done it. Some file systems, FAT among them, give other inodes when they are mounted anew.
-        let done =
-            inode(target) == Some(staged.inode) || (is_there(target) && replaces == is_there(&backup_of(target)));
+        let done = target.inode() == Some(staged.inode) || (target.is_there() && replaces == backup.is_there());
         let lost = || Err(io::Error::new(ErrorKind::NotFound, "neither it nor its new name is there"));
-        return if done { Ok(()) } else { lost().at("rename", &from) };
+        return if done { Ok(()) } else { lost().at("rename", from.shown()) };
     }
     if replaces {
-        let backup = backup_of(target);
-        remove_if_there(&backup)?;
+        backup.remove()?;
         keep(target, &backup)?;
     }
-    fs::rename(&from, target).at("rename to", target)
+    from.rename(target).at("rename to", target.shown())
 }
 
-fn take_away(target: &Path) -> Result<(), PathError> {
-    match fs::rename(target, backup_of(target)) {
+fn take_away(target: &Place) -> Result<(), PathError> {
+    match target.rename(&backup_of(target)?) {
         // A run before this one has done it, or somebody else.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.at("remove", target),
+        other => other.at("remove", target.shown()),
     }
 }
 
@@ -64,7 +60,7 @@ pub(super) fn unstage(changes: &[Change], made: &[String], root: &Root) -> Vec<S
     let staged = changes.iter().filter_map(|change| Some((change, change.staged.as_ref()?)));
     let removed = staged.map(|(change, staged)| {
         let target = resolve(&change.path, root)?;
-        Ok::<_, ApplyError>(remove_if_there(&target.with_file_name(&staged.name))?)
+        Ok::<_, ApplyError>(target.beside(&staged.name)?.remove()?)
     });
     let left = removed.filter_map(|removed| Some(with_causes(&removed.err()?))).collect();
     remove_empty(made.iter().rev(), root);
@@ -82,25 +78,29 @@ pub(super) fn back(changes: &[Change], made: &[String], root: &Root) -> Vec<Stri
     left
 }
 
-fn restore(target: &Path, change: &Change) -> Result<(), PathError> {
-    let backup = backup_of(target);
-    let waiting = change.staged.as_ref().map(|staged| target.with_file_name(&staged.name));
+fn restore(target: &Place, change: &Change) -> Result<(), PathError> {
+    let backup = backup_of(target)?;
+    let waiting = change.staged.as_ref().map(|staged| target.beside(&staged.name)).transpose()?;
     let gone = || io::Error::new(ErrorKind::NotFound, "what was there before is gone");
     match (&change.before, &change.staged) {
         // It has not changed. What lies beside it may be half a copy of it.
-        (_, Some(_)) if waiting.as_ref().is_some_and(|waiting| is_there(waiting)) => remove_if_there(&backup)?,
-        (Some(_), None) if is_there(target) => {}
-        (Some(_), _) if is_there(&backup) => fs::rename(&backup, target).at("put back", target)?,
-        (Some(_), Some(staged)) if inode(target) == Some(staged.inode) => return Err(gone()).at("put back", target),
-        (Some(before), _) if Before::at(target)?.as_ref() != Some(before) => return Err(gone()).at("put back", target),
+        (_, Some(_)) if waiting.as_ref().is_some_and(Place::is_there) => backup.remove()?,
+        (Some(_), None) if target.is_there() => {}
+        (Some(_), _) if backup.is_there() => backup.rename(target).at("put back", target.shown())?,
+        (Some(_), Some(staged)) if target.inode() == Some(staged.inode) => {
+            return Err(gone()).at("put back", target.shown());
+        }
+        (Some(before), _) if Before::at(target)?.as_ref() != Some(before) => {
+            return Err(gone()).at("put back", target.shown());
+        }
         // What stands there otherwise may be somebody else's, and the reason why the new name could not be given.
-        (None, Some(staged)) if inode(target) == Some(staged.inode) => remove_if_there(target)?,
+        (None, Some(staged)) if target.inode() == Some(staged.inode) => target.remove()?,
         _ => {}
     }
     if let Some(waiting) = waiting {
-        remove_if_there(&waiting)?;
+        waiting.remove()?;
     }
-    if parent(target).is_dir() { sync_dir(parent(target)) } else { Ok(()) }
+    if has_folder(target) { target.sync_folder() } else { Ok(()) }
 }
 
 /// Lets go of what was there before: what a later way back needs goes to `kept`, the rest is removed.
@@ -117,10 +117,10 @@ pub(super) fn finish(
     for change in changes {
         let Some(before) = &change.before else { continue };
         let done = resolve(&change.path, root).and_then(|target| {
-            let backup = backup_of(&target);
+            let backup = backup_of(&target)?;
             match &before.digest {
                 Some(digest) if needed(before) => kept.take(&backup, digest)?,
-                _ => remove_if_there(&backup)?,
+                _ => backup.remove()?,
             }
             Ok(())
         });
@@ -132,7 +132,7 @@ pub(super) fn finish(
 /// Removes folders as far as they are empty: what somebody else has put there stays.
 pub(super) fn remove_empty<'a>(folders: impl Iterator<Item = &'a String>, root: &Root) {
     for folder in folders {
-        let _ = resolve(folder, root).map(fs::remove_dir);
+        let _ = resolve(folder, root).map(|folder| folder.remove_empty());
     }
 }
 
@@ -140,72 +140,62 @@ pub(super) fn remove_empty<'a>(folders: impl Iterator<Item = &'a String>, root: 
 ///
 /// # Errors
 /// Where it is there and cannot be removed.
-pub(in crate::apply) fn clean(target: &Path) -> Result<(), PathError> {
-    crate::io::remove_leftovers(target)?;
-    remove_if_there(&backup_of(target))
+pub(in crate::apply) fn clean(target: &Place) -> Result<(), PathError> {
+    AtomicFile::provisional(target)?.remove()?;
+    backup_of(target)?.remove()
 }
 
 /// Where what a file replaced is until everything is done.
-pub(in crate::apply) fn backup_of(target: &Path) -> PathBuf {
-    let mut name = OsString::from(target.file_name().unwrap_or_default());
-    name.push(BACKUP);
-    target.with_file_name(name)
+///
+/// # Errors
+/// Where the place has no name.
+pub(in crate::apply) fn backup_of(target: &Place) -> Result<Place, PathError> {
+    target.with_ending(BACKUP)
 }
 
-fn resolve(path: &str, root: &Root) -> Result<PathBuf, ApplyError> {
-    root.resolve(path).map_err(|source| FileError::Place { pack: "(journal)".to_owned(), source }.into())
+fn resolve(path: &str, root: &Root) -> Result<Place, ApplyError> {
+    root.place(path).map_err(|source| FileError::Place { pack: "(journal)".to_owned(), source }.into())
 }
 
-fn parent(target: &Path) -> &Path {
-    target.parent().unwrap_or(Path::new("/"))
-}
-
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    Some(path.symlink_metadata().ok()?.ino())
-}
-
-pub(super) fn remove_if_there(path: &Path) -> Result<(), PathError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
-    }
+fn has_folder(target: &Place) -> bool {
+    target.folder().is_some_and(|folder| folder.is_folder())
 }
 
 /// Gives the old file a second name. FAT and some network file systems have no hard links, and the kernel may refuse one to
 /// who does not own the file: then it is copied.
-fn keep(target: &Path, backup: &Path) -> Result<(), PathError> {
-    match fs::hard_link(target, backup) {
+fn keep(target: &Place, backup: &Place) -> Result<(), PathError> {
+    match target.hard_link(backup) {
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {
             // Under another name until it is whole.
-            let mut partial = backup.as_os_str().to_owned();
-            partial.push(".new");
-            let partial = Path::new(&partial);
-            let copied = copy(target, partial).and_then(|()| fs::rename(partial, backup));
+            let partial = backup.with_ending(".new")?;
+            partial.remove()?;
+            let copied =
+                copy(target, &partial).and_then(|()| partial.rename(backup).at("keep the old file as", backup.shown()));
             if copied.is_err() {
-                let _ = fs::remove_file(partial);
+                let _ = partial.remove();
             }
-            copied.at("keep the old file as", backup)
+            copied
         }
-        linked => linked.at("keep the old file as", backup),
+        linked => linked.at("keep the old file as", backup.shown()),
     }
 }
 
-/// Copies content, mode and owner, and syncs them.
-pub(super) fn copy(target: &Path, backup: &Path) -> io::Result<()> {
-    fs::copy(target, backup)?;
-    let found = fs::metadata(target)?;
-    std::os::unix::fs::chown(backup, Some(found.uid()), Some(found.gid()))?;
-    File::open(backup)?.sync_all()
+/// Copies content, mode and owner, and syncs them. Nothing may be at `backup`.
+pub(super) fn copy(target: &Place, backup: &Place) -> Result<(), PathError> {
+    let (mut from, shown) = (target.open()?, backup.shown());
+    let found = from.metadata().at("look at", target.shown())?;
+    let mut to = backup.create(0o600)?;
+    io::copy(&mut from, &mut to).at("write", shown)?;
+    fchown(&to, Some(found.uid()), Some(found.gid())).at("set the owner of", shown)?;
+    to.set_permissions(Permissions::from_mode(found.mode())).at("set the mode of", shown)?;
+    to.sync_all().at("sync", shown)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_may_go_with_its_folder() {
@@ -222,7 +212,7 @@ mod tests {
         let (target, backup) = (folder.path().join("file"), folder.path().join("file.old"));
         fs::write(&target, "old").unwrap();
         fs::set_permissions(&target, fs::Permissions::from_mode(0o750)).unwrap();
-        copy(&target, &backup).unwrap();
+        copy(&Place::of(&target).unwrap(), &Place::of(&backup).unwrap()).unwrap();
         assert_eq!(fs::read(&backup).unwrap(), b"old");
         assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o7777, 0o750);
     }

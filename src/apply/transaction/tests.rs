@@ -8,6 +8,7 @@ use std::path::Path;
 use super::*;
 use crate::apply::receipt::Receipt;
 use crate::apply::{Left, prepared, resume, unfinished};
+use crate::io::Place;
 
 /// Every path below a folder, with what is there.
 fn tree(root: &Path) -> BTreeMap<String, String> {
@@ -50,10 +51,10 @@ fn host() -> (tempfile::TempDir, Root, Record) {
         let name = format!("{}.carrack-new", target.file_name().unwrap().to_str().unwrap());
         fs::write(target.with_file_name(&name), format!("new {path}")).unwrap();
         let inode = target.with_file_name(&name).metadata().unwrap().ino();
-        let before = Before::at(&target).unwrap();
+        let before = Before::at(&Place::of(&target).unwrap()).unwrap();
         record.files.push(Change { path: format!("/{path}"), staged: Some(Staged { name, inode }), before });
     }
-    let before = Before::at(&at("etc/removed")).unwrap();
+    let before = Before::at(&Place::of(&at("etc/removed")).unwrap()).unwrap();
     record.files.push(Change { path: "/etc/removed".to_owned(), staged: None, before });
     record.made = vec!["/etc/new".to_owned(), "/etc/new/inner".to_owned()];
     let kept = vec![Digest::of(b"old"), Digest::of(b"gone")];
@@ -99,8 +100,8 @@ async fn killed_between_any_two_files_it_goes_on() {
         switch::forward(&record.files[..done], &root).unwrap();
         // The next one has its second name, and not its new one yet.
         if let Some(Change { path, before: Some(_), staged: Some(_) }) = record.files.get(done) {
-            let target = root.resolve(path).unwrap();
-            fs::hard_link(&target, backup_of(&target)).unwrap();
+            let target = root.place(path).unwrap();
+            target.hard_link(&backup_of(&target).unwrap()).unwrap();
         }
         killed_in(Phase::Changing, &root, record);
         resumed(&root).await.unwrap();

@@ -81,7 +81,7 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
             Ok(())
         }
         Step::Run { what, command, unless, seconds, .. } => {
-            if unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists())) {
+            if unless.as_ref().is_some_and(|path| root.exists(path)) {
                 return Ok(());
             }
             program(what, command, limit(*seconds), interrupt)
