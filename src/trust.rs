@@ -25,7 +25,15 @@ pub struct Trusted {
 /// # Errors
 /// Where the file cannot be read, is no bundle, is of a newer format, or is damaged.
 pub fn establish(path: &Path) -> Result<Trusted, BundleError> {
-    let bundle = Bundle::open(path)?.walk_all()?;
+    establish_only(path, None)
+}
+
+/// Opens the bundle at `path` and proves what the module says, where it is the one with the identity `wanted`.
+///
+/// # Errors
+/// As [`establish`], and [`BundleError::Another`].
+pub fn establish_only(path: &Path, wanted: Option<&Digest>) -> Result<Trusted, BundleError> {
+    let bundle = Bundle::open_only(path, wanted)?.walk_all()?;
     let blobs = bundle.blobs().collect();
     Ok(Trusted { bundle, blobs })
 }

@@ -1,11 +1,14 @@
 //! Going on with what a run that was killed has left.
 
+use std::sync::Arc;
+
 use super::containerd::{Client, ContainerdError, Session};
 use super::receipt::Receipt;
 use super::transaction::{Invocation, Names, Outcome, Phase, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::host::Root;
 use crate::oci::Digest;
+use crate::progress::Progress;
 
 /// What was left of an earlier run.
 #[derive(Debug)]
@@ -71,12 +74,18 @@ pub fn tidy(root: &Root) -> Result<(), ApplyError> {
 }
 
 /// Goes on with what an earlier run has left below `root`, whose lock is held. Where that had changed nothing yet, it is only
-/// told, and `discard` says whether what it had staged is removed.
+/// told, and `discard` says whether what it had staged is removed. Tells `progress` how far it has come.
 ///
 /// # Errors
 /// As [`super::apply`]: what it had changed is put back, or a person has to look.
-pub async fn resume(root: &Root, discard: bool, interrupt: &Interrupt) -> Result<Left, ApplyError> {
+pub async fn resume(
+    root: &Root,
+    discard: bool,
+    interrupt: &Interrupt,
+    progress: &Arc<Progress>,
+) -> Result<Left, ApplyError> {
     let Some(transaction) = Transaction::left(root)? else { return Ok(Left::Nothing) };
+    let transaction = transaction.watched_by(progress);
     let what = transaction.record.what.clone();
     if transaction.phase() == Phase::Preparing {
         let command = transaction.record.command.clone();

@@ -27,7 +27,7 @@ use crate::distro::Step;
 use crate::io::PathError;
 use crate::oci::Digest;
 use crate::places::OWN;
-use crate::progress::Progress;
+use crate::progress::{Progress, Stage};
 use crate::site::node::Membership;
 
 /// How to apply.
@@ -37,7 +37,7 @@ pub struct Options {
     pub command: Invocation,
     /// Blobs read, and images unpacked, at once; at least 1.
     pub jobs: usize,
-    /// Is told how far the pass over the bundle has come.
+    /// Is told how far it has come.
     pub progress: Arc<Progress>,
     /// When to stop.
     pub interrupt: Interrupt,
@@ -84,7 +84,7 @@ pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Res
         }
         return Ok(Outcome { warnings, ..Outcome::default() });
     }
-    let transaction = begin(&survey, inputs, options)?;
+    let transaction = begin(&survey, inputs, options)?.watched_by(&options.progress);
     let session = match &survey.runtime {
         Some(runtime) => match Session::begin(&runtime.client).await {
             Ok(session) => Some(Arc::new(session)),
@@ -256,17 +256,19 @@ impl Job<'_> {
         let mut swept = sweep.run(*jobs, interrupt).await?;
         swept.files.splice(0..0, written);
         if self.session.is_some() {
+            progress.stage(Stage::Sync, 0);
             // Also what a killed run has imported. containerd syncs what is in a blob, and its database, but not the folder that the blob is in.
             blocking(rustix::fs::sync).await;
         }
         if let Some(archive) = archive {
+            progress.stage(Stage::Archive, 0);
             let (archive, interrupt) = (Arc::clone(archive), interrupt.clone());
             let written = blocking(move || archive.finish(&interrupt)).await?;
             return Ok((swept, 0, Some(written)));
         }
         let (Some(session), Some(runtime)) = (self.session, runtime) else { return Ok((swept, 0, None)) };
         let unpacked = tokio::select! {
-            unpacked = session.unpack(runtime.unpacks.clone(), *jobs) => unpacked?,
+            unpacked = session.unpack(runtime.unpacks.clone(), *jobs, progress) => unpacked?,
             () = interrupt.wait() => return Err(ApplyError::Interrupted),
         };
         Ok((swept, unpacked, None))

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::io::PathError;
+use crate::oci::Digest;
 
 /// Why a file is no bundle that this Carrack believes.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,16 @@ pub enum BundleError {
         path: PathBuf,
         /// The format that it states.
         found: String,
+    },
+    /// The file is another bundle than the one that was asked for.
+    #[error("{} is not the bundle {wanted}; its identity is {found}", path.display())]
+    Another {
+        /// The file.
+        path: PathBuf,
+        /// The identity that was asked for.
+        wanted: Digest,
+        /// The identity of the file.
+        found: Digest,
     },
     /// The bundle says something that only a later installer understands.
     #[error("{} needs carrack-install {needs} or later; this is {}", path.display(), env!("CARGO_PKG_VERSION"))]

@@ -90,10 +90,22 @@ impl Bundle {
     /// # Errors
     /// Where the file cannot be read, is no bundle, is of a newer format, or its head is damaged.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
+        Self::open_only(path, None)
+    }
+
+    /// Opens the bundle at `path` and reads its head, where it is the one with the identity `wanted`. Of another, nothing but the
+    /// bytes of the index is used, which the identity is the digest of.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`], and [`BundleError::Another`].
+    pub fn open_only(path: &Path, wanted: Option<&Digest>) -> Result<Self, BundleError> {
         let frames = Frames::open(path)?;
         let mut walk = Walk::new();
         let index = read_layout(&frames, &mut walk)?;
         let identity = Digest::of(&index);
+        if let Some(wanted) = wanted.filter(|wanted| **wanted != identity) {
+            return Err(BundleError::Another { path: path.to_owned(), wanted: *wanted, found: identity });
+        }
         let index = parse_index(path, &index)?;
         let mut named = Named::default();
         for descriptor in &index.manifests {

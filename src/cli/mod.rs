@@ -2,7 +2,9 @@
 //!
 //! Steps return values and typed errors; this module turns them into text, JSON and exit codes.
 
+mod bar;
 pub mod error;
+mod identity;
 #[cfg(feature = "installer")]
 pub mod installer;
 #[cfg(feature = "operator")]

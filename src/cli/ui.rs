@@ -4,15 +4,14 @@
 //! disk or after an ssh session was lost, so neither is used. Messages that cannot be written are dropped. Data that cannot be
 //! written is an error, but only once the command has done its work.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::HumanBytes;
 use serde::Serialize;
 
+use super::bar::Shown;
 use super::{CliError, Common};
 use crate::progress::Progress;
 use crate::text::escaped;
@@ -60,6 +59,10 @@ impl Ui {
 
     /// Prints data on standard output, adding a line end. A reader that has gone away (`| head`) is no failure.
     pub fn data(&self, text: &str) {
+        let foot = FOOT.lock().unwrap_or_else(PoisonError::into_inner);
+        if !foot.line.is_empty() && std::io::stdout().is_terminal() {
+            let _ = std::io::stderr().lock().write_all(CLEAR.as_bytes());
+        }
         let mut out = std::io::stdout().lock();
         let written = writeln!(out, "{}", escaped(text.strip_suffix('\n').unwrap_or(text))).and_then(|()| out.flush());
         if let Err(error) = written
@@ -133,6 +136,8 @@ impl Ui {
             }
             // Where the document cannot be written, standard error is the only place left for the reason.
         }
+        draw("");
+        FOOT.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         message(&format!("{} {}", self.paint("31", "error:"), escaped(&error.message)));
         for detail in &error.details {
             message(&escaped(detail));
@@ -150,21 +155,10 @@ impl Ui {
         if self.color { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// Shows `progress` until the result is dropped: a bar on a terminal, a line every ten seconds elsewhere.
+    /// Shows `progress` until the result is dropped: a line at the foot of a terminal, or plain lines elsewhere. `verb` says what is
+    /// done with content.
     pub fn show(&self, verb: &'static str, progress: &Arc<Progress>) -> Shown {
-        let stop = Arc::new(AtomicBool::new(false));
-        if self.quiet || self.json {
-            return Shown { stop, thread: None };
-        }
-        let (stopped, progress) = (Arc::clone(&stop), Arc::clone(progress));
-        let thread = std::thread::spawn(move || {
-            if std::io::stderr().is_terminal() {
-                draw_bar(verb, &progress, &stopped);
-            } else {
-                print_lines(verb, &progress, &stopped);
-            }
-        });
-        Shown { stop, thread: Some(thread) }
+        if self.quiet || self.json { Shown::nothing() } else { Shown::begin(verb, progress) }
     }
 }
 
@@ -173,66 +167,54 @@ pub(super) fn lost_output(error: &std::io::Error) -> CliError {
     CliError::new(super::Kind::Local, format!("cannot write to standard output: {error}"))
 }
 
+/// What stands at the foot of the terminal, below what is printed. A process has one terminal.
+static FOOT: Mutex<Foot> = Mutex::new(Foot { line: String::new(), closed: false });
+
+struct Foot {
+    line: String,
+    /// Whether an error was printed, after which nothing is drawn.
+    closed: bool,
+}
+
+/// Clears from the cursor to the end of the screen (ECMA-48, ED).
+const CLEAR: &str = "\x1b[J";
+
 /// Writes a line to standard error.
-fn message(line: &str) {
+pub(super) fn message(line: &str) {
     to_stderr(&format!("{line}\n"));
 }
 
 /// Writes to standard error in one write, so that lines of two processes do not mix. A standard error that cannot be written
 /// is no reason to stop: nobody reads it any more, and the work goes on.
 fn to_stderr(text: &str) {
+    let foot = FOOT.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = match foot.line.as_str() {
+        "" => Cow::Borrowed(text),
+        foot => Cow::Owned(format!("{CLEAR}{text}{foot}\r")),
+    };
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Progress on display; see [`Ui::show`].
-pub struct Shown {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+/// Draws the line at the foot of the terminal anew; an empty one takes it away. The cursor is at its begin afterwards, so that the
+/// next to write replaces it, and all of it is cleared where a narrower terminal has broken it into several.
+pub(super) fn draw(line: &str) {
+    let mut foot = FOOT.lock().unwrap_or_else(PoisonError::into_inner);
+    if foot.closed || (line.is_empty() && foot.line.is_empty()) {
+        return;
+    }
+    line.clone_into(&mut foot.line);
+    let _ = std::io::stderr().lock().write_all(format!("{CLEAR}{line}\r").as_bytes());
 }
 
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic in there has been printed already and must not hide the command's own result.
-            let _ = thread.join();
-        }
-    }
+/// Whether standard error is a terminal on which a line can be drawn anew.
+pub(super) fn has_foot() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn draw_bar(verb: &str, progress: &Progress, stopped: &AtomicBool) {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let template = "{prefix} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {wide_bar} {msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.set_prefix(verb.to_owned());
-    while !stopped.load(Ordering::Relaxed) {
-        let (done, total) = progress.counts();
-        bar.set_length(total);
-        bar.set_position(done);
-        bar.set_message(progress.in_flight().join(" "));
-        std::thread::park_timeout(Duration::from_millis(200));
-    }
-    bar.finish_and_clear();
-}
-
-fn print_lines(verb: &str, progress: &Progress, stopped: &AtomicBool) {
-    const EVERY: Duration = Duration::from_secs(10);
-    let start = Instant::now();
-    let mut due = start + EVERY;
-    while !stopped.load(Ordering::Relaxed) {
-        std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
-        if Instant::now() >= due {
-            let (done, total) = progress.counts();
-            let rate = (done as f64 / start.elapsed().as_secs_f64()) as u64;
-            let left = total.saturating_sub(done).checked_div(rate).unwrap_or(0);
-            let (done, total, rate) = (HumanBytes(done), HumanBytes(total), HumanBytes(rate));
-            message(&format!("{verb} {done} of {total}, {rate}/s, {left} s left"));
-            due += EVERY;
-        }
-    }
+/// How wide the terminal is; 80 columns where it does not know.
+pub(super) fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
 }
 
 /// A count of things for people: `1 image`, `2 images`.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::identity::IdentityArgs;
 use super::ui::{bytes, counted};
 use super::{CliError, Kind, Ui};
 use crate::bundle::BundleError;
 use crate::progress::Progress;
-use crate::trust;
 
 /// Blobs read at once, at most: each may need a frame's memory twice, and disks get no faster.
 const MAX_JOBS: usize = 8;
@@ -22,6 +22,8 @@ const MAX_JOBS: usize = 8;
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 #[derive(Serialize)]
@@ -36,7 +38,7 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let bundle = trust::establish(&args.bundle)?;
+    let bundle = args.identity.establish(&args.bundle)?;
     let progress = Arc::new(Progress::default());
     let shown = ui.show("verifying", &progress);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_JOBS);

@@ -1,5 +1,7 @@
 //! What is done on a host besides putting files: units, programs, waiting. Data, so that journals and receipts have it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// In a step that saves or restores a cluster's state: the folder of the copy.
@@ -123,4 +125,40 @@ pub enum Step {
         /// Its path.
         path: String,
     },
+}
+
+/// A step for people: `start k3s.service`.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { unit, restart: false } => write!(f, "start {unit}"),
+            Self::Start { unit, restart: true } => write!(f, "restart {unit}"),
+            Self::Stop { unit } => write!(f, "stop {unit}"),
+            Self::Disable { unit } => write!(f, "disable {unit}"),
+            Self::Enabled { unit, enabled: true } => write!(f, "enable {unit}"),
+            Self::Enabled { unit, enabled: false } => write!(f, "no longer start {unit} with the host"),
+            Self::Run { what, command, .. } | Self::Load { what, command, .. } => {
+                write!(f, "run {}: {what}", command.first().map_or("", String::as_str))
+            }
+            Self::Wait { what, .. } => write!(f, "wait until {what}"),
+            Self::Copy { from, to } => write!(f, "copy {from} to {to}"),
+            Self::Remove { path } => write!(f, "remove {path} with all that is in it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_in_words() {
+        let command = vec!["/usr/local/bin/reset".to_owned(), "--force".to_owned()];
+        let run = Step::Run { what: "reset the node".to_owned(), command, unless: None, undo: None, seconds: 1 };
+        assert_eq!(run.to_string(), "run /usr/local/bin/reset: reset the node");
+        let remove = Step::Remove { path: "/var/lib/rancher".to_owned() };
+        assert_eq!(remove.to_string(), "remove /var/lib/rancher with all that is in it");
+        assert_eq!(Step::Disable { unit: "k3s.service".to_owned() }.to_string(), "disable k3s.service");
+        assert_eq!(Step::Start { unit: "a.service".to_owned(), restart: true }.to_string(), "restart a.service");
+    }
 }

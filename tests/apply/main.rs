@@ -239,7 +239,7 @@ async fn what_goes_on_without_containerd_takes_the_lease_away() {
     std::fs::rename(journal("naming.json"), journal("finishing.json")).unwrap();
     let root = Root::new(folder.path()).unwrap();
     let (_interrupter, interrupt) = Interrupter::new();
-    let left = resume(&root, false, &interrupt).await.unwrap();
+    let left = resume(&root, false, &interrupt, &Arc::default()).await.unwrap();
     assert!(matches!(&left, Left::Finished { warnings, .. } if warnings.is_empty()), "{left:?}");
     assert_eq!(fake.state().leases.len(), 0);
 }

@@ -18,6 +18,10 @@ use super::labels::{UNCOMPRESSED, snapshot_key};
 use super::names::descriptor;
 use super::{Client, ContainerdError, SNAPSHOTTER, Session};
 use crate::oci::{Descriptor, Digest, ImageConfig};
+use crate::progress::{Progress, Stage};
+
+/// For each chain of layers, so that it is made once: whether it was counted as done.
+type Chains = HashMap<Digest, Mutex<bool>>;
 
 /// One for each of two things that may be in the way, and one more.
 const PREPARE_TRIES: u32 = 3;
@@ -66,17 +70,25 @@ impl Session {
     ///
     /// # Errors
     /// The first failure; [`ContainerdError::DiffId`] where a layer is not what its image says.
-    pub async fn unpack(self: &Arc<Self>, images: Vec<Unpack>, jobs: usize) -> Result<usize, ContainerdError> {
+    pub async fn unpack(
+        self: &Arc<Self>,
+        images: Vec<Unpack>,
+        jobs: usize,
+        progress: &Arc<Progress>,
+    ) -> Result<usize, ContainerdError> {
         let once: BTreeMap<Digest, Unpack> = images.into_iter().map(|image| (image.config, image)).collect();
         let chains: BTreeSet<Digest> = once.values().flat_map(|image| image.chain.iter().copied()).collect();
-        let locks: HashMap<Digest, Mutex<()>> = chains.into_iter().map(|chain| (chain, Mutex::default())).collect();
+        progress.stage(Stage::Unpack, chains.len() as u64);
+        let locks: Chains = chains.into_iter().map(|chain| (chain, Mutex::default())).collect();
         let (locks, room) = (Arc::new(locks), Arc::new(Semaphore::new(jobs)));
         let mut tasks = JoinSet::new();
         for image in once.into_values() {
             let (session, locks, room) = (Arc::clone(self), Arc::clone(&locks), Arc::clone(&room));
+            let progress = Arc::clone(progress);
             tasks.spawn(async move {
                 let _place = room.acquire().await;
-                session.unpack_image(&image, &locks).await
+                let _shown = progress.begin(&image.image);
+                session.unpack_image(&image, &locks, &progress).await
             });
         }
         let mut unpacked = 0;
@@ -86,10 +98,15 @@ impl Session {
         Ok(unpacked)
     }
 
-    async fn unpack_image(&self, image: &Unpack, locks: &HashMap<Digest, Mutex<()>>) -> Result<usize, ContainerdError> {
+    async fn unpack_image(
+        &self,
+        image: &Unpack,
+        locks: &Chains,
+        progress: &Progress,
+    ) -> Result<usize, ContainerdError> {
         let mut unpacked = 0;
         for (index, chain) in image.chain.iter().enumerate() {
-            let _alone = match locks.get(chain) {
+            let mut counted = match locks.get(chain) {
                 Some(lock) => Some(lock.lock().await),
                 None => None,
             };
@@ -97,6 +114,11 @@ impl Session {
             if !self.client.has_snapshot(chain).await? {
                 self.unpack_layer(image, index).await?;
                 unpacked += 1;
+            }
+            if let Some(counted) = &mut counted
+                && !std::mem::replace(&mut **counted, true)
+            {
+                progress.advance(1);
             }
         }
         if let Some(top) = image.chain.last() {

@@ -1,6 +1,7 @@
 //! Going the way back that was found.
 
 use std::io::{Cursor, Read};
+use std::sync::Arc;
 
 use super::{From, Goal, Restored, Revert};
 use crate::apply::by_hand::{Aside, ByHand};
@@ -10,6 +11,7 @@ use crate::apply::staging::{self, missing_folders};
 use crate::apply::transaction::{self, Change, Kept, Transaction};
 use crate::apply::{ApplyError, Interrupt};
 use crate::host::Root;
+use crate::progress::Progress;
 
 impl Revert {
     /// Whether there is nothing to do. What is uninstalled has a receipt that goes, whatever has become of its files.
@@ -32,11 +34,11 @@ impl Revert {
         self.by_hand.iter().flat_map(ByHand::warnings).chain(lost).chain(unreached).collect()
     }
 
-    /// Goes this way. Returns what a person should know.
+    /// Goes this way, and tells `progress` how far it has come. Returns what a person should know.
     ///
     /// # Errors
     /// As [`crate::apply::apply`].
-    pub async fn go(self, interrupt: &Interrupt) -> Result<Vec<String>, ApplyError> {
+    pub async fn go(self, interrupt: &Interrupt, progress: &Arc<Progress>) -> Result<Vec<String>, ApplyError> {
         let Self { restored, removed, asides, mut record, root, lock, .. } = self;
         let targets = restored.iter().map(|one| (&one.path, &one.target));
         let targets =
@@ -47,7 +49,7 @@ impl Revert {
             record.files.push(Change::expected(path, target)?);
             record.made.extend(missing_folders(target));
         }
-        let mut transaction = Transaction::begin(&root, record)?;
+        let mut transaction = Transaction::begin(&root, record)?.watched_by(progress);
         match stage(&restored, &removed, &asides, &root) {
             Ok(changes) => transaction.record.files = changes,
             Err(error) => return Err(transaction.given_up(error)),

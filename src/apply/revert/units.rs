@@ -33,7 +33,7 @@ impl Finder<'_> {
             Goal::Nothing => {
                 // In a root that is not the host, nothing of it is done.
                 record.remove = self.unmade().filter(|_| self.root.is_host()).cloned().collect();
-                revert.steps = record.remove.iter().map(in_words).collect();
+                revert.steps = record.remove.iter().map(Step::to_string).collect();
             }
             Goal::Before => self.state(revert),
             Goal::Installed => {}
@@ -107,37 +107,5 @@ fn leave(service: &ReceiptService, record: &mut Record) {
             record.start.push(Step::Enabled { unit, enabled: true });
         }
         (false, false) => record.stop.push(Step::Disable { unit }),
-    }
-}
-
-/// A step for people.
-fn in_words(step: &Step) -> String {
-    match step {
-        Step::Start { unit, .. } => format!("start {unit}"),
-        Step::Stop { unit } => format!("stop {unit}"),
-        Step::Disable { unit } => format!("disable {unit}"),
-        Step::Enabled { unit, enabled: true } => format!("enable {unit}"),
-        Step::Enabled { unit, enabled: false } => format!("no longer start {unit} with the host"),
-        Step::Run { what, command, .. } | Step::Load { what, command, .. } => {
-            format!("run {}: {what}", command.first().map_or("", String::as_str))
-        }
-        Step::Wait { what, .. } => format!("wait until {what}"),
-        Step::Copy { from, to } => format!("copy {from} to {to}"),
-        Step::Remove { path } => format!("remove {path} with all that is in it"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_told_in_words() {
-        let command = vec!["/usr/local/bin/reset".to_owned(), "--force".to_owned()];
-        let run = Step::Run { what: "reset the node".to_owned(), command, unless: None, undo: None, seconds: 1 };
-        assert_eq!(in_words(&run), "run /usr/local/bin/reset: reset the node");
-        let remove = Step::Remove { path: "/var/lib/rancher".to_owned() };
-        assert_eq!(in_words(&remove), "remove /var/lib/rancher with all that is in it");
-        assert_eq!(in_words(&Step::Disable { unit: "k3s.service".to_owned() }), "disable k3s.service");
     }
 }

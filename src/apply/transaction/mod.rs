@@ -21,6 +21,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use self::journal::Invocation;
 use self::journal::{JOURNAL, Journal};
@@ -41,6 +42,7 @@ use crate::host::Root;
 use crate::io::with_causes;
 use crate::oci::Digest;
 use crate::places::OWN;
+use crate::progress::{Progress, Stage};
 
 /// A change under way.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Transaction {
     root: Root,
     journal: Journal,
     pub(super) record: Record,
+    /// Is told how far it has come.
+    progress: Arc<Progress>,
 }
 
 /// What a change has come to.
@@ -89,7 +93,7 @@ impl Transaction {
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
-        let transaction = Self { root: root.clone(), journal, record };
+        let transaction = Self { root: root.clone(), journal, record, progress: Arc::default() };
         if guarded
             && root.is_host()
             && let Err(error) = steps::reload()
@@ -124,7 +128,12 @@ impl Transaction {
     /// Where the journal cannot be read.
     pub(super) fn left(root: &Root) -> Result<Option<Self>, ApplyError> {
         let left = Journal::left(root)?;
-        Ok(left.map(|(journal, record)| Self { root: root.clone(), journal, record }))
+        Ok(left.map(|(journal, record)| Self { root: root.clone(), journal, record, progress: Arc::default() }))
+    }
+
+    /// The same, which tells `progress` how far it has come.
+    pub(super) fn watched_by(self, progress: &Arc<Progress>) -> Self {
+        Self { progress: Arc::clone(progress), ..self }
     }
 
     /// How far it has come.
@@ -236,6 +245,15 @@ impl Transaction {
         session: Option<&Session>,
         interrupt: &Interrupt,
     ) -> Result<Option<Option<PathBuf>>, ApplyError> {
+        if self.root.is_host() {
+            let Record { stop, remove, start, .. } = &self.record;
+            let before = match self.phase() {
+                Phase::Preparing | Phase::Naming | Phase::Stopping => stop.len() + remove.len(),
+                Phase::Removing => remove.len(),
+                _ => 0,
+            };
+            self.progress.expect_steps(before + start.len(), false);
+        }
         if self.phase() == Phase::Preparing {
             if interrupt.is_set() {
                 return Err(ApplyError::Interrupted);
@@ -267,7 +285,12 @@ impl Transaction {
             self.journal.advance(Phase::Changing)?;
         }
         if self.phase() == Phase::Changing {
-            switch::forward(&self.record.files, &self.root)?;
+            self.progress.stage(Stage::Files, self.record.files.len() as u64);
+            for change in &self.record.files {
+                let _shown = self.progress.begin(&change.path);
+                switch::forward(std::slice::from_ref(change), &self.root)?;
+                self.progress.advance(1);
+            }
             self.record.boot = self.boot();
             self.journal.write(&self.record)?;
             self.journal.advance(Phase::Starting)?;
@@ -308,8 +331,14 @@ impl Transaction {
     }
 
     async fn steps(&self, steps: Vec<Step>, interrupt: &Interrupt) -> Result<(), ApplyError> {
-        let (root, interrupt) = (self.root.clone(), interrupt.clone());
-        let done = blocking(move || steps.iter().try_for_each(|step| steps::run(step, &root, &interrupt))).await;
+        let (root, interrupt, progress) = (self.root.clone(), interrupt.clone(), Arc::clone(&self.progress));
+        let one = move |step: &Step| {
+            let running = progress.step(step.to_string(), steps::limit_of(step));
+            steps::run(step, &root, &interrupt)?;
+            running.done();
+            Ok(())
+        };
+        let done = blocking(move || steps.iter().try_for_each(one)).await;
         done.map_err(|error| match error {
             StepError::Interrupted => ApplyError::Interrupted,
             other => other.into(),
@@ -318,8 +347,11 @@ impl Transaction {
 
     async fn name(&self, session: Option<&Session>) -> Result<(), ApplyError> {
         let (Some(session), Some(names)) = (session, &self.record.names) else { return Ok(()) };
+        self.progress.stage(Stage::Names, names.changes.len() as u64);
         for change in &names.changes {
+            let _shown = self.progress.begin(&change.name);
             session.change_name(change).await?;
+            self.progress.advance(1);
         }
         Ok(())
     }
@@ -332,6 +364,11 @@ impl Transaction {
         let started = matches!(from, Phase::Starting | Phase::Undoing | Phase::Recovering);
         let (first, then) =
             if started { (Phase::Undoing, Phase::Recovering) } else { (Phase::Restoring, Phase::Restarting) };
+        if self.root.is_host() {
+            let Record { undo, restore, again, .. } = &self.record;
+            let first = if started { undo.len() + restore.len() } else { self.unsaved().len() };
+            self.progress.expect_steps(first + again.len(), true);
+        }
         if from != then {
             left.extend(self.journal.advance(first).err().map(|error| with_causes(&error)));
             // Where nothing had started, only what was stopped can have left something: a copy of the state that is not whole.
@@ -415,12 +452,16 @@ impl Transaction {
         if !self.root.is_host() {
             return Vec::new();
         }
-        let (root, steps) = (self.root.clone(), steps.to_vec());
+        let (root, steps, progress) = (self.root.clone(), steps.to_vec(), Arc::clone(&self.progress));
         let failed = move || {
             let mut failed = Vec::new();
             for step in &steps {
                 if failed.is_empty() || !matches!(step, Step::Remove { .. }) {
-                    failed.extend(steps::run(step, &root, &Interrupt::never()).err().map(|error| with_causes(&error)));
+                    let running = progress.step(step.to_string(), steps::limit_of(step));
+                    match steps::run(step, &root, &Interrupt::never()) {
+                        Ok(()) => running.done(),
+                        Err(error) => failed.push(with_causes(&error)),
+                    }
                 }
             }
             failed

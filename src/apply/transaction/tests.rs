@@ -279,7 +279,7 @@ async fn a_system_with_nothing_to_start_waits_for_no_start() {
         let waits = !start.is_empty();
         assert_eq!(prepared(&root).unwrap().is_some(), waits);
         assert_eq!(unfinished(&root).unwrap().is_some(), !waits);
-        let left = resume(&root, true, &Interrupt::never()).await.unwrap();
+        let left = resume(&root, true, &Interrupt::never(), &Arc::default()).await.unwrap();
         assert!(matches!((left, waits), (Left::Finished { .. }, false) | (Left::Deferred { .. }, true)));
     }
 }
@@ -312,7 +312,7 @@ fn what_the_host_has_started_with_its_files_is_not_started_again() {
     let (_folder, root, mut record) = host();
     record.start = vec![start(true)];
     let journal = Journal::begin(&root, &record).unwrap();
-    let mut transaction = Transaction { root: running, journal, record };
+    let mut transaction = Transaction { root: running, journal, record, progress: Arc::default() };
     assert_eq!(transaction.to_start(), [start(true)], "files have yet to come into their places");
     transaction.record.boot = transaction.boot();
     assert!(transaction.record.boot.is_some());

@@ -123,6 +123,9 @@ impl From<BundleError> for CliError {
             // The bundle is whole, and it is this host's installer that will not do.
             BundleError::LaterInstaller { .. } => return Self::from_error(Kind::NotReady, &error).hint(later),
             BundleError::Newer { .. } => later,
+            BundleError::Another { .. } => {
+                "name the file of the bundle with that identity: carrack-install verify BUNDLE shows it, and carrack build did"
+            }
             BundleError::Damaged { .. } => {
                 "copy the bundle again from where it was built, and check it there too: carrack verify BUNDLE"
             }

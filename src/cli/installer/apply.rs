@@ -1,6 +1,6 @@
 //! `carrack-install apply`: trust, preflight, plan, content, names, files, receipt.
 
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::ask::{self, Line};
 use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
@@ -15,8 +16,10 @@ use crate::apply::{
     Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, prepare_again, survey,
 };
 use crate::bundle::Contents;
+use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
+use crate::host::Root;
 use crate::oci::{Digest, Platform};
 use crate::progress::Progress;
 use crate::trust;
@@ -30,6 +33,8 @@ use crate::variables::Values;
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
@@ -94,7 +99,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 
 /// The same; `called` says how, where that was another process.
 pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Result<(), CliError> {
-    let bundle = trust::establish(&args.bundle)?;
+    let bundle = match called.and_then(|called| called.bundle) {
+        // What is begun again needs that bundle, and says so by its own name below.
+        Some(_) => trust::establish(&args.bundle)?,
+        None => args.identity.establish(&args.bundle)?,
+    };
     let contents = bundle.contents();
     if let Some(other) = called.and_then(|called| called.bundle).filter(|other| *other != contents.identity) {
         return Err(another(&args.bundle, contents, &other));
@@ -140,7 +149,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         show_before(args.yes, lines, ui);
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
-            confirm("apply this?", ui)?;
+            confirm(&question(contents, &target.root), ui)?;
         }
     }
     let progress = Arc::new(Progress::default());
@@ -156,6 +165,12 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)
+}
+
+/// What somebody is asked: which bundle, and into what.
+fn question(contents: &Contents, root: &Root) -> String {
+    let (profile, identity) = (&contents.profile, contents.identity.short());
+    format!("apply {} {} (sha256:{identity}…) {}?", profile.name, profile.version, target::within(root))
 }
 
 /// The refusal to go on with another bundle than the one that was being installed.
@@ -287,18 +302,20 @@ pub(super) fn show_before(yes: bool, lines: impl Iterator<Item = String>, ui: &U
     }
 }
 
-/// Asks where somebody can answer; a script has decided by calling.
+/// Asks where somebody can answer; a script has decided by calling. Only a clear yes is one.
 pub(super) fn confirm(question: &str, ui: &Ui) -> Result<(), CliError> {
     if !asks(false) {
         return Ok(());
     }
-    ui.prompt(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| CliError::from_error(Kind::Local, &error))?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(CliError::new(Kind::Interrupted, "not applied; nothing on this host has changed")),
+    if !std::io::stderr().is_terminal() {
+        let error = CliError::new(Kind::Usage, "nobody would see the question: standard error is not a terminal");
+        return Err(error.hint("answer it beforehand: --yes"));
+    }
+    let answer = ask::answer(&format!("{question} [y/N] "), ui);
+    match answer.map_err(|error| CliError::from_error(Kind::Local, &error))? {
+        Line::Text(text) if ["y", "yes"].contains(&text.trim().to_lowercase().as_str()) => Ok(()),
+        Line::Text(_) | Line::End => Err(CliError::new(Kind::Interrupted, "not confirmed; nothing was changed")),
+        Line::Interrupt => Err(ask::interrupted()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Asking somebody at a terminal for the value of a variable.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
@@ -14,6 +14,8 @@ const CTRL_D: u8 = 0x04;
 const CTRL_U: u8 = 0x15;
 const BACKSPACE: u8 = 0x08;
 const DELETE: u8 = 0x7F;
+/// What stands for no key (termios(3), _POSIX_VDISABLE).
+const DISABLED: u8 = 0;
 
 /// Asks for a value until it fits. What does not fit in the end is returned even so, for its message.
 pub(super) fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
@@ -28,35 +30,92 @@ pub(super) fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
             return None;
         }
     };
-    let mut answer = None;
+    let mut last = None;
     for _ in 0..ATTEMPTS {
-        ui.prompt(&question(variable));
-        let read = unseen.as_ref().map_or_else(line, Unseen::line);
-        if unseen.is_some() {
-            ui.prompt("\n");
-        }
+        let read = match &unseen {
+            None => answer(&question(variable), ui),
+            Some(unseen) => {
+                ui.prompt(&question(variable));
+                let read = unseen.line();
+                ui.prompt("\n");
+                read
+            }
+        };
         match read {
             Ok(Line::Text(text)) if text.is_empty() => {}
             Ok(Line::Text(text)) => match variable.accept(&text) {
                 Ok(value) => return Some(value),
                 Err(message) => {
                     ui.prompt(&format!("{message}\n"));
-                    answer = Some(text);
+                    last = Some(text);
                 }
             },
-            Ok(Line::End) => return answer,
+            Ok(Line::End) => return last,
             Ok(Line::Interrupt) => {
                 drop(unseen);
-                ui.error(&CliError::new(Kind::Interrupted, "interrupted; nothing on this host has changed"));
+                ui.error(&interrupted());
                 std::process::exit(i32::from(Kind::Interrupted.code()));
             }
             Err(error) => {
                 ui.warn(&format!("cannot read an answer: {error}"));
-                return answer;
+                return last;
             }
         }
     }
-    answer
+    last
+}
+
+/// Asks something, and reads what somebody types, which the terminal shows and lets them correct.
+pub(super) fn answer(question: &str, ui: &Ui) -> io::Result<Line> {
+    // Before the question, since some type faster than a program.
+    let seen = Seen::begin()?;
+    ui.prompt(question);
+    let read = seen.line();
+    if !matches!(read, Ok(Line::Text(_))) {
+        // The cursor is still behind the question.
+        ui.prompt("\n");
+    }
+    read
+}
+
+/// The error of a question that was answered with Ctrl-C.
+pub(super) fn interrupted() -> CliError {
+    CliError::new(Kind::Interrupted, "interrupted; nothing was changed")
+}
+
+/// A terminal on which Ctrl-C ends the line, as a key, until it is dropped. As a signal it may be caught by then, by who waits for a
+/// moment at which the work can be stopped; and it would end the process without a word.
+struct Seen(Termios);
+
+impl Seen {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut seen = before.clone();
+        seen.special_codes[SpecialCodeIndex::VINTR] = DISABLED;
+        seen.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        tcsetattr(io::stdin(), OptionalActions::Now, &seen)?;
+        Ok(Self(before))
+    }
+
+    /// A line, as the terminal edits it.
+    fn line(&self) -> io::Result<Line> {
+        let mut typed = Vec::new();
+        for byte in io::stdin().lock().bytes() {
+            match byte? {
+                b'\n' => return text(typed),
+                CTRL_C => return Ok(Line::Interrupt),
+                other => typed.push(other),
+            }
+        }
+        Ok(Line::End)
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        // A terminal that is gone has nothing to show.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+    }
 }
 
 /// A terminal that shows nothing of what is typed, and hands over every key at once, until it is dropped.
@@ -79,7 +138,7 @@ impl Unseen {
         let mut typed = Vec::new();
         for byte in io::stdin().lock().bytes() {
             match byte? {
-                b'\r' | b'\n' => return Ok(Line::Text(String::from_utf8_lossy(&typed).into_owned())),
+                b'\r' | b'\n' => return text(typed),
                 CTRL_C => return Ok(Line::Interrupt),
                 CTRL_D if typed.is_empty() => return Ok(Line::End),
                 CTRL_U => typed.clear(),
@@ -99,8 +158,13 @@ impl Drop for Unseen {
     }
 }
 
+/// What was typed, which may be in another encoding than ours.
+fn text(typed: Vec<u8>) -> io::Result<Line> {
+    String::from_utf8(typed).map(Line::Text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
 /// What somebody typed.
-enum Line {
+pub(super) enum Line {
     Text(String),
     End,
     Interrupt,
@@ -110,16 +174,6 @@ fn question(variable: &Variable) -> String {
     let Variable { name, description, .. } = variable;
     let what = if description.is_empty() { name.clone() } else { format!("{description} ({name})") };
     format!("{what}, {}: ", variable.expected())
-}
-
-/// A line of standard input, as the terminal edits it.
-fn line() -> io::Result<Line> {
-    let mut text = String::new();
-    if io::stdin().lock().read_line(&mut text)? == 0 {
-        return Ok(Line::End);
-    }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Line::Text(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
 use crate::apply::{Inputs, RootLock, survey};
 use crate::bundle::Contents;
+use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
-use crate::trust;
 use crate::variables::Values;
 
 /// Show what apply would change, file by file and image by image
@@ -20,6 +20,8 @@ use crate::variables::Values;
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
@@ -116,7 +118,7 @@ struct ImageReport {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let bundle = trust::establish(&args.bundle)?;
+    let bundle = args.identity.establish(&args.bundle)?;
     let mut target = args.target.target(Some(bundle.contents()))?;
     target.keep = args.keep.keep;
     let lock = RootLock::take(&target.root)?;

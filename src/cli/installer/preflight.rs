@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{resume, target, variables};
 use crate::apply::preflight::{Check, UnknownCheck, Verdict, allow_downgrade, preflight, skip, table};
 use crate::apply::{Inputs, Target};
+use crate::cli::identity::IdentityArgs;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Facts;
 use crate::trust;
@@ -19,6 +20,8 @@ use crate::trust;
 pub(super) struct Args {
     /// The bundle that is to be installed
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    identity: IdentityArgs,
     #[command(flatten)]
     target: target::TargetArgs,
     #[command(flatten)]
@@ -84,7 +87,7 @@ impl SkipArgs {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let bundle = args.bundle.as_deref().map(trust::establish).transpose()?;
+    let bundle = args.bundle.as_deref().map(|bundle| args.identity.establish(bundle)).transpose()?;
     let target = args.target.target(bundle.as_ref().map(trust::Trusted::contents))?;
     resume::warn_unfinished(&target.root, ui)?;
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));

@@ -1,6 +1,7 @@
 //! `carrack-install resume`: going on with what was interrupted.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -65,7 +66,11 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
         // So that until something changes, an interrupt ends the process at once.
         return Ok(Left::Nothing);
     }
-    let left = runtime.block_on(async { Ok::<_, CliError>(resume(root, discard, &apply::on_signals()?).await?) })?;
+    let progress = Arc::default();
+    let shown = ui.show("resuming", &progress);
+    let left = runtime
+        .block_on(async { Ok::<_, CliError>(resume(root, discard, &apply::on_signals()?, &progress).await?) })?;
+    drop(shown);
     match &left {
         Left::Nothing => {}
         Left::Begun { what, .. } => {

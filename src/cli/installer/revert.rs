@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -142,12 +143,15 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
             let message = format!("nobody can be asked whether to {}", way.what);
             return Err(CliError::new(Kind::Usage, message).hint("say so: --yes; see what would change: --dry-run"));
         }
-        apply::confirm("go on?", ui)?;
+        apply::confirm(&format!("{} {}?", way.what, target::within(&root)), ui)?;
     }
     let report = serde_json::to_value(report(&way, Vec::new(), true));
     let report = report.map_err(|error| CliError::from_error(Kind::Bug, &error))?;
     let what = way.what.clone();
-    let warnings = runtime.block_on(async { Ok::<_, CliError>(way.go(&apply::on_signals()?).await?) })?;
+    let progress = Arc::default();
+    let shown = ui.show("restoring", &progress);
+    let warnings = runtime.block_on(async { Ok::<_, CliError>(way.go(&apply::on_signals()?, &progress).await?) })?;
+    drop(shown);
     warnings.iter().for_each(|warning| ui.warn(warning));
     ui.status(&format!("done: {what}"));
     if let Some(lost) = lost {

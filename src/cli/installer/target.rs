@@ -173,6 +173,14 @@ pub(super) fn installed_root(folder: Option<&Path>) -> Result<Root, CliError> {
     find(folder, "name the folder that the bundle was installed into: --root DIR")
 }
 
+/// Where something is installed, for people: `on this host`.
+pub(super) fn within(root: &Root) -> String {
+    match root.is_host() {
+        true => "on this host".to_owned(),
+        false => format!("below {}", root.folder().display()),
+    }
+}
+
 fn find(folder: Option<&Path>, hint: &str) -> Result<Root, CliError> {
     Root::new(folder.unwrap_or(Path::new("/"))).map_err(|error| CliError::from(error).hint(hint))
 }

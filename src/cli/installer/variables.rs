@@ -80,7 +80,8 @@ impl VariableArgs {
         }
         let known = Known { declared, set: &set, site, installed: &installed, bundle };
         let mut ask = |variable: &Variable| super::ask::ask(variable, ui);
-        let somebody = may_ask && std::io::stdin().is_terminal();
+        // Who types must see the question.
+        let somebody = may_ask && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         resolve(known, if somebody { Some(&mut ask) } else { None }).map_err(problems)
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::bundle::{Bundle, BundledImage, ChartFile, Contents};
+use crate::bundle::{BundledImage, ChartFile, Contents};
+use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
 use crate::oci::{Digest, Platform};
@@ -19,6 +20,8 @@ use crate::variables::Variable;
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    #[command(flatten)]
+    identity: IdentityArgs,
 }
 
 #[derive(Serialize)]
@@ -82,7 +85,7 @@ struct ChartReport<'a> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let bundle = Bundle::open(&args.bundle)?;
+    let bundle = args.identity.open(&args.bundle)?;
     let contents = bundle.contents();
     let report = Report {
         version: 1,

@@ -62,6 +62,15 @@ pub enum StepError {
     Path(#[from] PathError),
 }
 
+/// After how long a step is given up; none where it may take any time.
+pub(super) fn limit_of(step: &Step) -> Option<Duration> {
+    match step {
+        Step::Start { .. } | Step::Stop { .. } | Step::Disable { .. } => Some(UNIT_LIMIT),
+        Step::Run { seconds, .. } | Step::Load { seconds, .. } | Step::Wait { seconds, .. } => Some(limit(*seconds)),
+        _ => None,
+    }
+}
+
 /// Does one step.
 ///
 /// # Errors
