@@ -28,6 +28,50 @@ pub enum ApplyError {
     /// The distribution cannot do what is asked of it here.
     #[error("the cluster cannot be set up on this host: {}", .0.join("; "))]
     Refused(Vec<String>),
+    /// The machine would take another part in its cluster, or go to another one.
+    #[error("{installed} is installed here, and this site changes the part that this machine has in its cluster: {}", changes.join("; "))]
+    RoleChange {
+        /// What is installed.
+        installed: String,
+        /// What changes, old and new.
+        changes: Vec<String>,
+    },
+    /// The same, where the distribution cannot do it.
+    #[error("a machine of {distribution} keeps the part that it has in its cluster: {}; {installed} is installed here", changes.join("; "))]
+    RoleFixed {
+        /// What is installed.
+        installed: String,
+        /// The distribution.
+        distribution: String,
+        /// What changes, old and new.
+        changes: Vec<String>,
+    },
+    /// The cluster's data would be looked for in another folder.
+    #[error(
+        "`installRoot` of the site would change from {before} to {after}, and the data of {installed} does not move"
+    )]
+    InstallRoot {
+        /// What is installed.
+        installed: String,
+        /// Where the data is.
+        before: String,
+        /// Where it would be looked for.
+        after: String,
+    },
+    /// An installer that did not write sites down has installed with one.
+    #[error("{installed} was installed with a site that no receipt has, and without it {}", evidence.join("; "))]
+    UnknownSite {
+        /// What is installed.
+        installed: String,
+        /// What shows it.
+        evidence: Vec<String>,
+    },
+    /// The site that is installed cannot be used again.
+    #[error("a secret of the site that this machine was installed with is gone: {}", .0.join("; "))]
+    LostSite(Vec<String>),
+    /// The site of a receipt is none that a site file can say.
+    #[error("the newest receipt has a site whose `{0}` no site file can have")]
+    RememberedSite(String),
     /// Manifests name images, with the values that were given, that are not there.
     #[error("with these values, the bundle lacks an image that it names: {}", .0.join("; "))]
     MissingImages(Vec<String>),

@@ -27,6 +27,13 @@ pub struct KeptValue {
     pub spelling: Spelling,
 }
 
+impl KeptValue {
+    /// A value that stands in the file `path` as it is.
+    pub(super) fn as_it_is(path: String, offset: usize, length: usize) -> Self {
+        Self { path, offset, length, spelling: Spelling::AsIs }
+    }
+}
+
 /// The values of the profile `name` below `root`; none where it was never installed.
 ///
 /// # Errors
@@ -58,7 +65,7 @@ fn value(variable: &ReceiptVariable, receipt: &Receipt, root: &Root) -> Result<O
 
 /// The value, where the file is still what was installed: in another one, something else may stand there. A run that was
 /// killed may have replaced the file and left it beside the new one.
-fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<String>, ApplyError> {
+pub(super) fn read(kept: &KeptValue, receipt: &Receipt, root: &Root) -> Result<Option<String>, ApplyError> {
     let Some(file) = receipt.files.iter().find(|file| file.path == kept.path) else { return Ok(None) };
     let place = |source| FileError::Place { pack: file.pack.clone(), source };
     let at = root.place(&file.path).map_err(place)?;

@@ -12,6 +12,7 @@
 mod archive;
 pub mod by_hand;
 mod check;
+mod choices;
 mod cluster;
 mod constraints;
 pub mod containerd;
@@ -39,6 +40,7 @@ mod rules;
 mod run;
 mod services;
 mod settle;
+mod site;
 mod source;
 mod staging;
 mod states;
@@ -51,14 +53,16 @@ mod unfinished;
 mod upgrade;
 
 pub use self::{
+    choices::Choices,
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
     resume::{Left, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply, prepare_again},
+    site::{KeptSecret, Memory, ReceiptSite, SiteChange},
     source::{BlobReader, Source},
-    survey::{RootLock, Survey, Target, TargetRuntime, survey},
+    survey::{Asked, RootLock, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
     transaction::{Invocation, StepError},
     unfinished::{Unfinished, unfinished},

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ImageFolder;
+use super::SiteChange;
 use super::by_hand::ByHand;
 use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
 use super::difference::Difference;
@@ -40,6 +41,8 @@ pub struct HostPlan {
     pub dropped_services: Vec<String>,
     /// Names of images that no version needs any more that one could go back to.
     pub released: Vec<NameChange>,
+    /// What the site changes of the one that is installed.
+    pub site: Vec<SiteChange>,
 }
 
 /// A file that is taken away.
@@ -204,6 +207,7 @@ impl HostPlan {
             && self.removals.is_empty()
             && self.units().all(|service| service.action == ServiceAction::Keep)
             && self.dropped_services.is_empty()
+            && self.site.is_empty()
     }
 
     /// Whether everything that the bundle carries is where it belongs, whatever is done to units.

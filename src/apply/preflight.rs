@@ -10,6 +10,7 @@ pub use super::check::{Check, UnknownCheck, Verdict, skip, table};
 use super::constraints;
 use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
+use super::history::History;
 use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
 use super::pause;
@@ -17,6 +18,7 @@ use super::plan::FileAction;
 use super::receipt;
 use super::registries;
 use super::rules::{CONTAINERD_ROOT, Rules};
+use super::site;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
 use super::upgrade;
@@ -50,7 +52,9 @@ pub async fn preflight(
     let files = match inputs {
         Some(inputs) => {
             demands(inputs, target, machine, &mut checks)?;
-            files(inputs, target, &mut checks)?
+            let files = files(inputs, target, &mut checks)?;
+            site::guard(inputs, target, &History::of(&target.root)?, &files)?;
+            files
         }
         None => Vec::new(),
     };

@@ -9,6 +9,7 @@ use super::receipt::{
     self, RECEIPT_VERSION, Receipt, ReceiptArchive, ReceiptCheck, ReceiptFile, ReceiptFolder, ReceiptPack,
     ReceiptRuntime, ReceiptVariable,
 };
+use super::site::ReceiptSite;
 use super::survey::{Survey, TargetRuntime};
 use super::sweep::Swept;
 use super::targets::Inputs;
@@ -57,6 +58,8 @@ pub(super) fn receipt_of(
         remove: Vec::new(),
         state: None,
         saved: None,
+        choices: Some(survey.target.choices.clone()),
+        site: ReceiptSite::of(inputs.node, &survey.plan),
     }
 }
 

@@ -16,6 +16,7 @@ use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
 use super::resume::waiting;
 use super::services;
+use super::site::ReceiptSite;
 use super::staging::{self, StagedFile, missing_folders};
 use super::states;
 use super::survey::{RuntimeSurvey, Survey, TargetRuntime, blocking};
@@ -126,6 +127,8 @@ fn is_of(receipt: &Receipt, survey: &Survey, inputs: Inputs<'_>) -> bool {
     receipt.bundle == inputs.contents.identity
         && receipt.variables == receipt_variables(inputs, &survey.plan)
         && tells_files(receipt, &survey.plan)
+        && receipt.choices.as_ref().is_none_or(|choices| *choices == survey.target.choices)
+        && (receipt.choices.is_none() || receipt.site == ReceiptSite::of(inputs.node, &survey.plan))
 }
 
 /// Removes what killed runs left beside the files.

@@ -36,12 +36,16 @@ fn one(unit: &str, pack: &str, touched: bool, root: &Root) -> PlannedService {
     PlannedService { unit: unit.to_owned(), pack: pack.to_owned(), active, enabled, action }
 }
 
-/// Units of the installed version of the profile `name` that are neither in `plan` nor in what is installed of other profiles.
+/// Units of the installed version of the profile `name` that are neither in `plan` nor in what is installed of other profiles:
+/// those of packs, and those of the distribution whose files are removed.
 pub(super) fn dropped(history: &History, name: &str, plan: &HostPlan) -> Vec<String> {
-    let installed = history.of_profile(name).next().map(|entry| entry.receipt.services.as_slice()).unwrap_or_default();
+    let Some(installed) = history.of_profile(name).next().map(|entry| &entry.receipt) else { return Vec::new() };
+    let is_removed = |unit: &&str| plan.removals.iter().any(|removal| removal.path.ends_with(&format!("/{unit}")));
+    let cluster = installed.start.iter().filter_map(Step::unit).filter(is_removed);
     let others: Vec<String> = history.others(name).into_iter().flat_map(|entry| entry.receipt.units()).collect();
     let wanted = |unit: &str| plan.units().any(|service| service.unit == unit) || others.iter().any(|one| one == unit);
-    installed.iter().filter(|service| !wanted(&service.unit)).map(|service| service.unit.clone()).collect()
+    let units = cluster.chain(installed.services.iter().map(|service| service.unit.as_str()));
+    units.filter(|unit| !wanted(unit)).map(str::to_owned).collect()
 }
 
 /// What brings up the distribution, and then the units of packs.

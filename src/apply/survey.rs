@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::ApplyError;
 use super::by_hand::{self, Aside, Settled};
 use super::check::Check;
+use super::choices::Choices;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::difference;
 use super::dropped;
@@ -21,6 +22,7 @@ use super::plan::{FileAction, HostPlan};
 use super::receipt;
 use super::released;
 use super::services;
+use super::site;
 use super::source::Source;
 use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
@@ -40,6 +42,19 @@ pub struct Target {
     pub platform: Platform,
     /// How many versions before this one can be gone back to: their images and files stay.
     pub keep: usize,
+    /// What was chosen, for the versions after this one too.
+    pub choices: Choices,
+    /// What was said for this time only.
+    pub asked: Asked,
+}
+
+/// What somebody has said for one installation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether a site was given.
+    pub site: bool,
+    /// Whether the machine may take another part in its cluster, or go to another cluster.
+    pub change_role: bool,
 }
 
 /// Where images go.
@@ -102,10 +117,12 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Resu
     let (files, setup) = targets(inputs, target)?;
     let history = History::of(&target.root)?;
     let name = &profile.name;
+    site::guard(inputs, target, &history, &files)?;
     let Settled { files, by_hand, asides } = by_hand::settle(files, &history, name, &target.root)?;
     let mut survey = compare(inputs, files, target, lock).await?;
     (survey.setup, survey.asides, survey.plan.by_hand) = (setup, asides, by_hand);
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    survey.plan.site = site::changes(inputs.node, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);

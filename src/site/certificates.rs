@@ -40,6 +40,11 @@ pub(super) fn certificates(spec: Fields<'_>, reading: &mut Reading<'_>) -> Vec<C
     found
 }
 
+/// Whether this is what [`certificates`] makes of a file.
+pub(super) fn is_certificate(certificate: &Certificate) -> bool {
+    is_name(&certificate.name) && normal(&certificate.pem).is_ok_and(|pem| pem == certificate.pem)
+}
+
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))

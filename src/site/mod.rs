@@ -4,6 +4,7 @@
 //! secrets, so no line of it and no value is ever in a message.
 
 mod certificates;
+mod checked;
 mod cluster;
 mod fields;
 mod files;

@@ -5,30 +5,40 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 use super::format::has_credentials;
 
 /// One machine of a cluster. The default is the only server of a cluster of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Node {
     /// What it does.
     pub role: Role,
     /// What it is called; what the machine is called already where absent. A DNS-1123 subdomain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// How it comes to its cluster.
     pub cluster: Membership,
     /// Where the cluster's API is reached, whichever server answers; this machine's own address where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// How the outside is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
     /// Authorities that the system and its runtime trust besides their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
     /// Where images are pulled from instead of where their names say.
     pub registries: Registries,
     /// The folder that the distribution keeps its data in, instead of its usual one. Absolute, without `.` and `..`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install_root: Option<String>,
     /// Labels of the node in the cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// Taints of the node in the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
 }
 
@@ -38,10 +48,31 @@ impl Node {
         static ALONE: LazyLock<Node> = LazyLock::new(Node::default);
         &ALONE
     }
+
+    /// Every text that is secret, always in the same order: the token, the key to the certificates, the URLs of the proxy that
+    /// have a password, the passwords of registries in the order of their names.
+    pub fn secrets_mut(&mut self) -> Vec<&mut String> {
+        let mut secrets = Vec::new();
+        match &mut self.cluster {
+            Membership::Init { token } => secrets.extend(token.as_mut().map(|token| &mut token.0)),
+            Membership::Join { token, certificate_key, .. } => {
+                secrets.push(&mut token.0);
+                secrets.extend(certificate_key.as_mut().map(|key| &mut key.0));
+            }
+        }
+        if let Some(proxy) = &mut self.proxy {
+            let urls = [&mut proxy.http, &mut proxy.https].into_iter().flatten();
+            secrets.extend(urls.filter(|url| url.is_empty() || has_credentials(url)));
+        }
+        let passwords = self.registries.configs.values_mut().filter_map(|config| config.password.as_mut());
+        secrets.extend(passwords.map(|password| &mut password.0));
+        secrets
+    }
 }
 
 /// What a machine does in its cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Role {
     /// The control plane, and work too.
     #[default]
@@ -51,11 +82,13 @@ pub enum Role {
 }
 
 /// How a machine comes to its cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Membership {
     /// It is the first.
     Init {
         /// What others join with; the distribution makes one up where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<Secret>,
     },
     /// It joins.
@@ -65,8 +98,10 @@ pub enum Membership {
         /// What it joins with.
         token: Secret,
         /// `sha256:HEX` of the public key of the cluster's authority; kubeadm alone asks for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ca_hash: Option<String>,
         /// The key to the certificates of the control plane, for a further server; kubeadm alone asks for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         certificate_key: Option<Secret>,
     },
 }
@@ -78,7 +113,8 @@ impl Default for Membership {
 }
 
 /// A text that no message and no output repeats.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {
@@ -88,7 +124,8 @@ impl fmt::Debug for Secret {
 }
 
 /// Where the cluster's API is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum Endpoint {
     /// An address that the servers hand on among themselves.
     Vip {
@@ -103,13 +140,17 @@ pub enum Endpoint {
 
 /// How the outside is reached. A password may be in the URLs, so what they are put into is private where
 /// [`Self::has_credentials`] says so.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Proxy {
     /// For `http://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
     /// For `https://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<String>,
     /// What is reached without it: names, domains that begin with a dot, addresses, networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub no_proxy: Vec<String>,
 }
 
@@ -134,7 +175,8 @@ impl fmt::Debug for Proxy {
 }
 
 /// An authority.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Certificate {
     /// The name of its file without folder and ending, fit for a file name.
     pub name: String,
@@ -143,11 +185,14 @@ pub struct Certificate {
 }
 
 /// Where images are pulled from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registries {
     /// Where to ask first, by the registry in an image's name; `*` is for all others. In order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// How to talk to a registry, by its host and port.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub configs: BTreeMap<String, RegistryConfig>,
 }
 
@@ -159,20 +204,26 @@ impl Registries {
 }
 
 /// How to talk to a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistryConfig {
     /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
     /// The file on the host with the authority that its certificate is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
     /// Whether its certificate is taken as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,
 }
 
 /// What keeps pods from a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Taint {
     /// Its key.
     pub key: String,

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use carrack::apply::files::FileError;
 use carrack::apply::status::{Difference, installed};
-use carrack::apply::{ApplyError, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
+use carrack::apply::{ApplyError, Asked, Choices, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
 use carrack::site::node::Node;
@@ -164,6 +164,8 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
         runtime: TargetRuntime::None,
         platform: Platform::of_this_machine(),
         keep: 1,
+        choices: Choices::default(),
+        asked: Asked::default(),
     };
     let source = bundle.source();
     let look = async |name: &str| {

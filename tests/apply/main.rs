@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use carrack::apply::containerd::{Client, ContainerdError, Session};
 use carrack::apply::{
-    ApplyError, Inputs, Interrupt, Interrupter, Invocation, Left, Options, Outcome, RootLock, Source, Survey, Target,
-    TargetRuntime, apply, resume, survey,
+    ApplyError, Asked, Choices, Inputs, Interrupt, Interrupter, Invocation, Left, Options, Outcome, RootLock, Source,
+    Survey, Target, TargetRuntime, apply, resume, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -54,7 +54,14 @@ async fn install_from(
     root: &Path,
     runtime: TargetRuntime,
 ) -> Result<Outcome, ApplyError> {
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
+    let target = Target {
+        root: Root::new(root).unwrap(),
+        runtime,
+        platform: Platform::of_this_machine(),
+        keep: 1,
+        choices: Choices::default(),
+        asked: Asked::default(),
+    };
     let inputs = without_values(&bundle.contents, source);
     patiently(async || {
         let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
@@ -90,7 +97,14 @@ fn options(interrupt: Interrupt) -> Options {
 
 async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result<Survey, ApplyError> {
     let (root, runtime) = (Root::new(root).unwrap(), runtime(socket));
-    let target = Target { root, runtime, platform: Platform::of_this_machine(), keep: 1 };
+    let target = Target {
+        root,
+        runtime,
+        platform: Platform::of_this_machine(),
+        keep: 1,
+        choices: Choices::default(),
+        asked: Asked::default(),
+    };
     let source = bundle.source();
     let inputs = without_values(&bundle.contents, &source);
     patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await).await

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Inputs, Interrupter, Invocation, Options, Outcome, RootLock, Source, Target,
-    TargetRuntime, apply, survey,
+    ApplyError, Asked, Choices, ImageFolder, Inputs, Interrupter, Invocation, Options, Outcome, RootLock, Source,
+    Target, TargetRuntime, apply, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -100,7 +100,14 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
         Images::Nowhere => TargetRuntime::None,
         Images::Folder => TargetRuntime::Folder(ImageFolder::K3s),
     };
-    let target = Target { root: Root::new(root).unwrap(), runtime, platform: Platform::of_this_machine(), keep: 1 };
+    let target = Target {
+        root: Root::new(root).unwrap(),
+        runtime,
+        platform: Platform::of_this_machine(),
+        keep: 1,
+        choices: Choices::default(),
+        asked: Asked::default(),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let survey = survey(without_values(bundle.contents(), &source), &target, RootLock::take(&target.root)?).await?;

@@ -9,8 +9,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use carrack::apply::{
-    ApplyError, ImageFolder, Inputs, Interrupter, Invocation, Options, RootLock, Source, Survey, Target, TargetRuntime,
-    survey,
+    ApplyError, Asked, Choices, ImageFolder, Inputs, Interrupter, Invocation, Options, RootLock, Source, Survey,
+    Target, TargetRuntime, survey,
 };
 use carrack::bundle::Contents;
 use carrack::host::Root;
@@ -78,7 +78,14 @@ impl Site {
 
     pub(crate) fn survey_target(&self) -> Target {
         let (root, platform) = (Root::new(&self.root()).unwrap(), Platform::of_this_machine());
-        Target { root, runtime: TargetRuntime::Folder(ImageFolder::K3s), platform, keep: 1 }
+        Target {
+            root,
+            runtime: TargetRuntime::Folder(ImageFolder::K3s),
+            platform,
+            keep: 1,
+            choices: Choices::default(),
+            asked: Asked::default(),
+        }
     }
 
     pub(crate) async fn look(&self) -> (Trusted, Source, Survey) {

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use carrack::apply::preflight::{Check, Verdict, preflight, table};
-use carrack::apply::{ImageFolder, Inputs, Source, Target, TargetRuntime};
+use carrack::apply::{Asked, Choices, ImageFolder, Inputs, Source, Target, TargetRuntime};
 use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ResolvedPack, ResolvedProfile};
 use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
@@ -108,7 +108,14 @@ fn checks_for(host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> 
     let root = Root::new(root.path()).unwrap();
     let facts = facts(host, root.folder());
     let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
-    let target = Target { root, runtime: TargetRuntime::None, platform, keep: 1 };
+    let target = Target {
+        root,
+        runtime: TargetRuntime::None,
+        platform,
+        keep: 1,
+        choices: Choices::default(),
+        asked: Asked::default(),
+    };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
     let inputs = Inputs { contents: &contents, source: &source, values: &values, node };
@@ -220,7 +227,10 @@ fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
     contents.files.clear();
     contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
-    let (values, target) = (Values::new(), Target { root, runtime, platform, keep: 1 });
+    let (values, target) = (
+        Values::new(),
+        Target { root, runtime, platform, keep: 1, choices: Choices::default(), asked: Asked::default() },
+    );
     let inputs = Inputs { contents: &contents, source: &source, values: &values, node };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let checks = runtime.block_on(preflight(Some(inputs), &target, Some(&facts))).unwrap();

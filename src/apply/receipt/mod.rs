@@ -11,10 +11,12 @@ pub(super) use self::store::{all, check_name, entries, file_name, folder, is_non
 
 use super::by_hand::Keys;
 use super::check::Verdict;
+use super::choices::Choices;
 use super::cluster::NONE;
 use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
+use super::site::ReceiptSite;
 use crate::distro::{Save, Step};
 use crate::oci::{Digest, Reference};
 
@@ -85,6 +87,12 @@ pub struct Receipt {
     /// The cluster's state as it was before this was installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saved: Option<SavedState>,
+    /// What was chosen on the command line; absent where an installer wrote it that did not write that down, nor sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
+    /// The site; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<ReceiptSite>,
 }
 
 /// A name of an image that was somebody else's.
@@ -247,6 +255,8 @@ impl Receipt {
             remove: Vec::new(),
             state: None,
             saved: None,
+            choices: Some(Choices::default()),
+            site: None,
         }
     }
 

@@ -14,11 +14,11 @@ use crate::host::Root;
 use crate::progress::Progress;
 
 impl Revert {
-    /// Whether there is nothing to do. What is uninstalled has a receipt that goes, whatever has become of its files.
+    /// Whether there is nothing to do. A rollback and an uninstall always change the receipts, whatever has become of files.
     pub fn is_empty(&self) -> bool {
         let Self { restored, removed, names, stopped, started, .. } = self;
         let some = !restored.is_empty() || !removed.is_empty() || !names.is_empty();
-        self.goal != Goal::Nothing && !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
+        self.goal == Goal::Installed && !some && stopped.is_empty() && started.is_empty() && self.state_of.is_none()
     }
 
     /// What a person should know before and after.

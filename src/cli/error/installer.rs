@@ -44,12 +44,18 @@ fn apply_kind(error: &ApplyError) -> Kind {
         | ApplyError::Busy(_)
         | ApplyError::MissingImages(_)
         | ApplyError::Refused(_)
+        | ApplyError::RoleChange { .. }
+        | ApplyError::RoleFixed { .. }
+        | ApplyError::InstallRoot { .. }
+        | ApplyError::UnknownSite { .. }
+        | ApplyError::LostSite(_)
         | ApplyError::Installer { .. } => Kind::NotReady,
         ApplyError::Values(_) => Kind::Input,
         ApplyError::File(FileError::Path(_))
         | ApplyError::Path(_)
         | ApplyError::Receipt { .. }
         | ApplyError::LaterReceipt { .. }
+        | ApplyError::RememberedSite(_)
         | ApplyError::Journal { .. }
         | ApplyError::LaterJournal(_) => Kind::Local,
         // Told alone only before anything has changed.
@@ -98,6 +104,22 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         }
         ApplyError::Blob { source, .. } if source.kind() == std::io::ErrorKind::InvalidData => {
             Some("nothing on this host has changed; see all that is damaged: carrack-install verify BUNDLE".into())
+        }
+        ApplyError::RoleChange { .. } => Some(
+            "give the site that this machine has: --site FILE; or leave --site out, and the installed one counts; where the \
+             machine shall change: --change-role"
+                .into(),
+        ),
+        ApplyError::RoleFixed { .. } => Some(
+            "take it out of its cluster and make it anew: carrack-install uninstall, then carrack-install apply BUNDLE --site FILE"
+                .into(),
+        ),
+        ApplyError::InstallRoot { .. } => Some(
+            "keep `installRoot` as it was; to move the data: carrack-install uninstall, then carrack-install apply BUNDLE --site FILE"
+                .into(),
+        ),
+        ApplyError::UnknownSite { .. } | ApplyError::LostSite(_) | ApplyError::RememberedSite(_) => {
+            Some("give the site of this machine once more, later versions keep it: carrack-install apply BUNDLE --site FILE".into())
         }
         ApplyError::Receipt { path, .. } => {
             Some(format!("put {} right from a backup, or move it away and apply again", path.display()))

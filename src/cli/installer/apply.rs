@@ -13,7 +13,7 @@ use super::{plan, preflight, resume, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{
-    Inputs, Interrupt, Interrupter, Invocation, Options, Outcome, RootLock, apply, prepare_again, survey,
+    Inputs, Interrupt, Interrupter, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey,
 };
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
@@ -108,19 +108,23 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     if let Some(other) = called.and_then(|called| called.bundle).filter(|other| *other != contents.identity) {
         return Err(another(&args.bundle, contents, &other));
     }
-    let (mut target, source) = (args.target.target(Some(contents))?, target::source(&bundle));
-    target.keep = args.keep.keep;
-    let lock = RootLock::take(&target.root)?;
+    let (root, source) = (args.target.root()?, target::source(&bundle));
+    let lock = RootLock::take(&root)?;
     let runtime = target::runtime()?;
     let waiting = if args.dry_run {
-        resume::warn_unfinished(&target.root, ui)?;
+        resume::warn_unfinished(&root, ui)?;
         None
     } else {
-        resume::make_way(&target.root, &runtime, ui)?
+        resume::make_way(&root, &runtime, ui)?
     };
+    // What was interrupted may have written another receipt just now.
+    let memory = Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?;
+    let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
+    let target = args.target.target(root, Some(contents), choices, args.variables.asked())?;
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
-    let inputs = Inputs { contents, source: &source, values: &values, node: variables::node(site.as_ref()) };
+    let node = variables::node(site.as_ref(), &memory)?;
+    let inputs = Inputs { contents, source: &source, values: &values, node: &node };
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
         let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;

@@ -8,7 +8,7 @@ use super::{preflight, resume, target, variables};
 use crate::apply::by_hand::{ByHand, Changed, Key};
 use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
-use crate::apply::{Inputs, RootLock, survey};
+use crate::apply::{Inputs, Memory, RootLock, SiteChange, survey};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
@@ -42,6 +42,9 @@ pub(super) struct Report {
     changes: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     variables: Vec<variables::Shown>,
+    /// What the site changes of the one that is installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    site: Vec<SiteReport>,
     files: Vec<FileReport>,
     images: Vec<ImageReport>,
     /// Configuration that was changed by hand.
@@ -53,6 +56,14 @@ pub(super) struct Report {
     released: Vec<String>,
     services: Vec<ServiceReport>,
     warnings: Vec<String>,
+}
+
+/// A field of the site that changes; secrets are masked.
+#[derive(Serialize)]
+struct SiteReport {
+    field: String,
+    before: Option<String>,
+    after: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -119,14 +130,16 @@ struct ImageReport {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.identity.establish(&args.bundle)?;
-    let mut target = args.target.target(Some(bundle.contents()))?;
-    target.keep = args.keep.keep;
-    let lock = RootLock::take(&target.root)?;
-    resume::warn_unfinished(&target.root, ui)?;
+    let root = args.target.root()?;
+    let lock = RootLock::take(&root)?;
+    resume::warn_unfinished(&root, ui)?;
+    let memory = Memory::of(&root, &bundle.contents().profile.name).map_err(CliError::before_changes)?;
+    let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
+    let target = args.target.target(root, Some(bundle.contents()), choices, args.variables.asked())?;
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
-    let node = variables::node(site.as_ref());
-    let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node };
+    let node = variables::node(site.as_ref(), &memory)?;
+    let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node: &node };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
         let survey = survey(inputs, &target, lock).await;
@@ -175,7 +188,8 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
     let services =
         services.map(|service| format!("{:7} {:8} {}", service_word(service.action), "service", service.unit));
     let released = plan.released.iter().map(|change| format!("{:7} {:8} {}", "release", "name", change.name));
-    files
+    site(&plan.site)
+        .chain(files)
         .chain(by_hand(&plan.by_hand))
         .chain(removed)
         .chain(images)
@@ -184,6 +198,20 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         .chain(stopped)
         .chain(services)
         .collect()
+}
+
+/// What the site changes, a line for each field.
+fn site(changes: &[SiteChange]) -> impl Iterator<Item = String> {
+    changes.iter().map(|change| {
+        let field = &change.field;
+        match (&change.before, &change.after) {
+            (Some(before), Some(after)) => format!("{:7} {:8} {field}: {before} -> {after}", "change", "site"),
+            (None, Some(after)) => format!("{:7} {:8} {field}: {after}", "add", "site"),
+            (before, None) => {
+                format!("{:7} {:8} {field}: {}", "remove", "site", before.as_deref().unwrap_or_default())
+            }
+        }
+    })
 }
 
 /// What stays of what was changed by hand, a line for each file.
@@ -259,6 +287,7 @@ impl Report {
             profile_version: contents.profile.version.clone(),
             changes: !plan.is_empty(),
             variables: variables::shown(values, contents),
+            site: plan.site.iter().map(SiteReport::new).collect(),
             files: plan.files.iter().map(FileReport::new).collect(),
             images: plan.images.iter().map(ImageReport::new).collect(),
             by_hand: plan.by_hand.iter().map(ByHandReport::new).collect(),
@@ -272,6 +301,13 @@ impl Report {
             services: services(plan),
             warnings: plan.warnings(),
         }
+    }
+}
+
+impl SiteReport {
+    fn new(change: &SiteChange) -> Self {
+        let SiteChange { field, before, after } = change.clone();
+        Self { field, before, after }
     }
 }
 

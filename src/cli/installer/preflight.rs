@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{resume, target, variables};
 use crate::apply::preflight::{Check, UnknownCheck, Verdict, allow_downgrade, preflight, skip, table};
-use crate::apply::{Inputs, Target};
+use crate::apply::{Choices, Inputs, Memory, Target};
 use crate::cli::identity::IdentityArgs;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Facts;
@@ -33,7 +33,8 @@ pub(super) struct Args {
 /// What does not matter here.
 #[derive(Debug, clap::Args)]
 pub(super) struct SkipArgs {
-    /// A check of preflight whose verdict does not count; for more checks give it again
+    /// A check of preflight whose verdict does not count, now and for later versions; for more checks give it again, for none of
+    /// them any more: --skip none
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
     /// Take a bundle with an older version of the profile than the one that is installed
@@ -44,6 +45,9 @@ pub(super) struct SkipArgs {
 /// Checks without which nothing can be installed, so that skipping them would only have it fail later.
 const NEEDED: [&str; 9] =
     ["platform", "installer", "distribution", "manifests", "files", "folders", "containerd", "images", "space"];
+
+/// What `--skip` says where every verdict counts again.
+const NO_CHECK: &str = "none";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,8 +73,22 @@ impl SkipArgs {
         if self.allow_downgrade {
             allow_downgrade(&mut checks);
         }
-        skip(&mut checks, &self.skip).map_err(unknown)?;
+        skip(&mut checks, &self.given()).map_err(unknown)?;
+        for name in target.choices.skip.iter().filter(|name| !self.skip.contains(name)) {
+            // Chosen for an earlier version: this one may not have what it is about.
+            let _ = skip(&mut checks, std::slice::from_ref(name));
+        }
         Ok(checks)
+    }
+
+    fn given(&self) -> Vec<String> {
+        self.skip.iter().filter(|name| *name != NO_CHECK).cloned().collect()
+    }
+
+    /// These, with what else was chosen `before`.
+    pub(super) fn choices(&self, before: &Choices) -> Choices {
+        let skip = if self.skip.is_empty() { before.skip.clone() } else { self.given() };
+        Choices { skip, ..before.clone() }
     }
 
     /// The same as a step of another command, which shows only what a person should know.
@@ -88,15 +106,22 @@ impl SkipArgs {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.bundle.as_deref().map(|bundle| args.identity.establish(bundle)).transpose()?;
-    let target = args.target.target(bundle.as_ref().map(trust::Trusted::contents))?;
+    let contents = bundle.as_ref().map(trust::Trusted::contents);
+    let root = args.target.root()?;
+    let memory = match contents {
+        Some(contents) => Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?,
+        None => Memory::default(),
+    };
+    let choices = args.skip.choices(&args.target.choices(&memory.choices));
+    let target = args.target.target(root, contents, choices, args.variables.asked())?;
     resume::warn_unfinished(&target.root, ui)?;
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {
         Some((bundle, path)) => {
             let site = args.variables.site()?;
             let values = args.variables.values(site.as_ref(), bundle.contents(), path, &target.root, true, ui)?;
-            let node = variables::node(site.as_ref());
-            look(Some(Inputs { contents: bundle.contents(), source: &target::source(bundle), values: &values, node }))?
+            let (source, node) = (target::source(bundle), variables::node(site.as_ref(), &memory)?);
+            look(Some(Inputs { contents: bundle.contents(), source: &source, values: &values, node: &node }))?
         }
         None => look(None)?,
     };

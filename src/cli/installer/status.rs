@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{resume, target};
 use crate::apply::receipt::Receipt;
 use crate::apply::status::{Difference, Installed, installed};
-use crate::apply::{RootLock, prepared, unfinished};
+use crate::apply::{Choices, RootLock, prepared, unfinished};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
+use crate::site::node::{Membership, Node, Role};
 use crate::variables::MASK;
 
 /// Show what is installed, by digest, and whether it still is what was installed
@@ -109,6 +110,10 @@ fn differing(installed: &[Installed], root: &Root) -> CliError {
 /// not read.
 fn without_digests(receipt: &Receipt) -> Result<serde_json::Value, CliError> {
     let mut value = serde_json::to_value(receipt).map_err(|error| CliError::from_error(Kind::Bug, &error))?;
+    if let Some(site) = value.get_mut("site").and_then(serde_json::Value::as_object_mut) {
+        // Where secrets stand, some of them here.
+        site.remove("secrets");
+    }
     let files = value.get_mut("files").and_then(serde_json::Value::as_array_mut);
     for (file, shown) in receipt.files.iter().zip(files.into_iter().flatten()) {
         if file.replaced_private()
@@ -133,6 +138,9 @@ fn text(receipt: &Receipt) -> String {
         format!("bundle   {}", receipt.bundle),
         format!("applied  {} by carrack-install {}", receipt.applied, receipt.installer),
     ];
+    lines.extend(receipt.site.iter().map(|site| format!("site     {} {}", site.digest, part(&site.machine))));
+    let flags = receipt.choices.iter().flat_map(Choices::flags);
+    lines.extend(flags.map(|flag| format!("chosen   {flag}")));
     lines.extend(receipt.variables.iter().map(|variable| {
         let value = variable.value.as_ref().map_or(MASK.to_owned(), |value| format!("{value:?}"));
         format!("variable {} = {value}", variable.name)
@@ -144,4 +152,16 @@ fn text(receipt: &Receipt) -> String {
     lines.extend(receipt.images.iter().map(|image| format!("image    {} {}", image.target, image.reference)));
     lines.extend(receipt.archive().map(|archive| format!("archive  {} {}", archive.digest, archive.path)));
     lines.join("\n")
+}
+
+/// What a machine does in its cluster.
+fn part(machine: &Node) -> String {
+    let role = match machine.role {
+        Role::Server => "server",
+        Role::Agent => "agent",
+    };
+    match &machine.cluster {
+        Membership::Init { .. } => format!("{role}, the first of its cluster"),
+        Membership::Join { server, .. } => format!("{role}, joined {server}"),
+    }
 }

@@ -3,7 +3,9 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use crate::apply::{ImageFolder, RootLock, Source, Target, TargetRuntime};
+use clap::ValueEnum;
+
+use crate::apply::{Asked, Choices, ImageFolder, RootLock, Source, Target, TargetRuntime};
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind};
 use crate::host::Root;
@@ -20,9 +22,16 @@ const KEEP: usize = 1;
 /// How much stays for a rollback.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeepArgs {
-    /// How many versions before this one can be gone back to: their images and files stay
-    #[arg(long, value_name = "N", default_value_t = KEEP)]
-    pub(super) keep: usize,
+    /// How many versions before this one can be gone back to: their images and files stay; 1 where nothing else was said
+    #[arg(long, value_name = "N")]
+    pub(super) keep: Option<usize>,
+}
+
+impl KeepArgs {
+    /// This, with what else was chosen `before`.
+    pub(super) fn choices(&self, before: &Choices) -> Choices {
+        Choices { keep: self.keep.or(before.keep), ..before.clone() }
+    }
 }
 
 /// Where to install.
@@ -32,9 +41,9 @@ pub(super) struct TargetArgs {
     /// it has one
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Where images go
-    #[arg(long, value_name = "RUNTIME", default_value = "auto")]
-    runtime: Runtime,
+    /// Where images go; auto where nothing else was said
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<Runtime>,
     /// containerd's socket; by default that of the bundle's distribution, or /run/containerd/containerd.sock
     #[arg(long, value_name = "SOCKET")]
     containerd_address: Option<PathBuf>,
@@ -42,8 +51,8 @@ pub(super) struct TargetArgs {
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     namespace: Option<String>,
     /// Leave unpacking layers to the first start of a container
-    #[arg(long)]
-    no_unpack: bool,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_unpack: Option<bool>,
 }
 
 /// Where images go.
@@ -65,24 +74,48 @@ enum Runtime {
 }
 
 impl TargetArgs {
-    /// Where `contents` are installed.
-    pub(super) fn target(&self, contents: Option<&Contents>) -> Result<Target, CliError> {
-        let root = root(self.root.as_deref())?;
+    /// The root that is installed into.
+    pub(super) fn root(&self) -> Result<Root, CliError> {
+        root(self.root.as_deref())
+    }
+
+    /// What these flags say, with what was chosen `before`.
+    pub(super) fn choices(&self, before: &Choices) -> Choices {
+        let runtime = self.runtime.and_then(|runtime| runtime.to_possible_value());
+        let given = Choices {
+            runtime: runtime.map(|value| value.get_name().to_owned()),
+            containerd_address: self.containerd_address.clone(),
+            namespace: self.namespace.clone(),
+            no_unpack: self.no_unpack,
+            ..Choices::default()
+        };
+        given.over(before)
+    }
+
+    /// Where `contents` are installed below `root`, with `choices`.
+    pub(super) fn target(
+        &self,
+        root: Root,
+        contents: Option<&Contents>,
+        choices: Choices,
+        asked: Asked,
+    ) -> Result<Target, CliError> {
         let carried = |contents: &Contents| contents.images.iter().any(|image| !image.is_absent());
         let has_images = contents.is_none_or(carried);
         let distribution = contents.and_then(distribution);
-        let runtime = match self.runtime {
+        let chosen = Chosen::read(&choices)?;
+        let runtime = match chosen.runtime {
             Runtime::K3s | Runtime::Rke2 | Runtime::Canonical if !has_images => TargetRuntime::None,
             Runtime::K3s => TargetRuntime::Folder(ImageFolder::K3s),
             Runtime::Rke2 => TargetRuntime::Folder(ImageFolder::Rke2),
             Runtime::Canonical => TargetRuntime::Folder(ImageFolder::Canonical),
             Runtime::Auto if has_images => match distribution {
-                Some(folder) if !root.is_host() || !self.runs(folder) => TargetRuntime::Folder(folder),
-                _ if root.is_host() => self.containerd(distribution),
+                Some(folder) if !root.is_host() || !chosen.runs(folder) => TargetRuntime::Folder(folder),
+                _ if root.is_host() => chosen.containerd(distribution),
                 _ => TargetRuntime::None,
             },
             Runtime::Auto | Runtime::None => TargetRuntime::None,
-            Runtime::Containerd => self.containerd(distribution),
+            Runtime::Containerd => chosen.containerd(distribution),
         };
         if has_images && !matches!(runtime, TargetRuntime::Containerd { .. }) {
             self.refuse_containerd_flags()?;
@@ -91,7 +124,7 @@ impl TargetArgs {
             (TargetRuntime::Folder(_), Some(contents)) if !root.is_host() => platform_of(contents),
             _ => Platform::of_this_machine(),
         };
-        Ok(Target { root, runtime, platform, keep: KEEP })
+        Ok(Target { root, runtime, platform, keep: choices.keep.unwrap_or(KEEP), choices, asked })
     }
 
     /// A flag that would have no effect is a misunderstanding that somebody should hear of.
@@ -99,7 +132,7 @@ impl TargetArgs {
         let flags = [
             ("--containerd-address", self.containerd_address.is_some()),
             ("--namespace", self.namespace.is_some()),
-            ("--no-unpack", self.no_unpack),
+            ("--no-unpack", self.no_unpack.is_some()),
         ];
         match flags.iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -109,10 +142,31 @@ impl TargetArgs {
             }
         }
     }
+}
+
+/// Choices that are read: those of an earlier version come from a receipt.
+struct Chosen<'a> {
+    runtime: Runtime,
+    choices: &'a Choices,
+}
+
+impl<'a> Chosen<'a> {
+    fn read(choices: &'a Choices) -> Result<Self, CliError> {
+        let unknown = |flag: &str| {
+            let text = format!("the newest receipt has a {flag} that this carrack-install does not know");
+            CliError::new(Kind::Local, text).hint(format!("say it anew: {flag}"))
+        };
+        let runtime = choices.runtime.as_deref().unwrap_or("auto");
+        let runtime = Runtime::from_str(runtime, false).map_err(|_| unknown("--runtime"))?;
+        if choices.namespace.as_deref().is_some_and(|name| namespace(name).is_err()) {
+            return Err(unknown("--namespace"));
+        }
+        Ok(Self { runtime, choices })
+    }
 
     /// The kubelet and crictl write the socket as an address; both mean the same.
     fn socket(&self) -> Option<PathBuf> {
-        let address = self.containerd_address.as_ref()?;
+        let address = self.choices.containerd_address.as_ref()?;
         Some(address.to_str().and_then(|text| text.strip_prefix("unix://")).map_or(address.clone(), PathBuf::from))
     }
 
@@ -120,15 +174,15 @@ impl TargetArgs {
         let default = distribution.map_or(DEFAULT_ADDRESS, address);
         TargetRuntime::Containerd {
             address: self.socket().unwrap_or_else(|| default.into()),
-            namespace: self.namespace.clone().unwrap_or_else(|| "k8s.io".to_owned()),
-            unpack: !self.no_unpack,
+            namespace: self.choices.namespace.clone().unwrap_or_else(|| "k8s.io".to_owned()),
+            unpack: !self.choices.no_unpack.unwrap_or(false),
         }
     }
 
     /// Whether there is a containerd to talk to: one that was named, or the distribution's own. A socket that nobody
     /// listens at is left when it has ended.
     fn runs(&self, distribution: ImageFolder) -> bool {
-        self.containerd_address.is_some() || UnixStream::connect(address(distribution)).is_ok()
+        self.choices.containerd_address.is_some() || UnixStream::connect(address(distribution)).is_ok()
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::apply::installed::installed;
 use crate::apply::receipt::RECEIPTS;
+use crate::apply::{Asked, Memory};
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
@@ -18,9 +19,13 @@ use crate::variables::{Given, InstalledValue, Known, MASK, Values, Variable, Wri
 /// What differs from place to place.
 #[derive(Debug, clap::Args)]
 pub(super) struct VariableArgs {
-    /// A site file: what differs from place to place, the values of variables among it
+    /// A site file: what differs from place to place, the values of variables among it; without it, the site that is installed
+    /// counts
     #[arg(long, value_name = "FILE", requires = "bundle")]
     site: Option<PathBuf>,
+    /// Let this machine take another part in its cluster than it has, or go to another cluster, as the site says
+    #[arg(long, requires = "bundle")]
+    change_role: bool,
     /// The value of a variable, instead of the site's; for more variables give it again
     // Not parsed by clap, whose errors would show a value that may be sensitive.
     #[arg(long, value_name = "NAME=VALUE", requires = "bundle")]
@@ -39,6 +44,11 @@ impl VariableArgs {
     pub(super) fn site(&self) -> Result<Option<Site>, CliError> {
         let site = self.site.as_deref().map(Site::load).transpose().map_err(problems)?;
         Ok(site)
+    }
+
+    /// What was said for this time only.
+    pub(super) fn asked(&self) -> Asked {
+        Asked { site: self.site.is_some(), change_role: self.change_role }
     }
 
     /// The values of the bundle's variables; what an earlier version of the profile was installed with below `root` is
@@ -86,9 +96,9 @@ impl VariableArgs {
     }
 }
 
-/// What a site says of its machine, or else what is so without a site.
-pub(super) fn node(site: Option<&Site>) -> &Node {
-    site.map_or(Node::alone(), |site| &site.node)
+/// What the site says of its machine, or else the one that is installed.
+pub(super) fn node(site: Option<&Site>, memory: &Memory) -> Result<Node, CliError> {
+    memory.node(site.map(|site| &site.node)).map_err(CliError::before_changes)
 }
 
 /// The values in the order in which the bundle declares them, sensitive ones masked.
