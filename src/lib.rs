@@ -63,6 +63,7 @@ pub mod io;
 pub mod lock;
 pub mod objects;
 pub mod oci;
+pub mod options;
 #[cfg(feature = "operator")]
 pub mod palette;
 pub mod places;

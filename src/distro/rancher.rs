@@ -4,6 +4,7 @@
 use super::cluster::{Cluster, UNITS};
 use super::tree::{Map, text, truth};
 use super::{SAVED, Save, SetupFile, Step, file, guarded, kube_vip, labels, proxy, registries, words};
+use crate::options::{Options, Part};
 use crate::site::node::{Endpoint, Membership, Role, Secret};
 
 /// What one of the two calls its things.
@@ -177,6 +178,7 @@ impl<'a> Rancher<'a> {
     pub(super) fn config(&self) -> Map {
         let node = self.cluster.node;
         let mut config = self.profile.clone();
+        self.for_servers().iter().for_each(|key| config.remove(key));
         if self.token().is_some() {
             config.remove("token");
             config.set("token-file", text(self.token_file()));
@@ -203,6 +205,19 @@ impl<'a> Rancher<'a> {
             config.join(key, more);
         }
         config
+    }
+
+    /// Keys of the profile's configuration that only servers take, where this is none: `k3s agent` ends where it finds one, since
+    /// k3s passes over what it does not know for servers alone (k3s, `pkg/configfilearg`).
+    fn for_servers(&self) -> Vec<String> {
+        let Some(options) = Options::of(self.names.name, self.cluster.version).filter(|_| !self.is_server()) else {
+            return Vec::new();
+        };
+        let of_servers = |key: &&str| {
+            let key = key.trim_end_matches('+');
+            options.takes(key, Part::Server) && !options.takes(key, Part::Agent)
+        };
+        self.profile.keys().filter(of_servers).map(str::to_owned).collect()
     }
 
     /// A unit as its makers publish it, in the place of the one that their packages bring.

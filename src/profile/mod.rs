@@ -8,6 +8,7 @@ mod constraints;
 mod decode;
 mod files;
 mod load;
+mod options;
 mod packs;
 mod paths;
 mod requirements;
@@ -95,6 +96,8 @@ pub struct Pack {
     pub charts: Vec<ChartSource>,
     /// What is added to the distribution's own configuration: a YAML mapping; only on [`Layer::K8s`].
     pub config: Option<Template>,
+    /// Options in that of which no release that is listed knows, where the distribution's release is not listed.
+    pub unsure: Vec<String>,
     /// What the cluster's API has besides what Kubernetes has, as Helm takes it: `GROUP/VERSION[/KIND]`; only on
     /// [`Layer::K8s`].
     pub api_versions: Vec<String>,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::decode::{check_kind, check_label, find, ignored, name_of, one_of, variables};
+use super::options;
 use super::paths::Folder;
 use super::{
     Dependency, Distribution, IgnoredImage, Layer, Origin, PACK_FILE_NAME, Pack, Packs, Position, Template,
@@ -183,6 +184,7 @@ impl Decoder<'_, '_> {
         let distribution = self.distribution(fields, layer);
         let upgrade_from = self.upgrade_from(fields, version.as_deref());
         let files = fields.list("files", self.report).iter().filter_map(|node| self.host_file(node)).collect();
+        let (config, unsure) = self.config(fields, layer, distribution, version.as_deref());
         let pack = Pack {
             file: self.file.to_owned(),
             origin,
@@ -197,7 +199,8 @@ impl Decoder<'_, '_> {
             images: self.images(fields),
             manifests: self.manifests(fields),
             charts: self.charts(fields),
-            config: self.config(fields, layer, distribution),
+            config,
+            unsure,
             api_versions: self.api_versions(fields, layer),
             depends_on: self.depends_on(fields),
             requirements: requirements::decode(fields, self.report),
@@ -249,8 +252,9 @@ impl Decoder<'_, '_> {
         fields: Fields<'_>,
         layer: Option<Layer>,
         distribution: Option<Distribution>,
-    ) -> Option<Template> {
-        let node = fields.optional("config", self.report)?;
+        version: Option<&str>,
+    ) -> (Option<Template>, Vec<String>) {
+        let Some(node) = fields.optional("config", self.report) else { return (None, Vec::new()) };
         self.only_on_k8s(fields, "config", layer);
         if matches!(distribution, None | Some(Distribution::None)) {
             let message = "`config` is the configuration of a `distribution`, and this pack names none that has one";
@@ -258,9 +262,10 @@ impl Decoder<'_, '_> {
         }
         if !matches!(node.value, Value::Mapping(_)) {
             self.report.add(node.at, format!("`config` must be a mapping, found {}", node.describe()));
-            return None;
+            return (None, Vec::new());
         }
-        Some(self.inline(node))
+        let unsure = distribution.map(|distribution| options::check(distribution, version, node, self.report));
+        (Some(self.inline(node)), unsure.unwrap_or_default())
     }
 
     /// A part of the document as YAML of its own, in which placeholders stand again.

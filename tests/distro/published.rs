@@ -128,9 +128,8 @@ impl Published {
             "50-carrack.yaml" => {
                 for entry in document(text).entries() {
                     let key = entry.key.trim_end_matches('+');
-                    // An agent passes over what the profile says to servers (k3s, pkg/configfilearg, stripInvalidFlags).
-                    let servers = role == "agent" && self.0["server"].contains(key);
-                    self.check(if servers { "server" } else { role }, key, path);
+                    // `k3s agent` ends where it finds what the profile says to servers.
+                    self.check(role, key, path);
                 }
             }
             "registries.yaml" => self.tree("registries.yaml", "", document(text), path),

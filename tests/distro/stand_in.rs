@@ -151,6 +151,11 @@ fn what_the_real_ones_do_not_know_is_refused() {
     host.refuses(&["k3s", "agent"], "--server is required");
     host.write("/etc/rancher/k3s/config.yaml", "token-file: /none\nserver: https://a:6443\n");
     host.refuses(&["k3s", "agent"], "failed to read token-file /none");
+    for key in ["disable: [traefik]", "flannel-backend: none", "tls-san: [a]", "write-kubeconfig-mode: \"0644\""] {
+        host.write("/etc/rancher/k3s/config.yaml", &format!("{key}\nserver: https://a:6443\n"));
+        let name = key.split(':').next().unwrap();
+        host.refuses(&["k3s", "agent"], &format!("flag provided but not defined: -{name}"));
+    }
     host.refuses(&["k3s", "kubectl", "--kubeconfig", "/none", "get", "--raw", "/readyz"], "no such file");
     host.refuses(&["kubectl", "apply", "--serverside", "-f", "/x"], "not defined: -serverside");
     host.refuses(&["kubectl", "destroy"], "unknown command");

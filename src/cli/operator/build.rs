@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::RegistryArgs;
 use super::discover::DiscoverArgs;
 use super::lock::entries;
-use super::open::{Opened, Opening, not_locked};
+use super::open::{Opened, Opening, not_locked, warn_unsure};
 use crate::bundle::ZSTD_MAGIC;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
@@ -107,6 +107,7 @@ fn build(
     let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    warn_unsure(&opened.profile, ui);
     discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;
     let Opened { mut profile, charts, .. } = opened;

@@ -68,7 +68,15 @@ pub(super) fn look_at(path: &Path, registry: &RegistryArgs, ui: &Ui) -> Result<O
             ui.status(&format!("{entry} is {digest} now; `carrack lock` writes that down"));
         }
     }
+    warn_unsure(&opened.profile, ui);
     Ok(opened)
+}
+
+/// Says which options no list has, where the release of the distribution is not listed.
+pub(super) fn warn_unsure(profile: &Profile, ui: &Ui) {
+    for pack in &profile.packs {
+        pack.unsure.iter().for_each(|unsure| ui.warn(&format!("pack {}: {unsure}", pack.name)));
+    }
 }
 
 impl Opening<'_> {
