@@ -6,7 +6,8 @@
 use super::cluster::Cluster;
 use super::objects::{self, with};
 use super::tree::{Map, text};
-use super::{Distribution, Save, SetupFile, Step, file, guarded, hosts, kube_vip, labels, proxy, words};
+use super::{Distribution, Join, Save, SetupFile, Step, file, guarded, hosts, kube_vip, labels, proxy, words};
+use crate::options::{Options, Part};
 use crate::site::node::{Endpoint, Membership, Role};
 
 /// Where it is remembered how far making the node went, and what it is made with.
@@ -18,27 +19,6 @@ const UPGRADE: &str = include_str!("canonical-upgrade.sh");
 const K8S: &str = "/snap/bin/k8s";
 /// The networks of pods and services where the profile says nothing.
 const NETWORKS: [&str; 2] = ["10.1.0.0/16", "10.152.183.0/24"];
-
-/// What a node that joins may be told: the beginnings of the keys, of both kinds of node and of servers alone. All others are
-/// for the first server.
-const JOIN: [&str; 4] = ["extra-node-", "kubelet-", "kube-proxy-client-", "containerd-base-dir"];
-const JOIN_SERVER: [&str; 6] = [
-    "extra-sans",
-    "front-proxy-client-",
-    "admin-client-",
-    "kube-scheduler-client-",
-    "kube-controller-manager-client-",
-    "apiserver-",
-];
-/// What begins as those of the servers, and is for the first one.
-const FIRST_ONLY: &str = "apiserver-kubelet-client-";
-/// What begins as those of all, and is for servers.
-const SERVER_ONLY: [&str; 4] = [
-    "extra-node-kube-apiserver-args",
-    "extra-node-kube-controller-manager-args",
-    "extra-node-kube-scheduler-args",
-    "extra-node-k8s-dqlite-args",
-];
 
 /// The snap on one machine.
 pub(super) struct Canonical<'a> {
@@ -99,9 +79,10 @@ impl<'a> Canonical<'a> {
     fn config(&self) -> Map {
         let node = self.cluster.node;
         let mut config = self.profile.clone();
-        if !self.is_first() {
+        if let Some(options) = Options::of("canonical", self.cluster.version).filter(|_| !self.is_first()) {
+            let part = if self.is_server() { Part::Server } else { Part::Agent };
             let refused: Vec<String> =
-                config.keys().filter(|key| !may_be_told(key, self.is_server())).map(str::to_owned).collect();
+                config.keys().filter(|key| !options.takes(key, part)).map(str::to_owned).collect();
             refused.iter().for_each(|key| config.remove(key));
         }
         if self.is_server() {
@@ -130,13 +111,42 @@ impl<'a> Canonical<'a> {
         Some(file(format!("{STATE}/kube-vip.yaml"), vip.daemon_set()))
     }
 
+    /// Joins by the request that `k8s join-cluster` makes (k8sd, `pkg/client/k8sd/cluster.go`), and remembers that it has.
+    fn join(&self) -> Vec<Step> {
+        const JOINED: &str = "set -eu\n\
+            [ -e \"$1/begun\" ] || exit 0\n\
+            : >\"$1/made\"\n\
+            sync\n\
+            rm \"$1/begun\"";
+        let Membership::Join { server, .. } = &self.cluster.node.cluster else { return Vec::new() };
+        let join = Join {
+            what: "join the cluster".to_owned(),
+            socket: "/var/snap/k8s/common/var/lib/k8sd/state/control.socket".to_owned(),
+            request: "/1.0/k8sd/cluster/join".to_owned(),
+            name: self.cluster.node_name(),
+            server: server.clone(),
+            port: 6400,
+            token: self.token_file().map(|file| file.path).unwrap_or_default(),
+            config: Self::config_file(),
+            when: format!("{STATE}/begun"),
+            seconds: 900,
+        };
+        let remember = Step::Run {
+            what: "remember that it has joined".to_owned(),
+            command: words(["/bin/sh", "-c", JOINED, "joined", STATE]),
+            unless: None,
+            undo: None,
+            seconds: 60,
+        };
+        vec![Step::Join(join), remember]
+    }
+
     fn make(&self) -> Step {
         let (verb, what) =
-            if self.is_first() { ("bootstrap", "make the cluster") } else { ("join", "join the cluster") };
-        let token = self.token_file().map(|file| file.path).unwrap_or_default();
+            if self.is_first() { ("bootstrap", "make the cluster") } else { ("join", "install the snap") };
         let name = self.cluster.node_name();
         let snap = self.snap().unwrap_or_default();
-        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &Self::config_file(), STATE, &name, &token, snap]);
+        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &Self::config_file(), STATE, &name, snap]);
         Step::Run {
             what: what.to_owned(),
             command: with(&command, &self.bases()),
@@ -155,15 +165,6 @@ fn leave() -> Vec<String> {
         snap remove k8s --purge\n\
         rm -f \"$1/made\" \"$1/begun\"";
     words(["/bin/sh", "-c", LEAVE, "leave", STATE])
-}
-
-fn may_be_told(key: &str, server: bool) -> bool {
-    let begins = |all: &[&str]| all.iter().any(|beginning| key.starts_with(beginning));
-    if server {
-        (begins(&JOIN) || begins(&JOIN_SERVER)) && !key.starts_with(FIRST_ONLY)
-    } else {
-        begins(&JOIN) && !SERVER_ONLY.contains(&key)
-    }
 }
 
 impl Distribution for Canonical<'_> {
@@ -257,6 +258,7 @@ impl Distribution for Canonical<'_> {
 
     fn start(&self) -> Vec<Step> {
         let mut start = vec![self.make()];
+        start.extend(self.join());
         if self.cluster.upgrade_from.is_some() {
             let command = with(&words(["/bin/sh", "-c", UPGRADE, "upgrade"]), &self.bases());
             let command = with(&command, &[self.snap().unwrap_or_default()]);

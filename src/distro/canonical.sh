@@ -4,12 +4,13 @@
 # $2: its configuration
 # $3: the folder where it is remembered how far this went
 # $4: the node's name
-# $5: the file with the token to join with, or nothing
-# $6: the snap; its assertion is beside it
+# $5: the snap; its assertion is beside it
 # all others: the snaps that it needs
+# To join, `k8s join-cluster` takes the token as an argument only, which the list of processes shows to every user. So that is not
+# done here: the next step sends it to the socket of k8sd.
 set -eu
-verb=$1 config=$2 state=$3 name=$4 token=$5 snap=$6
-shift 6
+verb=$1 config=$2 state=$3 name=$4 snap=$5
+shift 5
 
 if [ -e "$state/begun" ]; then
     snap remove k8s --purge || true
@@ -32,10 +33,8 @@ mkdir -p /var/snap/k8s/common/images
 for archive in "$state"/images/*.tar; do
     [ ! -e "$archive" ] || ln -sf "$archive" /var/snap/k8s/common/images/
 done
-case $verb in
-bootstrap) /snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m ;;
-join) /snap/bin/k8s join-cluster "$(cat "$token")" --file "$config" --name "$name" --timeout 15m ;;
-esac
+[ "$verb" = bootstrap ] || exit 0
+/snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m
 : >"$state/made"
 sync
 rm "$state/begun"

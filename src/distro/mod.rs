@@ -23,7 +23,7 @@ mod tree;
 
 pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
-pub use step::{SAVED, Step};
+pub use step::{Join, SAVED, Step};
 
 use crate::site::node::{Membership, Node, Role};
 

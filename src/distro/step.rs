@@ -49,6 +49,33 @@ impl Step {
     }
 }
 
+/// How a machine joins its cluster where the program takes a secret as an argument only, which all users of the host could
+/// see: it is sent to the program's socket, as the body of a request of HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Join {
+    /// What that is for, for people: `join the cluster`.
+    pub what: String,
+    /// The socket.
+    pub socket: String,
+    /// The path that is asked for.
+    pub request: String,
+    /// What the node is called in the cluster.
+    pub name: String,
+    /// Where the cluster is, `https://HOST:PORT`: the node has the address from which that is reached.
+    pub server: String,
+    /// The port of the node itself.
+    pub port: u16,
+    /// The file with the token.
+    pub token: String,
+    /// The file with the configuration of the node.
+    pub config: String,
+    /// A path within the root without which there is nothing to join.
+    pub when: String,
+    /// Seconds until it is given up.
+    pub seconds: u32,
+}
+
 /// Something that is done on the running host. Each can be done again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
@@ -113,6 +140,8 @@ pub enum Step {
         /// Seconds until it is given up.
         seconds: u32,
     },
+    /// A machine joins its cluster through a socket of the machine's own.
+    Join(Join),
     /// A folder or file is copied with everything below it, replacing what is there. Nothing where there is none.
     Copy {
         /// From where.
@@ -141,6 +170,7 @@ impl fmt::Display for Step {
                 write!(f, "run {}: {what}", command.first().map_or("", String::as_str))
             }
             Self::Wait { what, .. } => write!(f, "wait until {what}"),
+            Self::Join(join) => write!(f, "{} at {}", join.what, join.socket),
             Self::Copy { from, to } => write!(f, "copy {from} to {to}"),
             Self::Remove { path } => write!(f, "remove {path} with all that is in it"),
         }

@@ -10,6 +10,8 @@ mod common;
 mod prepared;
 mod published;
 mod stand_in;
+#[cfg(all(feature = "operator", feature = "installer"))]
+mod upgrades;
 
 use std::fmt::Write as _;
 
@@ -49,6 +51,21 @@ fn line(text: &mut String, step: &Step) {
         Step::Enabled { unit, .. } => writeln!(text, "disable {unit}, leaving it as it runs"),
         Step::Copy { from, to } => writeln!(text, "copy {from} -> {to}"),
         Step::Remove { path } => writeln!(text, "remove {path}"),
+        Step::Join(join) => writeln!(
+            text,
+            "join within {} s: {}\n  POST {} to {}: name {}, token of {}, config of {}, the address of the route to {} with port {}\n  \
+             where {} is",
+            join.seconds,
+            join.what,
+            join.request,
+            join.socket,
+            join.name,
+            join.token,
+            join.config,
+            join.server,
+            join.port,
+            join.when
+        ),
         Step::Load { what, command, seconds } => {
             writeln!(text, "load within {seconds} s: {what}\n  {}", words(command))
         }

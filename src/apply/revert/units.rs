@@ -28,6 +28,16 @@ impl Finder<'_> {
             }
             leave(service, record);
         }
+        // A unit of the distribution goes with its file: another version may have given the machine another part in the cluster.
+        let kept: Vec<&str> =
+            self.target.iter().flat_map(|entry| entry.receipt.start.iter().filter_map(Step::unit)).collect();
+        let gone = |unit: &&str| !kept.contains(unit) && !elsewhere.iter().any(|other| other == unit);
+        for unit in current.start.iter().filter_map(Step::unit).filter(gone).filter(|_| goal == Goal::Before) {
+            if revert.removed.iter().any(|removal| removal.path.ends_with(&format!("/{unit}"))) {
+                revert.stopped.push(unit.to_owned());
+                record.stop.push(Step::Disable { unit: unit.to_owned() });
+            }
+        }
         let changed = !revert.restored.is_empty() || !revert.removed.is_empty() || !revert.names.is_empty();
         match goal {
             Goal::Nothing => {

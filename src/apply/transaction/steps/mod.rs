@@ -1,5 +1,6 @@
 //! Doing the steps of a distribution and of services on the running host: systemd's units, and programs.
 
+mod join;
 mod programs;
 mod units;
 
@@ -97,6 +98,7 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
         }
         Step::Load { what, command, seconds } => program(what, command, limit(*seconds), interrupt),
         Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
+        Step::Join(join) => join::join(join, root, interrupt),
         Step::Copy { from, to } => copy(Path::new(from), Path::new(to), interrupt),
         Step::Remove { path } => remove(Path::new(path)),
     }
