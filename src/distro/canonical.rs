@@ -249,7 +249,9 @@ impl Distribution for Canonical<'_> {
         if !variables.is_empty() {
             let private = proxy::is_private(&variables);
             let path = "/etc/systemd/system/snap.k8s.containerd.service.d/http-proxy.conf";
-            files.push(guarded(path, proxy::drop_in(&variables), private));
+            let environment = format!("{STATE}/proxy.env");
+            files.push(file(path, proxy::drop_in(&environment)));
+            files.push(guarded(environment, proxy::environment(&variables), private));
         }
         files.extend(hosts::files("/etc/containerd/hosts.d", &cluster.node.registries));
         files.extend(self.vip_file());

@@ -149,7 +149,10 @@ impl<'a> Kubeadm<'a> {
         let private = proxy::is_private(&variables);
         let units = ["containerd", "kubelet"].into_iter().skip(usize::from(!self.uses_containerd()));
         let path = |unit: &str| format!("{}{unit}.service.d/50-carrack-proxy.conf", UNITS[0]);
-        units.map(|unit| guarded(path(unit), proxy::drop_in(&variables), private)).collect()
+        let environment = format!("{STATE}/proxy.env");
+        let drop_ins = units.map(|unit| file(path(unit), proxy::drop_in(&environment)));
+        let variables = guarded(&environment, proxy::environment(&variables), private);
+        std::iter::once(variables).chain(drop_ins).collect()
     }
 
     /// Makes the node.

@@ -148,6 +148,7 @@ fn what_the_real_ones_do_not_know_is_refused() {
     host.refuses(&["k3s", "server", "--cluster-initt"], "not defined: -cluster-initt");
     host.write("/etc/rancher/rke2/config.yaml", "cluster-init: true\n");
     host.refuses(&["rke2", "server"], "not defined: -cluster-init");
+    host.write("/etc/rancher/k3s/config.yaml", "debug: true\n");
     host.refuses(&["k3s", "agent"], "--server is required");
     host.write("/etc/rancher/k3s/config.yaml", "token-file: /none\nserver: https://a:6443\n");
     host.refuses(&["k3s", "agent"], "failed to read token-file /none");
@@ -289,7 +290,7 @@ fn images_are_where_the_snap_imports_them_from_whenever_it_is_made() {
     let mut words = command.clone();
     words[2] = words[2]
         .replace("/var/snap/", &format!("{}/var/snap/", root.display()))
-        .replace(" /snap/bin/", &format!(" {}/", programs.display()))
+        .replace("/snap/bin/", &format!("{}/", programs.display()))
         .replace(" /snap/k8s", &format!(" {}/snap/k8s", root.display()));
     // What the script itself uses; all else goes to the programs.
     words[6] = root.join(words[6].trim_start_matches('/')).display().to_string();

@@ -83,13 +83,13 @@ fn compare(
     if changes.is_empty() {
         return Ok(());
     }
-    if !target.asked.change_role {
-        return Err(ApplyError::RoleChange { installed, changes });
-    }
     let same_kind = before.role == after.role && is_init(before) == is_init(after);
     if matches!(distribution, "kubeadm" | "canonical") && !same_kind {
         // Both make a machine a node once, with a program that another configuration does not run again.
         return Err(ApplyError::RoleFixed { installed, distribution: distribution.to_owned(), changes });
+    }
+    if !target.asked.change_role {
+        return Err(ApplyError::RoleChange { installed, changes });
     }
     Ok(())
 }

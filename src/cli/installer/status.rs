@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{resume, target};
 use crate::apply::receipt::Receipt;
 use crate::apply::status::{Difference, Installed, installed};
-use crate::apply::{Choices, RootLock, prepared, unfinished};
+use crate::apply::{RootLock, prepared, unfinished};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
@@ -139,8 +139,8 @@ fn text(receipt: &Receipt) -> String {
         format!("applied  {} by carrack-install {}", receipt.applied, receipt.installer),
     ];
     lines.extend(receipt.site.iter().map(|site| format!("site     {} {}", site.digest, part(&site.machine))));
-    let flags = receipt.choices.iter().flat_map(Choices::flags);
-    lines.extend(flags.map(|flag| format!("chosen   {flag}")));
+    let chosen = receipt.choices.as_ref().filter(|choices| !choices.is_empty());
+    lines.extend(chosen.map(|choices| format!("chosen   {}", choices.flags().join(" "))));
     lines.extend(receipt.variables.iter().map(|variable| {
         let value = variable.value.as_ref().map_or(MASK.to_owned(), |value| format!("{value:?}"));
         format!("variable {} = {value}", variable.name)

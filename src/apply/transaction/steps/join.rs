@@ -209,6 +209,8 @@ mod tests {
 
     #[test]
     fn the_token_goes_into_the_body_and_is_in_no_message() {
+        const REFUSED: &[&str] =
+            &["HTTP/1.0 400 Bad Request\r\n\r\n{\"type\":\"error\",\"error\":\"the token canary is used\"}"];
         let (joined, sent) = try_it(&["HTTP/1.0 200 OK\r\n\r\n{\"type\":\"sync\",\"error\":\"\"}"]);
         joined.unwrap();
         assert_eq!(sent[0].0, "POST /1.0/k8sd/cluster/join HTTP/1.0\r\n");
@@ -216,8 +218,7 @@ mod tests {
             "name": "n2", "address": "127.0.0.1:6400", "token": "canary", "config": "extra-sans: [\"a\"]\n"
         });
         assert_eq!(sent[0].1, expected);
-        let refused = "HTTP/1.0 400 Bad Request\r\n\r\n{\"type\":\"error\",\"error\":\"the token canary is used\"}";
-        let error = try_it(&[refused]).0.unwrap_err().to_string();
+        let error = try_it(REFUSED).0.unwrap_err().to_string();
         assert!(error.contains("refused: the token •••• is used") && !error.contains("canary"), "{error}");
     }
 
