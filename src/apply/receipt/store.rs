@@ -60,7 +60,8 @@ pub(in crate::apply) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> 
     let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", place.shown())?;
     text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
-    let private = receipt.site.is_some() || receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
+    let private = receipt.site.is_some()
+        || receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
     AtomicFile::write_at(&place, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
     Ok(place.shown().to_owned())
 }
