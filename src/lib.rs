@@ -70,6 +70,8 @@ pub mod places;
 pub mod problem;
 #[cfg(feature = "operator")]
 pub mod profile;
+#[cfg(feature = "operator")]
+pub mod programs;
 pub mod progress;
 #[cfg(feature = "operator")]
 pub mod registry;

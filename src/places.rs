@@ -121,9 +121,25 @@ fn object_file(pack: &str, file: &str) -> String {
     )
 }
 
+/// Whether a file at `path` of a host is a program by its place: below a folder `bin` or `sbin`.
+pub fn is_program_path(path: &str) -> bool {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    folders.split('/').any(|folder| matches!(folder, "bin" | "sbin"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_lie_below_folders_of_programs() {
+        for program in ["/usr/local/bin/k3s", "/sbin/x", "/opt/shop/bin/linux/x", "/bin/x"] {
+            assert!(is_program_path(program), "{program}");
+        }
+        for other in ["/etc/default/k3s", "/usr/lib/bin", "/opt/cabin/x", "/opt/x.bin/y", "bin"] {
+            assert!(!is_program_path(other), "{other}");
+        }
+    }
 
     #[test]
     fn files_of_manifests_are_names_of_objects() {

@@ -25,7 +25,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("download", &["oci", "io", "http"]),
     ("bundle", &["oci", "io", "progress", "requirements", "text", "variables"]),
     ("host", &["oci", "io"]),
-    ("profile", &["oci", "io", "options", "requirements", "problem", "text", "yaml", "variables"]),
+    ("profile", &["oci", "io", "options", "places", "requirements", "problem", "text", "yaml", "variables"]),
     ("chart", &["oci", "io", "problem", "yaml", "variables", "profile"]),
     ("cluster", &["oci", "io", "problem", "text", "yaml", "variables", "objects", "profile", "chart", "folder"]),
     ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
@@ -51,6 +51,7 @@ const RULE: &[(&str, &[&str])] = &[
             "bundle",
         ],
     ),
+    ("programs", &["oci", "io", "places", "problem", "profile"]),
     ("trust", &["oci", "io", "progress", "bundle"]),
     (
         "apply",
@@ -98,6 +99,7 @@ const RULE: &[(&str, &[&str])] = &[
             "lock",
             "gather",
             "fetch",
+            "programs",
             "trust",
             "apply",
         ],
@@ -106,9 +108,9 @@ const RULE: &[(&str, &[&str])] = &[
 ];
 
 /// What the offline side never has in its binary.
-const OPERATOR_ONLY: [&str; 12] = [
+const OPERATOR_ONLY: [&str; 13] = [
     "http", "download", "registry", "images", "lock", "gather", "fetch", "profile", "chart", "folder", "palette",
-    "cluster",
+    "cluster", "programs",
 ];
 
 #[test]

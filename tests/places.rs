@@ -18,7 +18,7 @@ fn check(packs: &str) -> (Sandbox, Ran) {
     let sandbox = Sandbox::new();
     sandbox.write("web/Chart.yaml", CHART);
     sandbox.write("web/templates/none.yaml", "");
-    sandbox.write("rke2", "a program");
+    sandbox.write("rke2", "#!/bin/sh\n");
     for name in ["a_b.yaml", "a-b.yaml", "m.yaml", "M.json", "chart-web.yaml", "rbac.v1.yaml", "rbac.v2.yaml"] {
         sandbox.write(name, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
     }

@@ -177,7 +177,7 @@ fn who_is_asked_sees_what_it_is_about() {
 fn cluster(configs: &[(&str, &str)]) -> Sandbox {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work().join("host")).unwrap();
-    sandbox.write("k3s", "a program");
+    sandbox.write("k3s", "#!/bin/sh\n");
     for (version, config) in configs {
         let pack = format!(
             "  packs:\n    - name: k3s\n      layer: k8s\n      distribution: k3s\n      files: [{{source: ./k3s, path: \

@@ -1,6 +1,7 @@
 //! What a distribution is told: the machine's part, the bundle's, and what is known of the host.
 
 use crate::oci::Reference;
+use crate::places::is_program_path;
 use crate::site::node::Node;
 
 /// A machine that becomes, or is, a node of a cluster.
@@ -97,10 +98,13 @@ impl Cluster<'_> {
         self.node.hostname.as_deref().unwrap_or(&self.host.hostname).to_ascii_lowercase()
     }
 
-    /// The path of the program `name`, from the bundle, or else from the host.
+    /// The path of the program `name`, from the bundle, or else from the host. A file of the bundle that has its name and lies
+    /// elsewhere than programs do, its defaults say, is meant only where there is no other.
     pub(super) fn program(&self, name: &str) -> Option<&str> {
         let is = |path: &&String| path.rsplit('/').next() == Some(name);
-        self.files.iter().find(is).or_else(|| self.host.present.iter().find(is)).map(String::as_str)
+        let program = self.files.iter().filter(is).find(|path| is_program_path(path));
+        let brought = program.or_else(|| self.files.iter().find(is));
+        brought.or_else(|| self.host.present.iter().find(is)).map(String::as_str)
     }
 
     /// Whether the bundle brings the systemd unit `name`, or packages of the host have. One in `/etc` is Carrack's own from

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::packs::Decoder;
 use super::{FileOrigin, FileSource, paths};
 use crate::oci::{Digest, Platform};
+use crate::places::is_program_path;
 use crate::text;
 use crate::yaml::{Fields, Kind, Node};
 
@@ -12,6 +13,8 @@ pub(super) const FILE: &[&str] = &["source", "sha256", "platform", "path", "mode
 const NOT_YET: &[(&str, &str)] = &[("extract", "files[].extract"), ("symlink", "files[].symlink")];
 
 const DEFAULT_MODE: u32 = 0o644;
+/// The same for what lies below a folder of programs.
+const PROGRAM_MODE: u32 = 0o755;
 
 impl Decoder<'_, '_> {
     pub(super) fn host_file(&mut self, node: &Node) -> Option<FileSource> {
@@ -19,7 +22,7 @@ impl Decoder<'_, '_> {
         let source = self.origin(fields);
         let platform = self.platform(fields);
         let path = self.host_path(fields, platform.as_ref());
-        let mode = self.mode(fields);
+        let mode = self.mode(fields, path.as_deref());
         let owner = fields.optional_text("owner", self.report);
         if let Some(owner) = owner.filter(|owner| !text::is_owner(owner)) {
             let message = format!("`owner` is {owner:?}, expected USER or USER:GROUP, names or numbers");
@@ -28,7 +31,7 @@ impl Decoder<'_, '_> {
         let owner = owner.map(str::to_owned);
         let template = self.template(fields, source.as_ref());
         let (source, sha256) = source?;
-        Some(FileSource { source, sha256, platform, path: path?, mode: mode?, owner, template })
+        Some(FileSource { source, sha256, platform, path: path?, mode: mode?, owner, template, position: node.at })
     }
 
     /// A file beside the profile, or one on a server, which needs a digest to be believed.
@@ -121,8 +124,10 @@ impl Decoder<'_, '_> {
         Some(path.to_owned())
     }
 
-    fn mode(&mut self, fields: Fields<'_>) -> Option<u32> {
-        let Some(node) = fields.optional("mode", self.report) else { return Some(DEFAULT_MODE) };
+    fn mode(&mut self, fields: Fields<'_>, path: Option<&str>) -> Option<u32> {
+        let Some(node) = fields.optional("mode", self.report) else {
+            return Some(if path.is_some_and(is_program_path) { PROGRAM_MODE } else { DEFAULT_MODE });
+        };
         let text = fields.optional_text("mode", self.report)?;
         let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|b| matches!(b, b'0'..=b'7'));
         match u32::from_str_radix(text, 8) {

@@ -218,6 +218,8 @@ pub struct FileSource {
     pub owner: Option<String>,
     /// Whether placeholders in it are filled on the host.
     pub template: bool,
+    /// Where in [`Pack::file`].
+    pub position: Position,
 }
 
 /// What looks like an image in a manifest or list but is none, or is not wanted. It does not concern what a pack names

@@ -196,6 +196,30 @@ fn what_the_profile_says_comes_before_the_distribution() {
     assert_eq!(names, ["platform", "processors", "memory", "disk", "command-iscsiadm", "folders", "space"]);
 }
 
+/// Files of a machine without systemd: a container, or another way to start.
+#[test]
+fn what_has_to_be_started_needs_systemd() {
+    let host = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(folder("good").join(".")).arg(host.path()).status();
+    assert!(copied.unwrap().success());
+    fs::remove_dir_all(host.path().join("run/systemd")).unwrap();
+    let systemd = |host: &Path, profile: ResolvedProfile| {
+        checks_of(host, profile).into_iter().find(|check| check.name == "systemd").map(|check| check.verdict)
+    };
+    for distribution in ["k3s", "rke2", "kubeadm", "canonical"] {
+        let mut profile = k3s("1.32.5");
+        profile.packs[0].distribution = Some(distribution.to_owned());
+        assert_eq!(systemd(host.path(), profile.clone()), Some(Verdict::Fail), "{distribution}");
+        assert_eq!(systemd(&folder("good"), profile), Some(Verdict::Ok), "{distribution}");
+    }
+    let mut profile = k3s("1.32.5");
+    profile.packs[0].distribution = Some("none".to_owned());
+    assert_eq!(systemd(host.path(), profile.clone()), None);
+    profile.packs[0].services = vec!["shop.service".to_owned()];
+    assert_eq!(systemd(host.path(), profile.clone()), Some(Verdict::Fail));
+    assert_eq!(systemd(&folder("good"), profile), Some(Verdict::Ok));
+}
+
 #[test]
 fn a_distribution_is_not_in_its_own_way() {
     let taken = |profile: ResolvedProfile| {

@@ -46,6 +46,7 @@ impl Machine<'_> {
             None => ("/var/lib", "/var/lib"),
         };
         checks.extend((needed.ssd == Some(true)).then(|| self.ssd(state)));
+        checks.extend(self.runs_units().then(|| self.systemd()));
         if let Some((pack, _)) = distribution {
             checks.push(self.kernel());
             checks.push(self.cgroups(pack));

@@ -7,6 +7,22 @@ use crate::host::software::SeLinux;
 use crate::requirements::{Port, Protocol};
 
 impl Machine<'_> {
+    /// Whether anything is started by the profile: a distribution, or services of packs.
+    pub(super) fn runs_units(&self) -> bool {
+        let set_up = |name: &str| name != "none";
+        self.profile
+            .packs
+            .iter()
+            .any(|pack| !pack.services.is_empty() || pack.distribution.as_deref().is_some_and(set_up))
+    }
+
+    /// What `sd_booted(3)` looks for.
+    pub(super) fn systemd(&self) -> Check {
+        let runs = self.facts.exists("/run/systemd/system");
+        let check = Check::new("systemd", "running", if runs { "running" } else { "not running" }, runs);
+        check.or("boot this host with systemd: it starts the distribution and the services; in a container or a chroot, prepare the system with --root instead")
+    }
+
     pub(super) fn command(&self, name: &str) -> Check {
         let found = self.facts.command(name);
         let ok = found.is_some();

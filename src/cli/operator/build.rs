@@ -108,7 +108,7 @@ fn build(
     check_output(&args.output, &opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     warn_unsure(&opened.profile, ui);
-    discovery.warnings.iter().for_each(|warning| ui.warn(&warning.to_string()));
+    discovery.warnings.iter().chain(&opened.warnings).for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;
     let Opened { mut profile, charts, .. } = opened;
     narrow(&mut profile, &mut lock, only)?;

@@ -42,8 +42,9 @@ struct CheckReport<'d> {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let Opened { profile, charts, .. } = look_at(&args.profile, &args.registry, ui)?;
-    let discovery = args.discover.discover(&profile, &charts)?;
+    let Opened { profile, charts, warnings, .. } = look_at(&args.profile, &args.registry, ui)?;
+    let mut discovery = args.discover.discover(&profile, &charts)?;
+    discovery.warnings.extend(warnings);
     let report = CheckReport {
         api_version: profile::API_VERSION,
         kind: "CheckReport",

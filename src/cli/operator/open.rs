@@ -12,7 +12,9 @@ use crate::download::Downloader;
 use crate::fetch;
 use crate::gather::{self, GatherError, Gatherer};
 use crate::lock::{self, Change, Differences, Lock, Moved, Needed, Update};
+use crate::problem::Problem;
 use crate::profile::{self, Loaded, Packs, Profile};
+use crate::programs::{self, Starts};
 use crate::registry::Registry;
 
 /// Times that a profile may turn out to need still more packs.
@@ -46,6 +48,8 @@ pub(super) struct Opened {
     pub(super) existing: Lock,
     /// What it should say, images aside.
     pub(super) elsewhere: Lock,
+    /// What is worth knowing of the distribution's programs.
+    pub(super) warnings: Vec<Problem>,
 }
 
 /// Opens the profile at `path` for a command that only looks at it.
@@ -118,7 +122,18 @@ impl Opening<'_> {
         drop(gatherer);
         fetch::check_places(&profile, &charts)?;
         fetch::check_templates(&profile)?;
-        Ok(Opened { profile, charts, needed, lock_file, existing, elsewhere })
+        let warnings = programs::check(&profile, &self.starts(&profile).await?)?;
+        Ok(Opened { profile, charts, needed, lock_file, existing, elsewhere, warnings })
+    }
+
+    /// The first bytes of programs on servers, where files are asked for at all.
+    async fn starts(&self, profile: &Profile) -> Result<Starts, CliError> {
+        let mut starts = Starts::new();
+        for url in programs::on_servers(profile).into_iter().filter(|_| self.files) {
+            let facts = self.downloader.facts(&url.parse()?, programs::START).await?;
+            starts.insert(url, facts.start);
+        }
+        Ok(starts)
     }
 
     /// The profile with its packs, which are brought as long as it needs more.

@@ -274,7 +274,8 @@ pub struct File {
     /// Absolute path on the host, without `.` and `..`.
     #[schemars(regex(pattern = r"^/.*[^/]$"))]
     pub path: String,
-    /// Permission bits as octal digits in quotes; `"0644"` where absent.
+    /// Permission bits as octal digits in quotes; where absent, `"0755"` for a path below a folder `bin` or `sbin`, and `"0644"` for
+    /// any other.
     #[schemars(regex(pattern = r"^[0-7]{3,4}$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
