@@ -17,7 +17,6 @@ use crate::progress::Progress;
 #[derive(Debug, Clone)]
 pub struct Trusted {
     bundle: Bundle,
-    blobs: Vec<BlobEntry>,
 }
 
 /// Opens the bundle at `path` and proves what the module says.
@@ -33,9 +32,7 @@ pub fn establish(path: &Path) -> Result<Trusted, BundleError> {
 /// # Errors
 /// As [`establish`], and [`BundleError::Another`].
 pub fn establish_only(path: &Path, wanted: Option<&Digest>) -> Result<Trusted, BundleError> {
-    let bundle = Bundle::open_only(path, wanted)?.walk_all()?;
-    let blobs = bundle.blobs().collect();
-    Ok(Trusted { bundle, blobs })
+    Ok(Trusted { bundle: Bundle::open_only(path, wanted)?.walk_all()? })
 }
 
 impl Trusted {
@@ -46,7 +43,7 @@ impl Trusted {
 
     /// Every blob in the file, in file order.
     pub fn blobs(&self) -> &[BlobEntry] {
-        &self.blobs
+        self.bundle.blobs()
     }
 
     /// The file.
@@ -70,11 +67,12 @@ impl Trusted {
     /// Reads every blob and checks it, on `jobs` threads. Returns what is damaged, in file order; empty means that the
     /// bundle is whole.
     pub fn verify(&self, jobs: usize, progress: &Progress) -> Vec<BundleError> {
-        progress.add_total(self.blobs.iter().map(|blob| blob.size).sum());
+        let blobs = self.blobs();
+        progress.add_total(blobs.iter().map(|blob| blob.size).sum());
         let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
-            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < self.blobs.len()) {
-                if let Err(error) = self.verify_blob(&self.blobs[at], progress) {
+            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < blobs.len()) {
+                if let Err(error) = self.verify_blob(&blobs[at], progress) {
                     found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, error));
                 }
             }

@@ -295,7 +295,7 @@ fn a_platform_of_the_profile_can_be_built_alone() {
         let bundle = setup.bundle();
         let image = &bundle.contents().images[0];
         assert_eq!(image.target.digest, index.digest);
-        let manifests: Vec<Digest> = image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect();
+        let manifests: Vec<Digest> = image.manifests.iter().map(|manifest| manifest.manifest.digest).collect();
         assert_eq!(manifests, expected, "{flags:?}");
     }
     let ran = setup.build(&["--platform", "linux/s390x"]);

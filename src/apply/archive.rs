@@ -1,14 +1,11 @@
 //! Writing an archive of images: an OCI layout that every importer understands, filled in the one pass over the bundle.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::Permissions;
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::containerd::WantedImage;
 use super::files::hash;
@@ -19,11 +16,11 @@ use super::source::Source;
 use super::transaction::Staged;
 use super::{ApplyError, Interrupt};
 use crate::bundle::{
-    BundlePlan, FolderImage, ManifestParts, PartialBundle, StoredPlace, TailError, TailWriter, WriteError,
+    BundlePlan, BundledManifest, FolderImage, PartialBundle, StoredPlace, TailError, TailWriter, WriteError,
     compose_images, partial_place,
 };
 use crate::io::{AtPath, PathError, Place};
-use crate::oci::{Digest, Manifest};
+use crate::oci::Digest;
 
 /// zstd's level for layers that nobody compressed: the archive is read once, so speed counts for more than size.
 const LEVEL: i32 = 3;
@@ -42,7 +39,6 @@ pub(super) struct Archive {
     stored: HashMap<Digest, StoredPlace>,
     tail: Mutex<Option<TailWriter>>,
     in_tail: BTreeSet<Digest>,
-    in_memory: BTreeSet<Digest>,
     removal: RemoveOnDrop,
 }
 
@@ -56,14 +52,12 @@ pub(super) enum PutError {
 }
 
 impl Archive {
-    /// Begins the archive of `images` beside its place. The folder must exist. Configurations are read from `source` here,
-    /// since their place is before all layers.
+    /// Begins the archive of `images` beside its place. The folder must exist.
     ///
     /// # Errors
-    /// Where a configuration cannot be read, or the file not be made, or its disk has no room.
+    /// Where the file cannot be made, or its disk has no room.
     pub(super) fn begin(planned: &PlannedArchive, images: &[WantedImage], source: &Source) -> Result<Self, ApplyError> {
-        let images = parts(images, source)?;
-        let mut regions = compose_images(&images).map_err(|error| ApplyError::Compose(error.into()))?;
+        let mut regions = compose_images(&parts(images)).map_err(|error| ApplyError::Compose(error.into()))?;
         // In the order of the bundle, which is read forward.
         let order: BTreeMap<Digest, usize> =
             source.blobs().iter().enumerate().map(|(at, (digest, _))| (*digest, at)).collect();
@@ -83,16 +77,10 @@ impl Archive {
             stored: plan.stored.iter().map(|place| (place.digest, place.clone())).collect(),
             tail: Mutex::new(Some(file.tail(&plan, LEVEL))),
             in_tail: plan.tail.iter().map(|place| place.digest).collect(),
-            in_memory: regions.head.iter().map(|(digest, _)| *digest).collect(),
             file,
             plan,
             removal,
         })
-    }
-
-    /// What it holds already, checked.
-    pub(super) fn in_memory(&self) -> &BTreeSet<Digest> {
-        &self.in_memory
     }
 
     /// What still has to be put into it.
@@ -123,7 +111,7 @@ impl Archive {
 
     fn put_stored(&self, place: &StoredPlace, source: &mut dyn Read) -> Result<(), PutError> {
         let mut blob = self.file.stored(place)?;
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; usize::try_from(place.size).unwrap_or(CHUNK).clamp(1, CHUNK)];
         loop {
             match source.read(&mut buffer) {
                 Ok(0) => break,
@@ -267,29 +255,15 @@ fn packed(planned: &PlannedArchive) -> Result<Option<Place>, PathError> {
     (!planned.folder.takes_zstd()).then(|| planned.target.with_ending(".zst")).transpose()
 }
 
-fn parts(images: &[WantedImage], source: &Source) -> Result<Vec<FolderImage>, ApplyError> {
-    let (mut parts, mut configs) = (Vec::new(), BTreeMap::<Digest, Bytes>::new());
-    for image in images {
-        let needed_by = || vec![image.reference.to_string()];
-        for manifest in &image.manifests {
-            let damaged = |digest| move |source| ApplyError::Blob { digest, needed_by: needed_by(), source };
-            let no_manifest = || io::Error::new(io::ErrorKind::InvalidData, "it is not an image's manifest");
-            let Ok(Manifest::Image(parsed)) = Manifest::parse(&manifest.raw, &manifest.descriptor.media_type) else {
-                return Err(damaged(manifest.descriptor.digest)(no_manifest()));
-            };
-            let config = match configs.entry(manifest.config.digest) {
-                Entry::Occupied(read) => read.into_mut(),
-                // Images that are built alike may share it, and it is read once.
-                Entry::Vacant(place) => {
-                    place.insert(source.read_small(&manifest.config).map_err(damaged(manifest.config.digest))?)
-                }
-            };
-            parts.push(FolderImage {
-                names: image.names.clone(),
-                descriptor: manifest.descriptor.clone(),
-                manifest: ManifestParts { raw: manifest.raw.clone(), manifest: parsed, config: config.to_vec() },
-            });
-        }
-    }
-    Ok(parts)
+fn parts(images: &[WantedImage]) -> Vec<FolderImage> {
+    let of = |image: &WantedImage| -> Vec<FolderImage> {
+        let one = |manifest: &BundledManifest| FolderImage {
+            names: image.names.clone(),
+            manifest: manifest.manifest.clone(),
+            config: manifest.config.clone(),
+            layers: Arc::clone(&manifest.layers),
+        };
+        image.manifests.iter().map(one).collect()
+    };
+    images.iter().flat_map(of).collect()
 }

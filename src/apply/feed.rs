@@ -31,6 +31,8 @@ impl From<PathError> for PassError {
 /// A blob being read. Every chunk goes into the file that wants it before it is returned.
 pub(super) struct Feed<'a> {
     reader: BlobReader,
+    /// How much is read at once.
+    chunk: usize,
     file: Option<&'a mut Writer>,
     progress: &'a Progress,
     stop: &'a AtomicBool,
@@ -42,16 +44,19 @@ pub(super) struct Feed<'a> {
 impl<'a> Feed<'a> {
     pub(super) fn new(
         reader: BlobReader,
+        size: u64,
         file: Option<&'a mut Writer>,
         progress: &'a Progress,
         stop: &'a AtomicBool,
     ) -> Self {
-        Self { reader, file, progress, stop, rest: Bytes::new(), failure: None }
+        // A byte more than the blob has, so that its end is seen with its last chunk.
+        let chunk = usize::try_from(size).unwrap_or(CHUNK).saturating_add(1).min(CHUNK);
+        Self { reader, chunk, file, progress, stop, rest: Bytes::new(), failure: None }
     }
 
     /// The next bytes; none at the end.
     pub(super) fn next(&mut self) -> Result<Bytes, PassError> {
-        let chunk = read_chunk(&mut self.reader).map_err(PassError::Read)?;
+        let chunk = read_chunk(&mut self.reader, self.chunk).map_err(PassError::Read)?;
         if self.stop.load(Ordering::Relaxed) {
             return Err(PassError::Stopped);
         }
@@ -79,10 +84,10 @@ impl Read for Feed<'_> {
 
 /// Fills a chunk as far as there is something to read, and sees the end, so that the check has happened before the last
 /// chunk is handed on where it fits in one.
-fn read_chunk(reader: &mut BlobReader) -> io::Result<Bytes> {
-    let mut chunk = BytesMut::zeroed(CHUNK);
+fn read_chunk(reader: &mut BlobReader, size: usize) -> io::Result<Bytes> {
+    let mut chunk = BytesMut::zeroed(size);
     let mut filled = 0;
-    while filled < CHUNK {
+    while filled < size {
         match reader.read(&mut chunk[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,

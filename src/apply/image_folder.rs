@@ -103,9 +103,10 @@ pub(super) fn resolve(path: &str, root: &Root) -> Result<Place, ApplyError> {
 /// # Errors
 /// For the first image that has no manifest for the platform.
 pub(super) fn wanted(contents: &Contents, platform: &Platform) -> Result<Wanted, ApplyError> {
-    let mut wanted = Wanted::of(contents, platform)?;
+    let images = Wanted::images_of(contents, platform)?;
+    let mut wanted = Wanted { blobs: BTreeMap::new(), images };
     for image in &mut wanted.images {
-        let exact = image.manifests.iter().position(|manifest| manifest.platform.as_ref() == Some(platform));
+        let exact = image.manifests.iter().position(|manifest| manifest.platform.as_deref() == Some(platform));
         image.manifests.swap(0, exact.unwrap_or(0));
         image.manifests.truncate(1);
     }
@@ -119,7 +120,7 @@ pub(super) fn blobs(images: &[WantedImage]) -> BTreeMap<Digest, u64> {
 
 /// The same of one manifest.
 pub(super) fn blobs_of(manifest: &BundledManifest) -> impl Iterator<Item = (Digest, u64)> {
-    let all = [&manifest.descriptor, &manifest.config].into_iter().chain(&manifest.layers);
+    let all = [&manifest.manifest, &manifest.config].into_iter().chain(manifest.layers.iter());
     all.map(|blob| (blob.digest, blob.size))
 }
 
@@ -166,13 +167,13 @@ pub(super) fn look(
 pub(super) fn receipt_images(wanted: &Wanted) -> Vec<ReceiptImage> {
     let image = |image: &WantedImage| {
         let blobs =
-            image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(&manifest.layers));
+            image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(manifest.layers.iter()));
         let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
         ReceiptImage {
             reference: image.reference.clone(),
             names: image.names.clone(),
             target: image.target.digest,
-            manifests: image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect(),
+            manifests: image.manifests.iter().map(|manifest| manifest.manifest.digest).collect(),
             blobs: blobs.into_iter().collect(),
         }
     };

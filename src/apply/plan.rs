@@ -286,7 +286,7 @@ fn planned_image(image: &WantedImage, wanted: &Wanted, state: &RuntimeState, top
 
 fn content_of(image: &WantedImage) -> BTreeSet<Digest> {
     let below = image.manifests.iter().flat_map(|manifest| {
-        [&manifest.descriptor, &manifest.config].into_iter().chain(&manifest.layers).map(|descriptor| descriptor.digest)
+        [&manifest.manifest, &manifest.config].into_iter().chain(manifest.layers.iter()).map(|blob| blob.digest)
     });
     below.chain([image.target.digest]).collect()
 }

@@ -173,14 +173,14 @@ mod tests {
 
     use super::*;
     use crate::bundle::{BundledImage, ResolvedProfile};
-    use crate::oci::{Descriptor, Digest, media_type};
+    use crate::oci::{Blob, Digest, media_type};
     use crate::site::node::Proxy;
 
     fn definition(references: &[&str]) -> Contents {
         let image = |text: &&str| BundledImage {
             reference: text.parse().unwrap(),
-            target: Descriptor::of(media_type::IMAGE_MANIFEST, text.as_bytes()),
-            index: None,
+            target: Blob::of(media_type::IMAGE_MANIFEST, text.as_bytes()),
+            index: false,
             manifests: Vec::new(),
         };
         Contents {

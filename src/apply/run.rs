@@ -229,14 +229,12 @@ impl Job<'_> {
         Ok(Some(Arc::new(Archive::begin(planned, &wanted.images, self.inputs.source)?)))
     }
 
-    /// Content that is as it must be or in memory, and need not be read.
+    /// Content that is as it must be, and need not be read.
     fn skip(&self, archive: Option<&Arc<Archive>>) -> BTreeSet<Digest> {
         let kept = self.survey.plan.files.iter().filter(|file| file.action == FileAction::Keep);
         let mut skip: BTreeSet<Digest> = kept.map(|file| file.file.digest).collect();
-        match (archive, &self.survey.archived) {
-            (Some(archive), _) => skip.extend(archive.in_memory()),
-            (None, Some(kept)) => skip.extend(image_folder::blobs(&kept.images).into_keys()),
-            (None, None) => {}
+        if let (None, Some(kept)) = (archive, &self.survey.archived) {
+            skip.extend(image_folder::blobs(&kept.images).into_keys());
         }
         skip
     }

@@ -4,9 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Blob, Descriptor, Digest};
 
 /// A read of one blob that fails with [`io::ErrorKind::InvalidData`] at its end where the bytes are not what the digest
 /// names.
@@ -48,12 +46,12 @@ impl Source {
         (self.open)(digest)
     }
 
-    /// Reads a small blob into memory.
+    /// Reads a manifest or a configuration into memory.
     ///
     /// # Errors
     /// A read error, damage, or a blob of more than 8 MiB, which no honest image has as configuration.
-    pub fn read_small(&self, blob: &Descriptor) -> io::Result<Bytes> {
-        self.read_at_most(blob, MAX_CONFIG_BYTES, "an image configuration").map(Bytes::from)
+    pub fn read_small(&self, blob: &Blob) -> io::Result<Vec<u8>> {
+        self.read_at_most(blob.digest, blob.size, MAX_CONFIG_BYTES, "an image configuration")
     }
 
     /// Reads a document that people wrote into memory.
@@ -61,7 +59,7 @@ impl Source {
     /// # Errors
     /// A read error, damage, or a blob of more than 16 MiB.
     pub fn read_document(&self, blob: &Descriptor) -> io::Result<Vec<u8>> {
-        self.read_at_most(blob, MAX_DOCUMENT_BYTES, "a document")
+        self.read_at_most(blob.digest, blob.size, MAX_DOCUMENT_BYTES, "a document")
     }
 
     /// Reads the blob that `digest` is of, where it is small.
@@ -74,13 +72,13 @@ impl Source {
         Ok(content)
     }
 
-    fn read_at_most(&self, blob: &Descriptor, limit: u64, what: &str) -> io::Result<Vec<u8>> {
-        if blob.size > limit {
-            let message = format!("{} bytes are too many for {what}", blob.size);
+    fn read_at_most(&self, digest: Digest, size: u64, limit: u64, what: &str) -> io::Result<Vec<u8>> {
+        if size > limit {
+            let message = format!("{size} bytes are too many for {what}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let mut content = Vec::new();
-        self.open(&blob.digest)?.read_to_end(&mut content)?;
+        self.open(&digest)?.read_to_end(&mut content)?;
         Ok(content)
     }
 }

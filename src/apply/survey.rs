@@ -213,10 +213,10 @@ async fn compare(
         let plan = HostPlan::new(files, None);
         return Ok(Survey::of(target, plan, lock));
     };
-    let mut wanted = Wanted::of(contents, &target.platform)?;
+    let wanted = Wanted::of(contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
     let (unpacks, tops) =
-        if *unpack { unpacks(&mut wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
+        if *unpack { unpacks(&wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
     let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
     let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
@@ -256,15 +256,14 @@ fn look(files: Vec<TargetFile>) -> Result<Vec<(TargetFile, Found)>, ApplyError> 
     files.into_iter().map(|file| Ok((file.look()?, file)).map(|(found, file)| (file, found))).collect()
 }
 
-/// How every image is unpacked, and the snapshots that each needs, from the configurations in the bundle; these are kept
-/// in memory, so that they are read once.
-fn unpacks(wanted: &mut Wanted, source: &Source) -> Result<(Vec<Unpack>, Vec<Vec<Digest>>), ApplyError> {
+/// How every image is unpacked, and the snapshots that each needs, from the configurations in the bundle.
+fn unpacks(wanted: &Wanted, source: &Source) -> Result<(Vec<Unpack>, Vec<Vec<Digest>>), ApplyError> {
     let (mut unpacks, mut tops) = (Vec::new(), Vec::new());
     for image in &wanted.images {
         let mut of_image = Vec::new();
         // An OCI artifact has a configuration of another type, and nothing to unpack.
         for manifest in image.manifests.iter().filter(|one| media_type::is_image_config(&one.config.media_type)) {
-            let unpack = unpack_of(image, manifest, source, &mut wanted.blobs)?;
+            let unpack = unpack_of(image, manifest, source)?;
             of_image.extend(unpack.chain.last().copied());
             unpacks.push(unpack);
         }
@@ -273,30 +272,18 @@ fn unpacks(wanted: &mut Wanted, source: &Source) -> Result<(Vec<Unpack>, Vec<Vec
     Ok((unpacks, tops))
 }
 
-fn unpack_of(
-    image: &WantedImage,
-    manifest: &BundledManifest,
-    source: &Source,
-    blobs: &mut std::collections::BTreeMap<Digest, super::containerd::WantedBlob>,
-) -> Result<Unpack, ApplyError> {
+fn unpack_of(image: &WantedImage, manifest: &BundledManifest, source: &Source) -> Result<Unpack, ApplyError> {
     let (name, config) = (image.reference.to_string(), &manifest.config);
-    let known = blobs.get(&config.digest).and_then(|blob| blob.raw.clone());
-    let raw = match known {
-        Some(raw) => raw,
-        None => source.read_small(config).map_err(|source| ApplyError::Blob {
-            digest: config.digest,
-            needed_by: vec![name.clone()],
-            source,
-        })?,
-    };
+    let raw = source.read_small(config).map_err(|source| ApplyError::Blob {
+        digest: config.digest,
+        needed_by: vec![name.clone()],
+        source,
+    })?;
     let parsed = ImageConfig::parse(&raw).map_err(|source| ApplyError::Config {
         image: name.clone(),
         digest: config.digest,
         source,
     })?;
-    if let Some(blob) = blobs.get_mut(&config.digest) {
-        blob.raw = Some(raw);
-    }
     let count = parsed.diff_ids.len();
     let unpack = Unpack::new(name.clone(), config.digest, &parsed, &manifest.layers);
     unpack.ok_or_else(|| ApplyError::LayerCount { image: name, diff_ids: count, layers: manifest.layers.len() })

@@ -2,7 +2,7 @@
 //! want it, into an archive of images, or nowhere but through the check.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Cursor};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::archive::{Archive, PutError};
 use super::containerd::{ContainerdError, Ingest, Opened, Session, Wanted, WantedBlob};
 use super::feed::{Feed, PassError};
 use super::files::TargetFile;
-use super::source::{BlobReader, Source};
+use super::source::Source;
 use super::staging::{StagedFile, Writer, stage_copy};
 use super::{ApplyError, Interrupt};
 use crate::oci::Digest;
@@ -162,7 +162,7 @@ impl Sweep {
             if files.is_empty() && self.skip.contains(&digest) && self.archive_wanting(&digest).is_none() {
                 self.progress.advance(size);
             } else {
-                self.pass(digest, None, files, None, 0).await?;
+                self.pass((digest, size), files, None, 0).await?;
             }
             return Ok(Done::Read);
         };
@@ -172,7 +172,7 @@ impl Sweep {
                 if files.is_empty() {
                     self.progress.advance(size);
                 } else {
-                    self.pass(digest, blob.raw.clone(), files, None, 0).await?;
+                    self.pass((digest, size), files, None, 0).await?;
                 }
                 Ok(Done::Present { labelled })
             }
@@ -214,7 +214,7 @@ impl Sweep {
     ) -> Result<(), ApplyError> {
         let (chunks, arriving) = mpsc::channel::<Bytes>(1);
         let from = ingest.offset();
-        let reading = self.pass(digest, blob.raw.clone(), files, Some(chunks), from);
+        let reading = self.pass((digest, blob.size), files, Some(chunks), from);
         let sending = async move {
             let mut arriving = arriving;
             while let Some(chunk) = arriving.recv().await {
@@ -232,8 +232,7 @@ impl Sweep {
     /// Reads one blob to its end on a thread of its own, handing its bytes to all that want them.
     async fn pass(
         self: &Arc<Self>,
-        digest: Digest,
-        raw: Option<Bytes>,
+        (digest, size): (Digest, u64),
         files: Vec<TargetFile>,
         chunks: Option<mpsc::Sender<Bytes>>,
         from: u64,
@@ -241,13 +240,10 @@ impl Sweep {
         let sweep = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || {
             let _shown = sweep.progress.begin(&digest.short());
-            let reader: BlobReader = match raw {
-                Some(raw) => Box::new(Cursor::new(raw)),
-                None => sweep.source.open(&digest).map_err(PassError::Read)?,
-            };
+            let reader = sweep.source.open(&digest).map_err(PassError::Read)?;
             let mut files = files.into_iter();
             let mut writer = files.next().map(Writer::begin).transpose()?;
-            let mut feed = Feed::new(reader, writer.as_mut(), &sweep.progress, &sweep.stop);
+            let mut feed = Feed::new(reader, size, writer.as_mut(), &sweep.progress, &sweep.stop);
             match sweep.archive_wanting(&digest) {
                 None => sweep.pump(&mut feed, chunks.as_ref(), from)?,
                 Some(archive) => archive.put(&digest, &mut feed).map_err(|error| match error {

@@ -102,7 +102,7 @@ impl HostFile {
         let platform = layer.annotation(annotation::PLATFORM);
         let platform = platform.map(|text| text.parse().map_err(|error| format!("the host file {path:?}: {error}")));
         Ok(Self {
-            blob: layer.clone(),
+            blob: plain(layer),
             pack: required(layer, annotation::PACK)?.to_owned(),
             path: path.to_owned(),
             mode,
@@ -121,7 +121,7 @@ impl ManifestFile {
 
     pub(super) fn read(layer: &Descriptor) -> Result<Self, String> {
         let (pack, name) = (word(layer, annotation::PACK)?, word(layer, annotation::TITLE)?);
-        Ok(Self { blob: layer.clone(), pack, name, template: is_template(layer) })
+        Ok(Self { blob: plain(layer), pack, name, template: is_template(layer) })
     }
 }
 
@@ -148,7 +148,7 @@ impl ChartFile {
 
     pub(super) fn read(layer: &Descriptor) -> Result<Self, String> {
         Ok(Self {
-            blob: layer.clone(),
+            blob: plain(layer),
             pack: word(layer, annotation::PACK)?,
             name: word(layer, annotation::CHART)?,
             version: word(layer, annotation::CHART_VERSION)?,
@@ -166,7 +166,7 @@ impl ChartFile {
         let chart = charts.iter_mut().rev().find(mine).filter(|chart| chart.values.is_none());
         let chart = chart
             .ok_or_else(|| format!("it has values for the release {}, whose chart is not there", shown(&release)))?;
-        chart.values = Some(ChartValues { blob: layer.clone(), template: is_template(layer) });
+        chart.values = Some(ChartValues { blob: plain(layer), template: is_template(layer) });
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl ConfigFile {
     }
 
     pub(super) fn read(layer: &Descriptor) -> Result<Self, String> {
-        Ok(Self { blob: layer.clone(), pack: word(layer, annotation::PACK)?, template: is_template(layer) })
+        Ok(Self { blob: plain(layer), pack: word(layer, annotation::PACK)?, template: is_template(layer) })
     }
 }
 
@@ -193,12 +193,17 @@ fn annotated(blob: &Descriptor, annotations: BTreeMap<&str, String>, template: b
     Descriptor { annotations: annotations.chain(template).collect(), ..blob.clone() }
 }
 
+/// The descriptor without what was read from its annotations.
+fn plain(layer: &Descriptor) -> Descriptor {
+    Descriptor::new(&layer.media_type, layer.digest, layer.size)
+}
+
 fn is_template(layer: &Descriptor) -> bool {
     layer.annotation(annotation::TEMPLATE) == Some("true")
 }
 
 /// The annotation `key` of a blob that must have it.
-pub(super) fn required<'a>(layer: &'a Descriptor, key: &str) -> Result<&'a str, String> {
+fn required<'a>(layer: &'a Descriptor, key: &str) -> Result<&'a str, String> {
     layer.annotation(key).ok_or_else(|| format!("blob {} has no annotation {key}", layer.digest))
 }
 

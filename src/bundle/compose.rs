@@ -1,13 +1,16 @@
 //! From what a bundle is to hold, to `index.json` and the order of all blobs.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::annotation;
 use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
 use super::contents::ResolvedProfile;
+use super::documents::{Document, Words};
+use super::head::MAX_DESCRIPTORS;
 use super::plan::Regions;
 use super::texts;
-use crate::oci::{Annotations, Descriptor, Digest, ImageIndex, ImageManifest, Reference, media_type};
+use crate::oci::{Annotations, Blob, Descriptor, Digest, ImageIndex, ImageManifest, Reference, media_type};
 
 /// Everything that goes into a bundle, small blobs with their bytes.
 #[derive(Debug, Clone)]
@@ -70,10 +73,12 @@ pub struct ManifestParts {
 pub struct FolderImage {
     /// The names, each with a tag or a digest.
     pub names: Vec<String>,
-    /// Of the manifest.
-    pub descriptor: Descriptor,
     /// The manifest.
-    pub manifest: ManifestParts,
+    pub manifest: Blob,
+    /// The configuration.
+    pub config: Blob,
+    /// The layers.
+    pub layers: Arc<[Blob]>,
 }
 
 /// Why parts make no bundle.
@@ -93,6 +98,7 @@ pub enum ComposeError {
 /// Where a reader would refuse a text, or a document cannot be written as JSON, which is a bug.
 pub fn compose(parts: &Parts) -> Result<Regions, ComposeError> {
     texts::check_parts(parts).map_err(ComposeError::Text)?;
+    check_documents(parts).map_err(ComposeError::Text)?;
     let config = canonical_json(&parts.profile)?;
     let profile = canonical_json(&profile_manifest(parts, &config))?;
     let mut composer = Composer::new(canonical_json(&index(parts, &profile))?);
@@ -111,33 +117,64 @@ pub fn compose(parts: &Parts) -> Result<Regions, ComposeError> {
     for (blob, content) in files.chain(manifests).chain(charts) {
         match content {
             FileContent::Inline(bytes) => composer.head(bytes),
-            FileContent::Stored => composer.large(blob, true),
-            FileContent::Tail => composer.large(blob, false),
+            FileContent::Stored => composer.large(blob.digest, blob.size, true),
+            FileContent::Tail => composer.large(blob.digest, blob.size, false),
         }
     }
     parts.images.iter().flat_map(|image| &image.manifests).for_each(|manifest| composer.layers(manifest));
     Ok(composer.regions)
 }
 
-/// The same for an archive of images alone: an index of plain manifests, which every importer understands.
+/// The same for an archive of images alone: an index of plain manifests, which every importer understands. Manifests and
+/// configurations are stored as they are, so that they need not be there yet.
 ///
 /// # Errors
 /// Where the index cannot be written as JSON, which is a bug.
 pub fn compose_images(images: &[FolderImage]) -> Result<Regions, serde_json::Error> {
-    let named = |image: &FolderImage| -> Vec<_> {
-        image.names.iter().map(|name| name_image(&image.descriptor, name)).collect()
-    };
-    let index = ImageIndex {
-        schema_version: 2,
-        media_type: Some(media_type::IMAGE_INDEX.to_owned()),
-        artifact_type: None,
-        manifests: images.iter().flat_map(named).collect(),
-        annotations: Annotations::new(),
-    };
-    let mut composer = Composer::new(canonical_json(&index)?);
-    images.iter().for_each(|image| composer.manifest(&image.manifest));
-    images.iter().for_each(|image| composer.layers(&image.manifest));
+    // One descriptor after another: a tree of all of them would take many times their length.
+    let mut index = br#"{"manifests":["#.to_vec();
+    for image in images {
+        for name in &image.names {
+            if index.last() == Some(&b'}') {
+                index.push(b',');
+            }
+            index.extend(canonical_json(&name_image(&image.manifest.descriptor(), name))?);
+        }
+    }
+    index.extend(format!(r#"],"mediaType":"{}","schemaVersion":2}}"#, media_type::IMAGE_INDEX).bytes());
+    let mut composer = Composer::new(index);
+    for image in images {
+        composer.large(image.manifest.digest, image.manifest.size, true);
+        composer.large(image.config.digest, image.config.size, true);
+    }
+    for layer in images.iter().flat_map(|image| image.layers.iter()) {
+        composer.large(layer.digest, layer.size, media_type::is_compressed(&layer.media_type));
+    }
     Ok(composer.regions)
+}
+
+/// Checks that a reader takes the documents of the images.
+fn check_documents(parts: &Parts) -> Result<(), String> {
+    let (mut words, mut descriptors) = (Words::default(), 0);
+    for image in &parts.images {
+        let of_image = |reason| format!("{}: {reason}", image.reference);
+        let manifests = image.manifests.iter().map(|manifest| (&manifest.raw, media_type::IMAGE_MANIFEST));
+        let index = image.index.iter().map(|raw| (raw, media_type::IMAGE_INDEX));
+        for (raw, hint) in index.chain(manifests) {
+            descriptors += match words.manifest(raw, hint).map_err(of_image)? {
+                Document::Image { layers, .. } => layers.len() + 1,
+                Document::Index(children) => children.len(),
+                Document::Config(_) => 0,
+            };
+        }
+        descriptors += 2;
+    }
+    if descriptors > MAX_DESCRIPTORS {
+        return Err(format!(
+            "its images have {descriptors} manifests and layers, at most {MAX_DESCRIPTORS} are possible"
+        ));
+    }
+    Ok(())
 }
 
 /// Puts blobs into regions, each where it is first used.
@@ -163,16 +200,16 @@ impl Composer {
         self.head(&manifest.config);
     }
 
-    fn large(&mut self, blob: &Descriptor, compressed: bool) {
-        if self.seen.insert(blob.digest) {
+    fn large(&mut self, digest: Digest, size: u64, compressed: bool) {
+        if self.seen.insert(digest) {
             let region = if compressed { &mut self.regions.stored } else { &mut self.regions.tail };
-            region.push((blob.digest, blob.size));
+            region.push((digest, size));
         }
     }
 
     fn layers(&mut self, manifest: &ManifestParts) {
         for layer in &manifest.manifest.layers {
-            self.large(layer, media_type::is_compressed(&layer.media_type));
+            self.large(layer.digest, layer.size, media_type::is_compressed(&layer.media_type));
         }
     }
 }

@@ -1,20 +1,26 @@
 //! What a bundle holds, as values: the part of the format that both sides speak of.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::annotation;
-use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile, required};
-use super::head::Named;
+use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
+use super::documents::{Artifact, Document, at_most, references};
+use super::head::{MAX_DESCRIPTORS, Named, NamedImage};
 use super::texts;
-use crate::oci::{
-    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, Reference, ReferenceError,
-    media_type,
-};
+use crate::oci::{Blob, Descriptor, Digest, Platform, Reference, ReferenceError, media_type};
 use crate::requirements::Requirements;
 use crate::text::shown;
 use crate::variables::Variable;
+
+/// Platforms that a bundle serves, at most.
+const MAX_PLATFORMS: usize = 16;
+/// Packs of a profile, its variables, and what one pack depends on or starts, at most.
+const MAX_ITEMS: usize = 1 << 10;
+/// Image texts that a profile ignores, at most.
+const MAX_IGNORED: usize = 16 << 10;
 
 /// Everything in a bundle, read from its head and checked against its digests.
 #[derive(Debug, Clone)]
@@ -51,18 +57,20 @@ pub struct ResolvedProfile {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Platforms that the bundle serves.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_PLATFORMS>")]
     pub platforms: Vec<Platform>,
     /// What differs from site to site: the profile's own variables, then those of its packs, each name once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_ITEMS>")]
     pub variables: Vec<Variable>,
     /// What a host must have for the cluster as a whole.
     #[serde(default, skip_serializing_if = "Requirements::is_empty")]
     pub requirements: Requirements,
     /// What manifests may name although the bundle lacks it; only where a manifest is a template, whose images are looked
     /// for again on the host.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_IGNORED>")]
     pub ignore_images: Vec<String>,
     /// Packs in the order of the profile.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_ITEMS>")]
     pub packs: Vec<ResolvedPack>,
 }
 
@@ -81,7 +89,7 @@ pub struct ResolvedPack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<String>,
     /// The packs that it needs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_ITEMS>")]
     pub depends_on: Vec<ResolvedDependency>,
     /// What a host must have for this pack, besides the others'.
     #[serde(default, skip_serializing_if = "Requirements::is_empty")]
@@ -90,9 +98,10 @@ pub struct ResolvedPack {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_from: Option<semver::VersionReq>,
     /// systemd units that run once the files are there, by name with ending.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_ITEMS>")]
     pub services: Vec<String>,
     /// The references that the pack needs, sorted.
+    #[serde(deserialize_with = "references")]
     pub images: Vec<Reference>,
 }
 
@@ -113,9 +122,9 @@ pub struct BundledImage {
     /// The reference, as the profile has it, normalised.
     pub reference: Reference,
     /// What the reference names: a manifest, or an index.
-    pub target: Descriptor,
-    /// Raw bytes of the index, where the reference names one.
-    pub index: Option<Vec<u8>>,
+    pub target: Blob,
+    /// Whether the reference names an index.
+    pub index: bool,
     /// The manifests that are present. Empty in an exported definition.
     pub manifests: Vec<BundledManifest>,
 }
@@ -123,16 +132,14 @@ pub struct BundledImage {
 /// One platform's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundledManifest {
-    /// Of the manifest.
-    pub descriptor: Descriptor,
-    /// Raw bytes of the manifest.
-    pub raw: Vec<u8>,
+    /// The manifest.
+    pub manifest: Blob,
     /// The platform, where an index or the configuration names one.
-    pub platform: Option<Platform>,
+    pub platform: Option<Arc<Platform>>,
     /// The image's configuration.
-    pub config: Descriptor,
+    pub config: Blob,
     /// The image's layers, lowest first.
-    pub layers: Vec<Descriptor>,
+    pub layers: Arc<[Blob]>,
 }
 
 impl Contents {
@@ -175,7 +182,7 @@ impl BundledImage {
 
     fn needs(&self, digest: &Digest) -> bool {
         let in_manifest = |manifest: &BundledManifest| {
-            manifest.descriptor.digest == *digest
+            manifest.manifest.digest == *digest
                 || manifest.config.digest == *digest
                 || manifest.layers.iter().any(|layer| layer.digest == *digest)
         };
@@ -183,47 +190,29 @@ impl BundledImage {
     }
 }
 
-fn is_profile(descriptor: &&Descriptor) -> bool {
-    descriptor.artifact_type.as_deref() == Some(media_type::PROFILE)
-}
-
-fn profile_artifact<'a>(index: &ImageIndex, named: &'a Named) -> Result<&'a ImageManifest, String> {
-    let mut profiles = index.manifests.iter().filter(is_profile);
-    let (Some(profile), None) = (profiles.next(), profiles.next()) else {
-        return Err("it does not name exactly one profile".to_owned());
-    };
-    match named.manifests.get(&profile.digest) {
-        Some(Manifest::Image(artifact)) => Ok(artifact),
-        _ => Err("its profile is missing".to_owned()),
-    }
-}
-
 /// The oldest installer that may apply the bundle, where that is later than this one. Such a bundle may well say something
 /// that this one does not understand, and is not damaged for that.
-pub(super) fn later_installer(index: &ImageIndex, named: &Named) -> Option<semver::Version> {
-    let artifact = profile_artifact(index, named).ok()?;
-    let needs: semver::Version = artifact.annotations.get(annotation::REQUIRES_INSTALLER)?.parse().ok()?;
+pub(super) fn later_installer(named: &Named) -> Option<semver::Version> {
+    let needs: semver::Version = named.artifact.as_ref()?.requires_installer.as_ref()?.parse().ok()?;
     let this: semver::Version = env!("CARGO_PKG_VERSION").parse().ok()?;
     (needs > this).then_some(needs)
 }
 
-/// Builds the contents from the index and the documents that were read. The error is a reason, for
+/// Builds the contents from what the documents say, which is used up. The error is a reason, for
 /// [`super::BundleError::Damaged`].
-pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> Result<Contents, String> {
-    let artifact = profile_artifact(index, named)?;
-    let config = named.documents.get(&artifact.config.digest).ok_or("its profile's content is missing")?;
+pub(super) fn assemble(identity: Digest, created: Option<String>, named: &mut Named) -> Result<Contents, String> {
+    let Artifact { layers, requires_installer: requires, .. } =
+        named.artifact.take().ok_or("its profile is missing")?;
+    let config = named.resolved.take().ok_or("its profile's content is missing")?;
     let resolved: ResolvedProfile =
-        serde_json::from_slice(config).map_err(|error| format!("its profile cannot be read: {error}"))?;
-    let requires = artifact.annotations.get(annotation::REQUIRES_INSTALLER);
-    let requires = requires
-        .map(|text| {
-            text.parse().map_err(|_| format!("the installer that it requires is {}, which is no version", shown(text)))
-        })
-        .transpose()?;
+        serde_json::from_slice(&config).map_err(|error| format!("its profile cannot be read: {error}"))?;
+    drop(config);
+    let no_version = |text: &str| format!("the installer that it requires is {}, which is no version", shown(text));
+    let requires = requires.map(|text| text.parse().map_err(|_| no_version(&text))).transpose()?;
     let mut contents = Contents {
         identity,
         profile: resolved,
-        created: index.annotations.get(annotation::CREATED).cloned(),
+        created,
         requires_installer: requires,
         files: Vec::new(),
         manifests: Vec::new(),
@@ -231,7 +220,7 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
         config: None,
         images: Vec::new(),
     };
-    for layer in &artifact.layers {
+    for layer in &layers {
         match layer.media_type.as_str() {
             media_type::HOST_FILE => contents.files.push(HostFile::read(layer)?),
             media_type::KUBERNETES_MANIFEST => contents.manifests.push(ManifestFile::read(layer)?),
@@ -241,34 +230,46 @@ pub(super) fn assemble(identity: Digest, index: &ImageIndex, named: &Named) -> R
             other => return Err(format!("its profile holds a {}, which this Carrack does not know", shown(other))),
         }
     }
-    let images = index.manifests.iter().filter(|descriptor| !is_profile(descriptor));
-    contents.images = images.map(|descriptor| image(descriptor, named)).collect::<Result<_, _>>()?;
-    let mut names = BTreeMap::new();
-    for image in &contents.images {
-        if names.insert(&image.reference, image.target.digest).is_some() {
-            return Err(format!("it lists {} twice", image.reference));
+    let mut uses = 0;
+    for named_image in std::mem::take(&mut named.images) {
+        let image = image(named_image, named)?;
+        // Images may share a document: what it names counts for each of them.
+        uses += image.manifests.iter().map(|manifest| manifest.layers.len() + 2).sum::<usize>() + 1;
+        if uses > MAX_DESCRIPTORS {
+            return Err(format!(
+                "its images need more than {MAX_DESCRIPTORS} blobs, counted for each, which no bundle's do"
+            ));
         }
+        contents.images.push(image);
     }
+    let mut names = HashSet::new();
+    if let Some(twice) = contents.images.iter().find(|image| !names.insert(&image.reference)) {
+        return Err(format!("it lists {} twice", twice.reference));
+    }
+    drop(names);
     texts::check(&contents)?;
     Ok(contents)
 }
 
-fn image(descriptor: &Descriptor, named: &Named) -> Result<BundledImage, String> {
-    let name = required(descriptor, annotation::CONTAINERD_NAME)?;
+fn image(image: NamedImage, named: &Named) -> Result<BundledImage, String> {
+    let NamedImage { target, name, absent } = image;
+    let key = annotation::CONTAINERD_NAME;
+    let name = name.ok_or_else(|| format!("blob {} has no annotation {key}", target.digest))?;
     let reference: Reference = name.parse().map_err(|error: ReferenceError| error.to_string())?;
     if reference.to_string() != name {
-        return Err(format!("the image name {} is not in its full form", shown(name)));
+        return Err(format!("the image name {} is not in its full form", shown(&name)));
     }
-    let mut image = BundledImage { reference, target: descriptor.clone(), index: None, manifests: Vec::new() };
-    match named.manifests.get(&descriptor.digest) {
-        None if descriptor.annotation(annotation::ABSENT).is_some() => return Ok(image),
-        None => return Err(format!("the image {name} is missing")),
-        Some(Manifest::Image(_)) => image.manifests.extend(bundled_manifest(descriptor, named)?),
-        Some(Manifest::Index(index)) => {
-            image.index = named.documents.get(&descriptor.digest).cloned();
-            for child in &index.manifests {
-                image.manifests.extend(bundled_manifest(child, named)?);
+    let mut image = BundledImage { reference, target, index: false, manifests: Vec::new() };
+    match named.documents.get(&image.target.digest) {
+        None if absent => return Ok(image),
+        None | Some(Document::Config(_)) => return Err(format!("the image {name} is missing")),
+        Some(Document::Image { .. }) => image.manifests.extend(bundled_manifest(&image.target, None, named)?),
+        Some(Document::Index(children)) => {
+            image.index = true;
+            for (child, platform) in children.iter() {
+                image.manifests.extend(bundled_manifest(child, platform.as_ref(), named)?);
             }
+            image.manifests.shrink_to_fit();
         }
     }
     if image.manifests.is_empty() {
@@ -278,21 +279,23 @@ fn image(descriptor: &Descriptor, named: &Named) -> Result<BundledImage, String>
 }
 
 /// The manifest, where it is in the bundle.
-fn bundled_manifest(descriptor: &Descriptor, named: &Named) -> Result<Option<BundledManifest>, String> {
-    let (Some(Manifest::Image(manifest)), Some(raw)) =
-        (named.manifests.get(&descriptor.digest), named.documents.get(&descriptor.digest))
-    else {
-        return Ok(None);
+fn bundled_manifest(
+    manifest: &Blob,
+    platform: Option<&Arc<Platform>>,
+    named: &Named,
+) -> Result<Option<BundledManifest>, String> {
+    let Some(Document::Image { config, layers }) = named.documents.get(&manifest.digest) else { return Ok(None) };
+    let of_config = match named.documents.get(&config.digest) {
+        Some(Document::Config(platform)) => platform.as_ref(),
+        // Named as a manifest too, somewhere.
+        Some(_) => None,
+        None if named.is_resolved(&config.digest) => None,
+        None => return Err(format!("blob {} is missing", config.digest)),
     };
-    let config = named.documents.get(&manifest.config.digest);
-    let config = config.ok_or_else(|| format!("blob {} is missing", manifest.config.digest))?;
-    // Artifacts that are no container images have configurations of other kinds, and no platform.
-    let platform = || ImageConfig::parse(config).ok().map(|config| config.platform);
     Ok(Some(BundledManifest {
-        descriptor: descriptor.clone(),
-        raw: raw.clone(),
-        platform: descriptor.platform.clone().or_else(platform),
-        config: manifest.config.clone(),
-        layers: manifest.layers.clone(),
+        manifest: manifest.clone(),
+        platform: platform.or(of_config).cloned(),
+        config: config.clone(),
+        layers: Arc::clone(layers),
     }))
 }

@@ -1,31 +1,38 @@
 //! Opening a bundle: its head is read, checked by digest and understood; nothing of the large blobs is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::contents::Contents;
+use super::documents::{Annotations, Artifact, Described, Document, Index, Words};
 use super::error::BundleError;
 use super::reader::{Entry, FrameReader, Frames, Walk};
 use super::{FORMAT, annotation, contents};
-use crate::io::{VerifiedReader, with_causes};
-use crate::oci::{Annotations, Descriptor, Digest, ImageIndex, MAX_MANIFEST_BYTES, Manifest, layout, media_type};
+use crate::io::VerifiedReader;
+use crate::oci::{Blob, Digest, MAX_MANIFEST_BYTES, layout, media_type};
 
 /// The largest `index.json` that is read: some ten thousand images.
 const MAX_INDEX_BYTES: u64 = 16 << 20;
 
-/// Manifests and configurations that are kept in memory, at most, in bytes: those of some ten thousand images. A few
-/// hundred bytes of the file may decode to the largest of them.
+/// Manifests and configurations that are read, at most, in bytes: those of some ten thousand images. A few hundred bytes of
+/// the file may decode to the largest of them.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
+
+/// Descriptors in index.json and all manifests and indexes together, at most. What is kept of each is what a bundle takes in
+/// memory.
+pub(super) const MAX_DESCRIPTORS: usize = 400_000;
 
 /// A bundle whose head has been read and checked.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     frames: Frames,
     contents: Arc<Contents>,
-    blobs: Vec<(BlobEntry, Entry)>,
-    by_digest: HashMap<Digest, usize>,
-    named: Named,
+    blobs: Arc<[BlobEntry]>,
+    /// Places in `blobs`, sorted by digest.
+    by_digest: Arc<[u32]>,
+    /// What its head names, until the whole archive has been walked.
+    known: Option<Arc<HashMap<Digest, Known>>>,
 }
 
 /// A blob in the file.
@@ -35,6 +42,8 @@ pub struct BlobEntry {
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// The first frame of its data.
+    first_frame: u32,
 }
 
 /// What a descriptor was found to name.
@@ -45,43 +54,138 @@ enum Role {
     Manifest,
 }
 
-/// Every descriptor found so far, and the bytes of the documents among them.
-#[derive(Debug, Clone, Default)]
+/// What is known of a digest that something names.
+#[derive(Debug, Clone)]
+struct Known {
+    size: u64,
+    role: Role,
+    /// Whether it must be in the file: something that is in it names it.
+    required: bool,
+    /// Whether it has been found in the file.
+    found: bool,
+    /// Place of its media type in the list of these.
+    kind: u16,
+}
+
+/// An image as index.json names it.
+#[derive(Debug)]
+pub(super) struct NamedImage {
+    pub(super) target: Blob,
+    /// Its full name, which it must have.
+    pub(super) name: Option<String>,
+    /// Whether it is declared absent.
+    pub(super) absent: bool,
+}
+
+/// Every descriptor found so far, and what the documents among them say.
+#[derive(Debug, Default)]
 pub(super) struct Named {
-    roles: HashMap<Digest, (Role, Descriptor)>,
-    /// Raw bytes of manifests and configurations, by digest.
-    pub(super) documents: HashMap<Digest, Vec<u8>>,
-    /// Parsed manifests, by digest.
-    pub(super) manifests: HashMap<Digest, Manifest>,
-    /// What must be in the file: descriptors named by something that is in it.
-    required: HashSet<Digest>,
+    known: HashMap<Digest, Known>,
+    kinds: Vec<Arc<str>>,
+    words: Words,
+    descriptors: usize,
+    /// The profile's manifest, and what it says once it is read.
+    profile: Option<Digest>,
+    pub(super) artifact: Option<Artifact>,
+    /// The resolved profile as it is written.
+    pub(super) resolved: Option<Vec<u8>>,
+    /// Its digest.
+    resolved_digest: Option<Digest>,
+    /// The images, in the index's order.
+    pub(super) images: Vec<NamedImage>,
+    pub(super) documents: HashMap<Digest, Document>,
     /// The first digest that is named with two sizes, and these.
     conflict: Option<(Digest, u64, u64)>,
 }
 
 impl Named {
-    fn add(&mut self, role: Role, descriptor: &Descriptor, required: bool) {
-        let known = self.roles.entry(descriptor.digest).or_insert_with(|| (role, descriptor.clone()));
-        known.0 = known.0.max(role);
-        if known.1.size != descriptor.size {
-            self.conflict.get_or_insert((descriptor.digest, known.1.size, descriptor.size));
+    /// Takes what index.json names. The error is a reason.
+    fn of(index: Index) -> Result<Self, String> {
+        let mut named = Self::default();
+        for described in index.manifests.0 {
+            let absent = described.annotations.get(annotation::ABSENT).is_some();
+            let target = named.words.blob(&described)?;
+            named.add(Role::Manifest, &target, !absent)?;
+            if is_profile(&described) {
+                if named.profile.replace(target.digest).is_some() {
+                    return Err("it does not name exactly one profile".to_owned());
+                }
+                continue;
+            }
+            let name = described.annotations.get(annotation::CONTAINERD_NAME).map(str::to_owned);
+            named.images.push(NamedImage { target, name, absent });
         }
-        if required {
-            self.required.insert(descriptor.digest);
+        if named.profile.is_none() {
+            return Err("it does not name exactly one profile".to_owned());
         }
+        Ok(named)
     }
 
-    fn add_manifest(&mut self, digest: Digest, manifest: Manifest) {
-        match &manifest {
-            // Manifests of platforms that the bundle does not serve are left out of it.
-            Manifest::Index(index) => index.manifests.iter().for_each(|child| self.add(Role::Manifest, child, false)),
-            Manifest::Image(image) => {
-                self.add(Role::Config, &image.config, true);
-                image.layers.iter().for_each(|layer| self.add(Role::Data, layer, true));
-            }
+    fn add(&mut self, role: Role, blob: &Blob, required: bool) -> Result<(), String> {
+        self.descriptors += 1;
+        if self.descriptors > MAX_DESCRIPTORS {
+            return Err(format!("its documents have more than {MAX_DESCRIPTORS} descriptors, which no bundle's have"));
         }
-        self.manifests.insert(digest, manifest);
+        let kind = self.kinds.iter().position(|kind| Arc::ptr_eq(kind, &blob.media_type));
+        let kind = kind.unwrap_or_else(|| {
+            self.kinds.push(Arc::clone(&blob.media_type));
+            self.kinds.len() - 1
+        }) as u16;
+        let new = Known { size: blob.size, role, required: false, found: false, kind };
+        let known = self.known.entry(blob.digest).or_insert(new);
+        known.role = known.role.max(role);
+        known.required |= required;
+        if known.size != blob.size {
+            self.conflict.get_or_insert((blob.digest, known.size, blob.size));
+        }
+        Ok(())
     }
+
+    /// Whether `digest` is the resolved profile's, which an image may have for its configuration, strange as that is.
+    pub(super) fn is_resolved(&self, digest: &Digest) -> bool {
+        self.resolved_digest == Some(*digest)
+    }
+
+    /// Takes a document's content. The error is a reason.
+    fn read(&mut self, digest: Digest, role: Role, hint: &str, content: Vec<u8>) -> Result<(), String> {
+        let document = match role {
+            Role::Manifest if self.profile == Some(digest) => {
+                let artifact = self.words.artifact(&content)?;
+                self.add(Role::Config, &artifact.config, true)?;
+                for layer in &artifact.layers {
+                    let layer = Blob::from(layer);
+                    self.add(Role::Data, &layer, true)?;
+                }
+                self.resolved_digest = Some(artifact.config.digest);
+                self.artifact = Some(artifact);
+                return Ok(());
+            }
+            Role::Manifest => self.words.manifest(&content, hint)?,
+            Role::Config if self.resolved_digest == Some(digest) => {
+                self.resolved = Some(content);
+                return Ok(());
+            }
+            Role::Config => self.words.config(&content)?,
+            Role::Data => return Ok(()),
+        };
+        match &document {
+            // Manifests of platforms that the bundle does not serve are left out of it.
+            Document::Index(children) => {
+                children.iter().try_for_each(|(child, _)| self.add(Role::Manifest, child, false))?;
+            }
+            Document::Image { config, layers } => {
+                self.add(Role::Config, config, true)?;
+                layers.iter().try_for_each(|layer| self.add(Role::Data, layer, true))?;
+            }
+            Document::Config(_) => {}
+        }
+        self.documents.insert(digest, document);
+        Ok(())
+    }
+}
+
+fn is_profile(described: &Described) -> bool {
+    described.artifact_type.as_deref() == Some(media_type::PROFILE)
 }
 
 impl Bundle {
@@ -106,25 +210,23 @@ impl Bundle {
         if let Some(wanted) = wanted.filter(|wanted| **wanted != identity) {
             return Err(BundleError::Another { path: path.to_owned(), wanted: *wanted, found: identity });
         }
-        let index = parse_index(path, &index)?;
-        let mut named = Named::default();
-        for descriptor in &index.manifests {
-            named.add(Role::Manifest, descriptor, descriptor.annotation(annotation::ABSENT).is_none());
-        }
-        let mut bundle = Opening { frames, blobs: Vec::new(), by_digest: HashMap::new(), named };
-        bundle.read_documents(&mut walk)?;
-        if let Some((digest, one, other)) = bundle.named.conflict {
+        let index = parse_index(path, index)?;
+        let created = index.annotations.get(annotation::CREATED).map(str::to_owned);
+        let damaged = |reason| BundleError::damaged(path, "its index", reason);
+        let mut opening = Opening { frames, blobs: Vec::new(), named: Named::of(index).map_err(damaged)? };
+        opening.read_documents(&mut walk)?;
+        if let Some((digest, one, other)) = opening.named.conflict {
             let reason = format!("it is named with {one} bytes and with {other}");
             return Err(BundleError::damaged(path, format!("blob {digest}"), reason));
         }
-        let contents = contents::assemble(identity, &index, &bundle.named).map_err(|reason| {
-            match contents::later_installer(&index, &bundle.named) {
-                Some(needs) => BundleError::LaterInstaller { path: path.to_owned(), needs: needs.to_string() },
-                None => BundleError::damaged(path, "its index", reason),
-            }
+        let Opening { frames, blobs, mut named } = opening;
+        let later = contents::later_installer(&named);
+        let contents = contents::assemble(identity, created, &mut named).map_err(|reason| match later {
+            Some(needs) => BundleError::LaterInstaller { path: path.to_owned(), needs: needs.to_string() },
+            None => damaged(reason),
         })?;
-        let Opening { frames, blobs, by_digest, named } = bundle;
-        Ok(Self { frames, contents: Arc::new(contents), blobs, by_digest, named })
+        let (contents, known) = (Arc::new(contents), Some(Arc::new(named.known)));
+        Ok(Self { frames, contents, by_digest: sorted(&blobs), blobs: blobs.into(), known })
     }
 
     /// What the bundle holds.
@@ -141,27 +243,28 @@ impl Bundle {
     ///
     /// # Errors
     /// Where the framing is damaged, or a blob is missing, listed twice, of another size, or named by nothing.
-    pub fn walk_all(self) -> Result<Self, BundleError> {
-        let mut opening =
-            Opening { frames: self.frames, blobs: Vec::new(), by_digest: HashMap::new(), named: self.named };
-        let mut walk = Walk::new();
-        let skipped = [walk.next(&opening.frames)?, walk.next(&opening.frames)?];
+    pub fn walk_all(mut self) -> Result<Self, BundleError> {
+        // Done before.
+        let Some(known) = self.known.take() else { return Ok(self) };
+        let mut known = Arc::unwrap_or_clone(known);
+        known.values_mut().for_each(|known| known.found = false);
+        let (mut blobs, mut walk) = (Vec::new(), Walk::new());
+        let skipped = [walk.next(&self.frames)?, walk.next(&self.frames)?];
         debug_assert!(skipped.iter().all(Option::is_some), "open() read both");
-        while let Some(entry) = walk.next(&opening.frames)? {
-            opening.add(entry)?;
+        while let Some(entry) = walk.next(&self.frames)? {
+            blobs.push(find(&self.frames.path, &mut known, &entry)?.0);
         }
-        let Opening { frames, blobs, by_digest, named } = opening;
-        let mut missing = named.required.iter().filter(|digest| !by_digest.contains_key(digest));
-        if let Some(digest) = missing.next() {
+        if let Some((digest, _)) = known.iter().find(|(_, known)| known.required && !known.found) {
             let place = format!("blob {digest}{}", self.contents.needed_by(digest));
-            return Err(BundleError::damaged(&frames.path, place, "it is missing"));
+            return Err(BundleError::damaged(&self.frames.path, place, "it is missing"));
         }
-        Ok(Self { frames, contents: self.contents, blobs, by_digest, named })
+        drop(known);
+        Ok(Self { by_digest: sorted(&blobs), blobs: blobs.into(), ..self })
     }
 
     /// The blobs found so far, in file order: those of the head after [`Bundle::open`], all after [`Bundle::walk_all`].
-    pub fn blobs(&self) -> impl ExactSizeIterator<Item = BlobEntry> {
-        self.blobs.iter().map(|(blob, _)| *blob)
+    pub fn blobs(&self) -> &[BlobEntry] {
+        &self.blobs
     }
 
     /// A reader of a blob that checks size and digest. What it reads before its end is not yet to be believed.
@@ -169,12 +272,14 @@ impl Bundle {
     /// # Errors
     /// Where the bundle does not hold the blob.
     pub fn blob(&self, digest: &Digest) -> Result<VerifiedReader<FrameReader>, BundleError> {
-        let Some(index) = self.by_digest.get(digest) else {
+        let found = self.by_digest.binary_search_by(|at| self.blobs[*at as usize].digest.cmp(digest));
+        let Ok(at) = found else {
             let place = format!("blob {digest}{}", self.contents.needed_by(digest));
             return Err(BundleError::damaged(&self.frames.path, place, "it is missing"));
         };
-        let (blob, entry) = &self.blobs[*index];
-        Ok(VerifiedReader::new(self.frames.entry_data(entry), blob.digest, blob.size))
+        let blob = self.blobs[self.by_digest[at] as usize];
+        let data = self.frames.entry_data(blob.first_frame as usize, blob.size);
+        Ok(VerifiedReader::new(data, blob.digest, blob.size))
     }
 
     /// The error for a failed read of `digest`'s data: names the blob and what needs it.
@@ -184,11 +289,33 @@ impl Bundle {
     }
 }
 
-/// A bundle while its entries are being found.
+/// Places in `blobs`, sorted by digest.
+fn sorted(blobs: &[BlobEntry]) -> Arc<[u32]> {
+    let mut places: Vec<u32> = (0..blobs.len() as u32).collect();
+    places.sort_unstable_by_key(|at| blobs[*at as usize].digest);
+    places.into()
+}
+
+/// Takes note of an entry, which must be a blob that something names, for the first time, of the size it says.
+fn find(path: &Path, known: &mut HashMap<Digest, Known>, entry: &Entry) -> Result<(BlobEntry, Role, u16), BundleError> {
+    let damaged = |reason: String| BundleError::damaged(path, format!("entry {:?}", entry.name), reason);
+    let digest = layout::digest_of_path(&entry.name)
+        .ok_or_else(|| damaged("an OCI image layout has no such file".to_owned()))?;
+    let known = known.get_mut(&digest).ok_or_else(|| damaged("nothing names it".to_owned()))?;
+    if entry.size != known.size {
+        return Err(damaged(format!("it has {} bytes and should have {}", entry.size, known.size)));
+    }
+    if std::mem::replace(&mut known.found, true) {
+        return Err(damaged("it is there twice".to_owned()));
+    }
+    let blob = BlobEntry { digest, size: entry.size, first_frame: entry.first_frame as u32 };
+    Ok((blob, known.role, known.kind))
+}
+
+/// A bundle while its documents are being read.
 struct Opening {
     frames: Frames,
-    blobs: Vec<(BlobEntry, Entry)>,
-    by_digest: HashMap<Digest, usize>,
+    blobs: Vec<BlobEntry>,
     named: Named,
 }
 
@@ -197,57 +324,34 @@ impl Opening {
     fn read_documents(&mut self, walk: &mut Walk) -> Result<(), BundleError> {
         let mut total = 0;
         while let Some(entry) = walk.next(&self.frames)? {
-            let (role, descriptor) = self.add(entry.clone())?;
-            match role {
-                Role::Data => break,
-                Role::Config | Role::Manifest => {
-                    total += entry.size;
-                    if total > MAX_DOCUMENT_BYTES {
-                        let reason = "they have more than 256 MiB, which no bundle's have";
-                        return Err(BundleError::damaged(&self.frames.path, "manifests and configurations", reason));
-                    }
-                    let content = self.document(&entry, &descriptor)?;
-                    if role == Role::Manifest {
-                        let manifest = Manifest::parse(&content, &descriptor.media_type);
-                        let place = format!("manifest {}", descriptor.digest);
-                        let reason = |error| BundleError::damaged(&self.frames.path, place, with_causes(&error));
-                        self.named.add_manifest(descriptor.digest, manifest.map_err(reason)?);
-                    }
-                    self.named.documents.insert(descriptor.digest, content);
-                }
+            let (blob, role, kind) = find(&self.frames.path, &mut self.named.known, &entry)?;
+            self.blobs.push(blob);
+            if role == Role::Data {
+                break;
             }
+            total += entry.size;
+            if total > MAX_DOCUMENT_BYTES {
+                let reason = "they have more than 256 MiB, which no bundle's have";
+                return Err(BundleError::damaged(&self.frames.path, "manifests and configurations", reason));
+            }
+            let hint = Arc::clone(&self.named.kinds[kind as usize]);
+            let content = self.document(&entry, blob.digest, &hint)?;
+            let read = self.named.read(blob.digest, role, &hint, content);
+            let what = if role == Role::Manifest { "manifest" } else { "configuration" };
+            let place = || format!("{what} {}", blob.digest);
+            read.map_err(|reason| BundleError::damaged(&self.frames.path, place(), reason))?;
         }
         Ok(())
     }
 
-    /// Takes note of an entry, which must be a blob that something names, for the first time, of the size it says.
-    fn add(&mut self, entry: Entry) -> Result<(Role, Descriptor), BundleError> {
-        let damaged =
-            |reason: String| BundleError::damaged(&self.frames.path, format!("entry {:?}", entry.name), reason);
-        let digest = layout::digest_of_path(&entry.name)
-            .ok_or_else(|| damaged("an OCI image layout has no such file".to_owned()))?;
-        let (role, descriptor) = self.named.roles.get(&digest).ok_or_else(|| damaged("nothing names it".to_owned()))?;
-        if entry.size != descriptor.size {
-            return Err(damaged(format!("it has {} bytes and should have {}", entry.size, descriptor.size)));
-        }
-        if self.by_digest.insert(digest, self.blobs.len()).is_some() {
-            return Err(damaged("it is there twice".to_owned()));
-        }
-        let found = (*role, descriptor.clone());
-        self.blobs.push((BlobEntry { digest, size: entry.size }, entry));
-        Ok(found)
-    }
-
-    fn document(&self, entry: &Entry, descriptor: &Descriptor) -> Result<Vec<u8>, BundleError> {
-        let damaged = |reason: String| {
-            BundleError::damaged(&self.frames.path, format!("{} {}", descriptor.media_type, descriptor.digest), reason)
-        };
+    fn document(&self, entry: &Entry, digest: Digest, kind: &str) -> Result<Vec<u8>, BundleError> {
+        let damaged = |reason: String| BundleError::damaged(&self.frames.path, format!("{kind} {digest}"), reason);
         if entry.size > MAX_MANIFEST_BYTES {
             return Err(damaged(format!("its {} bytes are more than any such document has", entry.size)));
         }
         let content = self.frames.entry_content(entry)?;
         let got = Digest::of(&content);
-        if got == descriptor.digest { Ok(content) } else { Err(damaged(format!("its content hashes to {got}"))) }
+        if got == digest { Ok(content) } else { Err(damaged(format!("its content hashes to {got}"))) }
     }
 }
 
@@ -268,7 +372,7 @@ fn read_layout(frames: &Frames, walk: &mut Walk) -> Result<Vec<u8>, BundleError>
     frames.entry_content(&index)
 }
 
-fn parse_index(path: &Path, raw: &[u8]) -> Result<ImageIndex, BundleError> {
+fn parse_index(path: &Path, raw: Vec<u8>) -> Result<Index, BundleError> {
     /// What every format says of itself; the rest may have another shape in a newer one.
     #[derive(Default, serde::Deserialize)]
     #[serde(rename_all = "camelCase", default)]
@@ -278,14 +382,14 @@ fn parse_index(path: &Path, raw: &[u8]) -> Result<ImageIndex, BundleError> {
     }
     let not_a_bundle = |reason: String| BundleError::NotABundle { path: path.to_owned(), reason };
     let no_index = |error| not_a_bundle(format!("its index.json is not an index: {error}"));
-    let kind: Kind = serde_json::from_slice(raw).map_err(no_index)?;
+    let kind: Kind = serde_json::from_slice(&raw).map_err(no_index)?;
     if kind.artifact_type.as_deref() != Some(media_type::BUNDLE) {
         return Err(not_a_bundle("it is an OCI image layout, but not one that Carrack made".to_owned()));
     }
-    let format = kind.annotations.get(annotation::FORMAT).map_or("", String::as_str);
+    let format = kind.annotations.get(annotation::FORMAT).unwrap_or_default();
     match format.parse::<u32>() {
-        Ok(number) if number == FORMAT => serde_json::from_slice(raw).map_err(no_index),
+        Ok(number) if number == FORMAT => serde_json::from_slice(&raw).map_err(no_index),
         Ok(number) if number > FORMAT => Err(BundleError::Newer { path: path.to_owned(), found: format.to_owned() }),
-        _ => Err(not_a_bundle(format!("its format is {format:?}"))),
+        _ => Err(not_a_bundle(format!("its format is {}", crate::text::shown(format)))),
     }
 }

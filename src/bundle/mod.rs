@@ -7,6 +7,7 @@ mod artifact;
 mod blocks;
 mod compose;
 mod contents;
+mod documents;
 mod error;
 mod frame;
 mod head;

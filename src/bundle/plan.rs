@@ -59,6 +59,13 @@ impl Gap {
         Self { encoded, data: data.len() as u32 }
     }
 
+    /// What is between a blob of `before` bytes and the file `path` of `size` bytes.
+    fn between(before: u64, path: &str, size: u64) -> Self {
+        let mut data = vec![0; padding(before)];
+        data.extend(preamble(path, size));
+        Self::new(&data)
+    }
+
     fn length(&self) -> u64 {
         self.encoded.len() as u64
     }
@@ -73,8 +80,15 @@ pub struct StoredPlace {
     pub size: u64,
     /// Where its first data frame begins in the file.
     pub(super) offset: u64,
+    /// Length of the blob before it, on which the gap between them depends.
+    before: u64,
+}
+
+impl StoredPlace {
     /// The frame just before.
-    pub(super) gap: Gap,
+    pub(super) fn gap(&self) -> Gap {
+        Gap::between(self.before, &layout::blob_path(&self.digest), self.size)
+    }
 }
 
 /// A blob whose place depends on how well the ones before it compress.
@@ -84,8 +98,15 @@ pub struct TailPlace {
     pub digest: Digest,
     /// Its length in bytes.
     pub size: u64,
+    /// Length of the blob before it, on which the gap between them depends.
+    before: u64,
+}
+
+impl TailPlace {
     /// The frame just before.
-    pub(super) gap: Gap,
+    pub(super) fn gap(&self) -> Gap {
+        Gap::between(self.before, &layout::blob_path(&self.digest), self.size)
+    }
 }
 
 impl BundlePlan {
@@ -122,7 +143,7 @@ impl BundlePlan {
     /// An upper bound of the bundle's length in bytes; exact where there is no tail, but for the seek table.
     pub fn length_at_most(&self) -> u64 {
         let packed = |size| frame_sizes(size).map(|data| frame::packed_frame_bound(data) as u64).sum::<u64>();
-        let tail: u64 = self.tail.iter().map(|blob| packed(blob.size) + blob.gap.length()).sum();
+        let tail: u64 = self.tail.iter().map(|blob| packed(blob.size) + blob.gap().length()).sum();
         let tail_frames: u64 = self.tail.iter().map(|blob| blob.size / frame::FRAME_DATA + 2).sum();
         let seek_table = (self.frames.len() as u64 + tail_frames) * 8 + 64;
         self.tail_offset + tail + self.end.length() + seek_table
@@ -138,12 +159,9 @@ struct Planner {
 }
 
 impl Planner {
-    /// The raw frame between the blob before and the file `path`.
-    fn gap(&mut self, path: &str, size: u64) -> Gap {
-        let mut data = vec![0; padding(self.last_size)];
-        data.extend(preamble(path, size));
-        self.last_size = size;
-        Gap::new(&data)
+    /// The length of the blob before the next one, which has `size` bytes.
+    fn before(&mut self, size: u64) -> u64 {
+        std::mem::replace(&mut self.last_size, size)
     }
 
     fn add(&mut self, length: usize, data: u32) {
@@ -152,7 +170,8 @@ impl Planner {
     }
 
     fn pack(&mut self, path: &str, content: &[u8]) -> io::Result<()> {
-        let gap = self.gap(path, content.len() as u64);
+        let size = content.len() as u64;
+        let gap = Gap::between(self.before(size), path, size);
         self.add(gap.encoded.len(), gap.data);
         self.bytes.extend(gap.encoded);
         for chunk in content.chunks(frame::FRAME_DATA as usize) {
@@ -164,16 +183,17 @@ impl Planner {
     }
 
     fn store(&mut self, digest: Digest, size: u64) -> StoredPlace {
-        let gap = self.gap(&layout::blob_path(&digest), size);
+        let mut place = StoredPlace { digest, size, offset: 0, before: self.before(size) };
+        let gap = place.gap();
         self.add(gap.encoded.len(), gap.data);
-        let offset = self.offset;
+        place.offset = self.offset;
         for data in frame_sizes(size) {
             self.add(raw_frame_length(data) as usize, data);
         }
-        StoredPlace { digest, size, offset, gap }
+        place
     }
 
     fn tail(&mut self, digest: Digest, size: u64) -> TailPlace {
-        TailPlace { digest, size, gap: self.gap(&layout::blob_path(&digest), size) }
+        TailPlace { digest, size, before: self.before(size) }
     }
 }

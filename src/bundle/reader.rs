@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use super::error::BundleError;
 use super::frame::{self, BLOCK_DATA, BLOCK_HEADER, FRAME_DATA, Frame, RAW_HEADER, Shape};
-use super::{seek_table, tar_header};
+use super::seek_table::{Piece, SeekTable, TableError};
+use super::tar_header;
 use crate::io::AtPath;
 
 /// A bundle's frames, on disk.
@@ -19,7 +20,7 @@ use crate::io::AtPath;
 pub(super) struct Frames {
     pub(super) path: PathBuf,
     file: Arc<File>,
-    list: Arc<[Frame]>,
+    table: Arc<SeekTable>,
 }
 
 /// A file in the archive.
@@ -27,8 +28,15 @@ pub(super) struct Frames {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) size: u64,
-    first_frame: usize,
-    end_frame: usize,
+    pub(super) first_frame: usize,
+}
+
+/// What the seek table is called in messages.
+const TABLE: &str = "the seek table at its end";
+
+/// How many frames hold `size` bytes.
+fn frames_of(size: u64) -> usize {
+    usize::try_from(size.div_ceil(FRAME_DATA)).unwrap_or(usize::MAX)
 }
 
 impl Frames {
@@ -43,33 +51,29 @@ impl Frames {
         let file = File::open(path).at("open", path)?;
         let metadata = file.metadata().at("examine", path)?;
         let length = metadata.len();
-        let read = |offset: u64, bytes: &mut [u8]| file.read_exact_at(bytes, offset).at("read", path);
-        let mut footer = [0; seek_table::FOOTER];
-        let footer_at = length.checked_sub(footer.len() as u64).ok_or(not_a_bundle("it is too short"))?;
-        read(footer_at, &mut footer)?;
-        let table_length = seek_table::length(&footer).map_err(not_a_bundle)?;
-        let begin = length.checked_sub(table_length).ok_or(not_a_bundle("its seek table is longer than the file"))?;
-        let mut table = vec![0; table_length as usize];
-        read(begin, &mut table)?;
-        let list = seek_table::decode(&table, begin)
-            .map_err(|reason| BundleError::damaged(path, "the seek table at its end", reason))?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(file), list: list.into() })
+        let table = SeekTable::open(&file, length).map_err(|error| match error {
+            TableError::Io(error) => BundleError::reading(path, TABLE, error),
+            TableError::Missing(reason) => not_a_bundle(reason),
+            TableError::Damaged(reason) => BundleError::damaged(path, TABLE, reason),
+        })?;
+        Ok(Self { path: path.to_owned(), file: Arc::new(file), table: Arc::new(table) })
     }
 
     /// A reader of the data of some frames.
     fn data(&self, first: usize, end: usize) -> FrameReader {
-        FrameReader { frames: self.clone(), next: first, end, current: Current::None }
+        FrameReader { frames: self.clone(), next: first, end, current: Current::None, piece: Piece::default() }
     }
 
-    /// A reader of an entry's data. It fails on damage to the framing; the caller checks the content's digest.
-    pub(super) fn entry_data(&self, entry: &Entry) -> FrameReader {
-        self.data(entry.first_frame, entry.end_frame)
+    /// A reader of the data of an entry whose first frame is `first`. It fails on damage to the framing; the caller checks
+    /// the content's digest.
+    pub(super) fn entry_data(&self, first: usize, size: u64) -> FrameReader {
+        self.data(first, first + frames_of(size))
     }
 
     /// The whole of an entry that is small.
     pub(super) fn entry_content(&self, entry: &Entry) -> Result<Vec<u8>, BundleError> {
         let mut content = Vec::with_capacity(entry.size as usize);
-        let read = self.entry_data(entry).read_to_end(&mut content);
+        let read = self.entry_data(entry.first_frame, entry.size).read_to_end(&mut content);
         read.map_err(|error| BundleError::reading(&self.path, &entry.name, error))?;
         Ok(content)
     }
@@ -80,11 +84,12 @@ impl Frames {
 pub(super) struct Walk {
     next_frame: usize,
     last_size: u64,
+    piece: Piece,
 }
 
 impl Walk {
     pub(super) fn new() -> Self {
-        Self { next_frame: 0, last_size: 0 }
+        Self { next_frame: 0, last_size: 0, piece: Piece::default() }
     }
 
     /// The next entry, or `None` at the end of the archive.
@@ -92,7 +97,12 @@ impl Walk {
         let at = self.next_frame;
         let damaged =
             |reason: String| BundleError::damaged(&frames.path, format!("the archive's header {}", at + 1), reason);
-        let frame = frames.list.get(at).ok_or_else(|| damaged("the archive has no end".to_owned()))?;
+        let piece = &mut self.piece;
+        let mut frame_at = |index: usize| {
+            let frame = frames.table.get(&frames.file, index, piece);
+            frame.map_err(|error| BundleError::reading(&frames.path, TABLE, error))
+        };
+        let frame = frame_at(at)?.ok_or_else(|| damaged("the archive has no end".to_owned()))?;
         if frame.data > tar_header::MAX_GAP {
             return Err(damaged("there is data where a header belongs".to_owned()));
         }
@@ -105,19 +115,24 @@ impl Walk {
             return Err(damaged("the padding before it is not zero".to_owned()));
         }
         if header == [0; tar_header::END] {
-            let last = at + 1 == frames.list.len();
+            let last = at + 1 == frames.table.len();
             return if last { Ok(None) } else { Err(damaged("there is data after the archive's end".to_owned())) };
         }
         let (name, size) = tar_header::parse(header).map_err(damaged)?;
-        let data_frames = usize::try_from(size.div_ceil(FRAME_DATA)).unwrap_or(usize::MAX);
-        let end = (at + 1).saturating_add(data_frames);
-        let sizes = frames.list.get(at + 1..end).map(|list| list.iter().map(|frame| frame.data));
-        if !sizes.is_some_and(|sizes| sizes.eq(frame::frame_sizes(size))) {
-            return Err(damaged(format!("{name:?} has {size} bytes by its header and another size by the seek table")));
+        let other_size =
+            || damaged(format!("{name:?} has {size} bytes by its header and another size by the seek table"));
+        let end = (at + 1).saturating_add(frames_of(size));
+        if end > frames.table.len() {
+            return Err(other_size());
+        }
+        for (index, data) in (at + 1..end).zip(frame::frame_sizes(size)) {
+            if frame_at(index)?.is_none_or(|frame| frame.data != data) {
+                return Err(other_size());
+            }
         }
         self.next_frame = end;
         self.last_size = size;
-        Ok(Some(Entry { name, size, first_frame: at + 1, end_frame: end }))
+        Ok(Some(Entry { name, size, first_frame: at + 1 }))
     }
 }
 
@@ -128,6 +143,7 @@ pub struct FrameReader {
     next: usize,
     end: usize,
     current: Current,
+    piece: Piece,
 }
 
 #[derive(Debug)]
@@ -201,7 +217,8 @@ impl Read for FrameReader {
             if self.next == self.end {
                 return Ok(0);
             }
-            self.current = self.open_frame(self.frames.list[self.next])?;
+            let frame = self.frames.table.get(&self.frames.file, self.next, &mut self.piece)?;
+            self.current = self.open_frame(frame.ok_or(io::ErrorKind::UnexpectedEof)?)?;
             self.next += 1;
         }
     }

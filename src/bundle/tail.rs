@@ -54,8 +54,8 @@ impl TailWriter {
     /// Where the disk fails.
     pub fn next_blob(&mut self) -> Result<Option<TailBlob<'_>>, PathError> {
         let Some(place) = self.blobs.next() else { return Ok(None) };
-        let Gap { encoded, data } = &place.gap;
-        self.append(encoded, *data)?;
+        let Gap { encoded, data } = place.gap();
+        self.append(&encoded, data)?;
         let begin = (self.offset, self.frames.len());
         let mut blob = TailBlob { writer: self, place, position: 0, digester: Digester::new(), begin };
         blob.resume()?;

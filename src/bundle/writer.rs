@@ -82,7 +82,8 @@ impl PartialBundle {
             this.write(&plan.head, 0)?;
         }
         for blob in &plan.stored {
-            this.write(&blob.gap.encoded, blob.offset - blob.gap.encoded.len() as u64)?;
+            let gap = blob.gap().encoded;
+            this.write(&gap, blob.offset - gap.len() as u64)?;
         }
         Ok(this)
     }

@@ -102,6 +102,19 @@ impl AtomicFile {
         provisional.target.sync_folder()
     }
 
+    /// Writes `value` as JSON with a line end at a place, piece by piece: it may be large.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::write_at`], and where the value cannot be written as JSON.
+    pub fn write_json<T: serde::Serialize>(target: &Place, mode: u32, value: &T) -> Result<(), PathError> {
+        let mut file = Self::replacing(target, mode)?;
+        let mut writer = io::BufWriter::with_capacity(64 << 10, &mut file);
+        let written = serde_json::to_writer_pretty(&mut writer, value).map_err(io::Error::from);
+        written.and_then(|()| writer.write_all(b"\n")).and_then(|()| writer.flush()).at("write", target.shown())?;
+        drop(writer);
+        file.commit()
+    }
+
     /// Writes `content` as `target` in one go.
     ///
     /// # Errors

@@ -59,7 +59,8 @@ impl Descriptor {
     }
 }
 
-fn possible_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// A size that content may have.
+pub(crate) fn possible_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
     let impossible = || serde::de::Error::custom(format!("a size of {size} bytes is more than any blob has"));
     (size <= MAX_BLOB_BYTES).then_some(size).ok_or_else(impossible)

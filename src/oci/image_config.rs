@@ -13,10 +13,13 @@ pub struct ImageConfig {
     pub platform: Platform,
 }
 
+// Not flattened: serde would keep all that a document says to find the three fields in it.
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(flatten)]
-    platform: Platform,
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
     rootfs: RawRootfs,
 }
 
@@ -33,7 +36,8 @@ impl ImageConfig {
     /// The JSON error, where the bytes are not an image configuration.
     pub fn parse(raw: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: Raw = serde_json::from_slice(raw)?;
-        Ok(Self { diff_ids: raw.rootfs.diff_ids, platform: raw.platform })
+        let platform = Platform { os: raw.os, architecture: raw.architecture, variant: raw.variant };
+        Ok(Self { diff_ids: raw.rootfs.diff_ids, platform })
     }
 
     /// The chain IDs of the layers, lowest first (config.md, "Layer ChainID"): the names of their snapshots.

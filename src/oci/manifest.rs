@@ -18,6 +18,15 @@ pub enum Manifest {
     Index(ImageIndex),
 }
 
+/// Which kind of manifest bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ManifestShape {
+    /// One image or artifact.
+    Image,
+    /// Images for several platforms.
+    Index,
+}
+
 /// Why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
@@ -75,12 +84,23 @@ pub struct ImageIndex {
 }
 
 impl Manifest {
-    /// Parses raw manifest bytes. The bytes' own `mediaType` decides; `hint` (a descriptor's or a response's type) does
-    /// where they have none.
+    /// Parses raw manifest bytes. See [`Manifest::shape`] for `hint`.
     ///
     /// # Errors
     /// See [`ManifestError`].
     pub fn parse(raw: &[u8], hint: &str) -> Result<Self, ManifestError> {
+        match Self::shape(raw, hint)? {
+            ManifestShape::Index => Ok(Self::Index(serde_json::from_slice(raw)?)),
+            ManifestShape::Image => Ok(Self::Image(serde_json::from_slice(raw)?)),
+        }
+    }
+
+    /// Which of the two raw manifest bytes are. The bytes' own `mediaType` decides; `hint` (a descriptor's or a response's
+    /// type) does where they have none.
+    ///
+    /// # Errors
+    /// See [`ManifestError`].
+    pub fn shape(raw: &[u8], hint: &str) -> Result<ManifestShape, ManifestError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Shape {
@@ -96,9 +116,9 @@ impl Manifest {
             return Err(ManifestError::Ambiguous);
         }
         if media_type::is_index(&kind) {
-            Ok(Self::Index(serde_json::from_slice(raw)?))
+            Ok(ManifestShape::Index)
         } else if media_type::is_manifest(&kind) {
-            Ok(Self::Image(serde_json::from_slice(raw)?))
+            Ok(ManifestShape::Image)
         } else {
             Err(ManifestError::Unsupported(kind))
         }

@@ -3,6 +3,7 @@
 //! Owns digests, references, platforms, descriptors and manifests: parsing them, and writing the few that
 //! Carrack itself makes. It must not know of files, networks or bundles.
 
+mod blob;
 mod descriptor;
 mod digest;
 mod image_config;
@@ -12,9 +13,11 @@ pub mod media_type;
 mod platform;
 mod reference;
 
+pub use blob::Blob;
+pub(crate) use descriptor::possible_size;
 pub use descriptor::{Annotations, Descriptor, MAX_BLOB_BYTES};
 pub use digest::{Digest, DigestError, Digester};
 pub use image_config::ImageConfig;
-pub use manifest::{ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError};
+pub use manifest::{ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestShape};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};

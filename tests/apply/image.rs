@@ -7,7 +7,7 @@ use std::sync::Arc;
 use carrack::apply::Source;
 use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile};
 use carrack::io::VerifiedReader;
-use carrack::oci::{Descriptor, Digest, Platform, media_type};
+use carrack::oci::{Blob, Descriptor, Digest, Platform, media_type};
 use flate2::{Compression, write::GzEncoder};
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -64,10 +64,10 @@ impl TestBundle {
     /// An image of one platform with these layers.
     pub(crate) fn image(&mut self, reference: &str, layers: &[Layer]) -> Digest {
         let manifest = self.one_manifest(layers, &Platform::of_this_machine());
-        let target = manifest.descriptor.clone();
+        let target = manifest.manifest.clone();
         let digest = target.digest;
         let reference = reference.parse().unwrap();
-        self.contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
+        self.contents.images.push(BundledImage { reference, target, index: false, manifests: vec![manifest] });
         digest
     }
 
@@ -78,14 +78,15 @@ impl TestBundle {
             platform: Some(Platform::new("linux", "s390x")),
             ..Descriptor::new(media_type::IMAGE_MANIFEST, Digest::of(b"absent"), 500)
         };
-        let present = Descriptor { platform: manifest.platform.clone(), ..manifest.descriptor.clone() };
+        let platform = manifest.platform.as_deref().cloned();
+        let present = Descriptor { platform, ..manifest.manifest.descriptor() };
         let index = serde_json::json!({
             "schemaVersion": 2, "mediaType": media_type::IMAGE_INDEX, "manifests": [absent, present],
         });
         let raw = index.to_string().into_bytes();
-        let target = self.blob(media_type::IMAGE_INDEX, &raw);
+        let target = Blob::from(&self.blob(media_type::IMAGE_INDEX, &raw));
         let (digest, reference) = (target.digest, reference.parse().unwrap());
-        self.contents.images.push(BundledImage { reference, target, index: Some(raw), manifests: vec![manifest] });
+        self.contents.images.push(BundledImage { reference, target, index: true, manifests: vec![manifest] });
         digest
     }
 
@@ -103,7 +104,9 @@ impl TestBundle {
         });
         let raw = raw.to_string().into_bytes();
         let descriptor = self.blob(media_type::IMAGE_MANIFEST, &raw);
-        BundledManifest { descriptor, raw, platform: Some(platform.clone()), config, layers }
+        let (manifest, config) = (Blob::from(&descriptor), Blob::from(&config));
+        let layers = layers.iter().map(Blob::from).collect();
+        BundledManifest { manifest, platform: Some(Arc::new(platform.clone())), config, layers }
     }
 
     /// Reads as a trusted bundle would, verified.
@@ -132,7 +135,7 @@ impl TestBundle {
             .images
             .iter()
             .map(|image| {
-                let mut target = image.target.clone();
+                let mut target = image.target.descriptor();
                 target.annotations.insert("io.containerd.image.name".to_owned(), image.reference.to_string());
                 target
             })

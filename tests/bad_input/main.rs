@@ -8,6 +8,7 @@ mod common;
 mod features;
 mod forge;
 mod local;
+mod memory;
 mod properties;
 mod registries;
 mod texts;

@@ -17,10 +17,11 @@ use carrack::apply::{Asked, Choices, ImageFolder, Inputs, Source, Target, Target
 use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ResolvedPack, ResolvedProfile};
 use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
-use carrack::oci::{Descriptor, Digest, Platform, media_type};
+use carrack::oci::{Blob, Descriptor, Digest, Platform, media_type};
 use carrack::requirements::Requirements;
 use carrack::site::node::{Membership, Node, Role, Secret};
 use carrack::variables::Values;
+use std::sync::Arc;
 
 use common::Sandbox;
 
@@ -239,17 +240,16 @@ fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
     let facts = facts(host, root.folder());
     let (runtime, platform) = (TargetRuntime::Folder(ImageFolder::K3s), AMD64.parse::<Platform>().unwrap());
     let manifest = BundledManifest {
-        descriptor: Descriptor::of(media_type::IMAGE_MANIFEST, b""),
-        raw: Vec::new(),
-        platform: Some(platform.clone()),
-        config: Descriptor::of(media_type::IMAGE_CONFIG, b""),
-        layers: vec![Descriptor { size, ..Descriptor::of(media_type::IMAGE_MANIFEST, b"layer") }],
+        manifest: Blob::of(media_type::IMAGE_MANIFEST, b""),
+        platform: Some(Arc::new(platform.clone())),
+        config: Blob::of(media_type::IMAGE_CONFIG, b""),
+        layers: [Blob { size, ..Blob::of(media_type::IMAGE_MANIFEST, b"layer") }].into(),
     };
-    let target = manifest.descriptor.clone();
+    let target = manifest.manifest.clone();
     let reference = "registry.example.org/shop/api:1".parse().unwrap();
     let mut contents = contents(k3s("1.32.5+k3s1"));
     contents.files.clear();
-    contents.images.push(BundledImage { reference, target, index: None, manifests: vec![manifest] });
+    contents.images.push(BundledImage { reference, target, index: false, manifests: vec![manifest] });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (values, target) = (
         Values::new(),

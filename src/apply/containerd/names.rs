@@ -10,7 +10,7 @@ use super::api::images::{CreateImageRequest, DeleteImageRequest, GetImageRequest
 use super::api::types;
 use super::{Client, ContainerdError, NamedImage, Session, WantedImage};
 use crate::apply::receipt::ReceiptImage;
-use crate::oci::Descriptor;
+use crate::oci::Blob;
 
 /// The CRI plugin knows the image, and the kubelet's garbage collector leaves it alone (containerd 1.7 and later tell the
 /// kubelet of the second; older ones ignore it).
@@ -65,14 +65,14 @@ impl Client {
         let mut changes = Vec::new();
         for (image, name) in images.iter().flat_map(|image| image.names.iter().map(move |name| (image, name))) {
             let before = self.image(name).await?;
-            let right = |image: &Image, wanted: &Descriptor| {
+            let right = |image: &Image, wanted: &Blob| {
                 image.target.as_ref().is_some_and(|target| target.digest == wanted.digest.to_string())
             };
             if before.as_ref().is_some_and(|before| right(before, &image.target) && has_labels(before)) {
                 continue;
             }
             let target = NameTarget {
-                media_type: image.target.media_type.clone(),
+                media_type: image.target.media_type.to_string(),
                 digest: image.target.digest.to_string(),
                 size: image.target.size.cast_signed(),
                 labels: labels(),
@@ -205,9 +205,9 @@ fn has_labels(image: &Image) -> bool {
 }
 
 /// Annotations stay behind: what the index says of a bundled image is for the bundle's readers.
-pub(super) fn descriptor(descriptor: &Descriptor) -> types::Descriptor {
+pub(super) fn descriptor(descriptor: &Blob) -> types::Descriptor {
     types::Descriptor {
-        media_type: descriptor.media_type.clone(),
+        media_type: descriptor.media_type.to_string(),
         digest: descriptor.digest.to_string(),
         size: descriptor.size.cast_signed(),
         annotations: HashMap::new(),

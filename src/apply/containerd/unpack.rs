@@ -17,7 +17,7 @@ use super::api::types;
 use super::labels::{UNCOMPRESSED, snapshot_key};
 use super::names::descriptor;
 use super::{Client, ContainerdError, SNAPSHOTTER, Session};
-use crate::oci::{Descriptor, Digest, ImageConfig};
+use crate::oci::{Blob, Digest, ImageConfig};
 use crate::progress::{Progress, Stage};
 
 /// For each chain of layers, so that it is made once: whether it was counted as done.
@@ -38,15 +38,15 @@ pub struct Unpack {
     /// The chain of the layers up to each.
     pub chain: Vec<Digest>,
     /// The layers' blobs, lowest first.
-    pub layers: Vec<Descriptor>,
+    pub layers: Arc<[Blob]>,
 }
 
 impl Unpack {
     /// How to unpack the image with the configuration `config` and `layers`; nothing where their numbers differ.
-    pub fn new(image: String, config: Digest, parsed: &ImageConfig, layers: &[Descriptor]) -> Option<Self> {
+    pub fn new(image: String, config: Digest, parsed: &ImageConfig, layers: &Arc<[Blob]>) -> Option<Self> {
         let same = parsed.diff_ids.len() == layers.len();
         let (diff_ids, chain) = (parsed.diff_ids.clone(), parsed.chain_ids());
-        same.then(|| Self { image, config, diff_ids, chain, layers: layers.to_vec() })
+        same.then(|| Self { image, config, diff_ids, chain, layers: Arc::clone(layers) })
     }
 }
 
@@ -171,7 +171,7 @@ impl Session {
     async fn apply_and_commit(
         &self,
         image: &Unpack,
-        layer: &Descriptor,
+        layer: &Blob,
         want: Digest,
         chain: &Digest,
         key: &str,

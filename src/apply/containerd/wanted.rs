@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use super::Labels;
 use crate::bundle::{BundledImage, BundledManifest, Contents};
-use crate::oci::{Descriptor, Digest, Platform, Reference};
+use crate::oci::{Blob, Digest, Platform, Reference};
 
 /// Everything that the images of a bundle need.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +22,6 @@ pub struct WantedBlob {
     pub size: u64,
     /// What its labels must say.
     pub labels: Labels,
-    /// Its bytes where they are in memory already, as manifests are.
-    pub raw: Option<Bytes>,
 }
 
 /// An image that containerd must know.
@@ -36,7 +32,7 @@ pub struct WantedImage {
     /// The names under which it is looked up: by tag, and always by the digest of its target.
     pub names: Vec<String>,
     /// What the names stand for.
-    pub target: Descriptor,
+    pub target: Blob,
     /// The manifests for the platform; most images have one.
     pub manifests: Vec<BundledManifest>,
 }
@@ -63,43 +59,47 @@ impl Wanted {
     /// # Errors
     /// [`WantedError`] for the first image that has no manifest for the platform.
     pub fn of(contents: &Contents, platform: &Platform) -> Result<Self, WantedError> {
-        let mut wanted = Self::default();
-        for image in contents.images.iter().filter(|image| !image.is_absent()) {
-            let manifests = for_platform(image, platform)?;
-            wanted.add_content(image, &manifests);
-            wanted.images.push(WantedImage {
-                reference: image.reference.clone(),
-                names: names(image),
-                target: image.target.clone(),
-                manifests,
-            });
+        let mut wanted = Self { blobs: BTreeMap::new(), images: Self::images_of(contents, platform)? };
+        let present = contents.images.iter().filter(|image| !image.is_absent());
+        for (image, of_platform) in present.zip(&wanted.images) {
+            add_content(&mut wanted.blobs, image, &of_platform.manifests);
         }
         Ok(wanted)
     }
 
-    fn add_content(&mut self, image: &BundledImage, manifests: &[BundledManifest]) {
-        if let Some(raw) = &image.index {
-            let labels = Labels::index(manifests.iter().map(|manifest| manifest.descriptor.digest));
-            self.add(&image.target, labels, Some(raw));
-        }
-        for manifest in manifests {
-            let layers = manifest.layers.iter().map(|layer| layer.digest);
-            let labels = Labels::manifest(manifest.config.digest, layers);
-            self.add(&manifest.descriptor, labels, Some(&manifest.raw));
-            self.add(&manifest.config, Labels::default(), None);
-            for layer in &manifest.layers {
-                self.add(layer, Labels::layer(&image.reference), None);
-            }
-        }
+    /// The images alone, without what containerd wants to know of their content.
+    ///
+    /// # Errors
+    /// As [`Wanted::of`].
+    pub fn images_of(contents: &Contents, platform: &Platform) -> Result<Vec<WantedImage>, WantedError> {
+        let present = contents.images.iter().filter(|image| !image.is_absent());
+        let wanted = |image: &BundledImage| {
+            Ok(WantedImage {
+                reference: image.reference.clone(),
+                names: names(image),
+                target: image.target.clone(),
+                manifests: for_platform(image, platform)?,
+            })
+        };
+        present.map(wanted).collect()
     }
+}
 
-    fn add(&mut self, descriptor: &Descriptor, labels: Labels, raw: Option<&Vec<u8>>) {
-        let blob = self.blobs.entry(descriptor.digest).or_insert_with(|| WantedBlob {
-            size: descriptor.size,
-            labels: Labels::default(),
-            raw: raw.map(|raw| Bytes::copy_from_slice(raw)),
-        });
-        blob.labels.add(labels);
+fn add_content(blobs: &mut BTreeMap<Digest, WantedBlob>, image: &BundledImage, manifests: &[BundledManifest]) {
+    let mut add = |blob: &Blob, labels: Labels| {
+        let wanted = || WantedBlob { size: blob.size, labels: Labels::default() };
+        blobs.entry(blob.digest).or_insert_with(wanted).labels.add(labels);
+    };
+    if image.index {
+        add(&image.target, Labels::index(manifests.iter().map(|manifest| manifest.manifest.digest)));
+    }
+    for manifest in manifests {
+        let layers = manifest.layers.iter().map(|layer| layer.digest);
+        add(&manifest.manifest, Labels::manifest(manifest.config.digest, layers));
+        add(&manifest.config, Labels::default());
+        for layer in manifest.layers.iter() {
+            add(layer, Labels::layer(&image.reference));
+        }
     }
 }
 
@@ -114,7 +114,7 @@ fn for_platform(image: &BundledImage, platform: &Platform) -> Result<Vec<Bundled
         return Ok(manifests);
     }
     let has: Vec<String> =
-        image.manifests.iter().filter_map(|m| m.platform.as_ref()).map(Platform::to_string).collect();
+        image.manifests.iter().filter_map(|m| m.platform.as_ref()).map(ToString::to_string).collect();
     let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
     Err(WantedError::Platform { image: image.reference.to_string(), platform: platform.to_string(), has })
 }
@@ -139,8 +139,8 @@ mod tests {
     fn absent_images_need_nothing() {
         let absent = BundledImage {
             reference: "registry.example.org/a:1".parse().unwrap(),
-            target: Descriptor::of(media_type::IMAGE_MANIFEST, b"{}"),
-            index: None,
+            target: Blob::of(media_type::IMAGE_MANIFEST, b"{}"),
+            index: false,
             manifests: Vec::new(),
         };
         let profile = ResolvedProfile { name: "p".to_owned(), version: "1.0.0".to_owned(), ..Default::default() };

@@ -9,7 +9,7 @@ use super::{RECEIPT_VERSION, Receipt};
 use crate::apply::ApplyError;
 use crate::apply::files::FileError;
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, Place};
+use crate::io::{AtomicFile, Place};
 use crate::places::OWN;
 
 /// No receipt is longer: ten thousand images and files make a few MiB.
@@ -43,12 +43,13 @@ fn read(place: &Place) -> Result<Receipt, ApplyError> {
         receipt_version: u32,
     }
     let path = place.shown();
-    let text = place.read(LIMIT)?.ok_or(io::ErrorKind::NotFound).at("read", path)?;
-    let version = serde_json::from_slice::<Any>(&text).map_or(0, |any| any.receipt_version);
+    // Piece by piece: those of many images are long.
+    let text = || place.open().map(|file| io::BufReader::new(io::Read::take(file, LIMIT)));
+    let version = serde_json::from_reader::<_, Any>(text()?).map_or(0, |any| any.receipt_version);
     if version > RECEIPT_VERSION {
         return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
     }
-    serde_json::from_slice(&text).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
+    serde_json::from_reader(text()?).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
 }
 
 /// Writes a receipt under the file name `name`, and returns its path on this host.
@@ -57,12 +58,10 @@ fn read(place: &Place) -> Result<Receipt, ApplyError> {
 /// Where it cannot be written.
 pub(in crate::apply) fn write_as(root: &Root, name: &str, receipt: &Receipt) -> Result<PathBuf, ApplyError> {
     let place = folder(root)?.child(name)?;
-    let mut text = serde_json::to_string_pretty(receipt).map_err(io::Error::from).at("write", place.shown())?;
-    text.push('\n');
     // With the digest of a file, and all else in it known, a short secret could be guessed.
     let private = receipt.site.is_some()
         || receipt.files.iter().any(|file| receipt.has_secret(&file.path) || file.replaced_private());
-    AtomicFile::write_at(&place, if private { 0o600 } else { 0o644 }, text.as_bytes())?;
+    AtomicFile::write_json(&place, if private { 0o600 } else { 0o644 }, receipt)?;
     Ok(place.shown().to_owned())
 }
 

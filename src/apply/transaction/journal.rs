@@ -306,9 +306,7 @@ impl Journal {
     /// Where it cannot be written.
     pub(in crate::apply) fn write(&self, record: &Record) -> Result<(), PathError> {
         let place = self.place(self.phase)?;
-        let mut text = serde_json::to_vec_pretty(record).map_err(io::Error::from).at("write", place.shown())?;
-        text.push(b'\n');
-        AtomicFile::write_at(&place, 0o600, &text)
+        AtomicFile::write_json(&place, 0o600, record)
     }
 
     /// Goes on to the next phase.

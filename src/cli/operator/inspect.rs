@@ -112,11 +112,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 
 /// Size of every blob by digest that the image's manifests name, themselves included.
 pub(super) fn image_blobs(image: &BundledImage) -> BTreeMap<Digest, u64> {
-    let index = image.index.iter().map(|_| (image.target.digest, image.target.size));
+    let index = image.index.then_some((image.target.digest, image.target.size)).into_iter();
     let manifests = image.manifests.iter().flat_map(|manifest| {
-        [&manifest.descriptor, &manifest.config]
+        [&manifest.manifest, &manifest.config]
             .into_iter()
-            .chain(&manifest.layers)
+            .chain(manifest.layers.iter())
             .map(|blob| (blob.digest, blob.size))
     });
     index.chain(manifests).collect()
@@ -129,7 +129,7 @@ fn total_bytes(contents: &Contents) -> u64 {
 
 fn image_report(image: &BundledImage) -> ImageReport {
     let platforms: BTreeSet<String> =
-        image.manifests.iter().filter_map(|manifest| manifest.platform.as_ref()).map(Platform::to_string).collect();
+        image.manifests.iter().filter_map(|manifest| manifest.platform.as_ref()).map(ToString::to_string).collect();
     ImageReport {
         reference: image.reference.to_string(),
         digest: image.target.digest,
