@@ -38,7 +38,6 @@ fn peak(ran: &Ran) -> f64 {
 #[track_caller]
 fn within_bounds(what: &str, ran: &Ran) {
     let peak = peak(ran);
-    println!("{what}: {peak:.1} MiB");
     assert!(peak <= MOST, "{what} took {peak} MiB");
 }
 
@@ -143,7 +142,6 @@ fn ten_thousand_images_take_little() {
         assert_eq!(ran.code, 0, "{what}: {}", ran.stderr);
         peaks.push((what, peak(&ran)));
     }
-    println!("{peaks:?}");
     assert!(peaks.iter().all(|(_, peak)| *peak <= MOST), "{peaks:?}");
     let archive = sandbox.work().join("k3s/var/lib/rancher/k3s/agent/images/large-1.0.0.tar.zst");
     let mut archive = tar::Archive::new(zstd::Decoder::new(fs::File::open(archive).unwrap()).unwrap());
