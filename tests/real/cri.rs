@@ -282,5 +282,5 @@ fn a_filtered_index_keeps_its_digest_and_only_its_platform() {
     let bundle = carrack::trust::establish(&bundle).unwrap();
     let image = &bundle.contents().images[0];
     assert_eq!(image.target.digest, index.digest);
-    assert_eq!(image.manifests.iter().map(|manifest| manifest.descriptor.digest).collect::<Vec<_>>(), [amd64.digest]);
+    assert_eq!(image.manifests.iter().map(|manifest| manifest.manifest.digest).collect::<Vec<_>>(), [amd64.digest]);
 }
