@@ -12,8 +12,9 @@ use super::common::{Ran, Sandbox};
 use super::forge::{Draft, Entry, MANIFEST, descriptor, write};
 use super::{assert_refused, install};
 
-/// What a command may take for any valid bundle of ten thousand images, in MiB.
-const MOST: f64 = 96.0;
+/// What a command may take for any valid bundle of ten thousand images, in MiB. The code of a debug build alone takes more
+/// than ten of these, and is not what is shipped.
+const MOST: f64 = if cfg!(debug_assertions) { 112.0 } else { 96.0 };
 const IMAGES: usize = 10_000;
 /// Layers of an image that it shares with others, and of its own.
 const SHARED: usize = 6;
