@@ -4,6 +4,7 @@
 
 mod bar;
 pub mod error;
+mod fit;
 mod identity;
 #[cfg(feature = "installer")]
 pub mod installer;
@@ -83,6 +84,18 @@ fn print_usage(usage: &clap::Error) -> u8 {
             error.kind.code()
         }
         _ => 0,
+    }
+}
+
+/// Ends the process on Ctrl-C, without a rest of what was drawn on the terminal. Nothing may be under way that must not stop.
+async fn interrupted(ui: Ui, hint: Option<&'static str>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        let error = CliError::new(Kind::Interrupted, "interrupted");
+        ui.error(&match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
+        std::process::exit(i32::from(Kind::Interrupted.code()));
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indicatif::HumanBytes;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::bar::Shown;
-use super::{CliError, Common};
+use super::{CliError, Common, fit};
 use crate::progress::Progress;
 use crate::text::escaped;
 
@@ -72,6 +73,23 @@ impl Ui {
         }
     }
 
+    /// Prints a table or list for people on standard output. On a terminal it fits the width, unless `--verbose` wants all of it.
+    pub fn listing(&self, text: &str) {
+        match columns_of(std::io::stdout()).filter(|_| !self.verbose) {
+            Some(columns) => self.data(&fit::listing(&escaped(text), columns)),
+            None => self.data(text),
+        }
+    }
+
+    /// Shows a table or list to somebody who is about to be asked, on standard error.
+    pub fn overview(&self, text: &str) {
+        let text = escaped(text);
+        match columns_of(std::io::stderr()).filter(|_| !self.verbose) {
+            Some(columns) => message(&fit::listing(&text, columns)),
+            None => message(&text),
+        }
+    }
+
     /// The error for data that was printed and did not arrive, on a full disk for example.
     pub fn lost_data(&self) -> Option<CliError> {
         let error = lost_output(self.lost.get()?);
@@ -97,26 +115,28 @@ impl Ui {
     /// Says something about the work, on standard error.
     pub fn status(&self, text: &str) {
         if !self.quiet {
-            message(&escaped(text));
+            message(&fitted(0, text));
         }
     }
 
     /// Asks something, on standard error; the answer comes on the same line.
     pub fn prompt(&self, text: &str) {
-        to_stderr(&escaped(text));
+        // The space before the answer is no place to break.
+        let question = text.trim_end_matches(' ');
+        to_stderr(&format!("{}{}", fitted(0, question), &text[question.len()..]));
     }
 
     /// Says a detail that only `--verbose` wants.
     pub fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
-            message(&escaped(text));
+            message(&fitted(0, text));
         }
     }
 
     /// Says something that may be wrong, without ending the work.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            message(&format!("{} {}", self.paint("33", "warning:"), escaped(text)));
+            message(&format!("{} {}", self.paint("33", "warning:"), fitted(9, text)));
         }
     }
 
@@ -138,16 +158,19 @@ impl Ui {
         }
         draw("");
         FOOT.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        message(&format!("{} {}", self.paint("31", "error:"), escaped(&error.message)));
+        message(&format!("{} {}", self.paint("31", "error:"), set_in(7, 2, &error.message)));
         for detail in &error.details {
-            message(&escaped(detail));
+            // Lines that are set in show a part of a file.
+            detail.split('\n').for_each(|line| match line.starts_with(' ') {
+                true => message(&escaped(line)),
+                false => message(&set_in(0, 2, line)),
+            });
         }
         for cause in &error.causes {
-            // A line of it must not look like one of ours.
-            message(&format!("  cause: {}", escaped(cause).replace('\n', "\n         ")));
+            message(&format!("  cause: {}", set_in(9, 9, cause)));
         }
         for hint in &error.hints {
-            message(&format!("  {} {}", self.paint("36", "hint:"), escaped(hint)));
+            message(&format!("  {} {}", self.paint("36", "hint:"), fitted_hint(hint)));
         }
     }
 
@@ -206,6 +229,42 @@ pub(super) fn draw(line: &str) {
     let _ = std::io::stderr().lock().write_all(format!("{CLEAR}{line}\r").as_bytes());
 }
 
+/// The width of a terminal; nothing where it is none. 80 columns where the terminal does not know.
+fn columns_of(file: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(file).ok()?;
+    Some(if size.ws_col > 0 { usize::from(size.ws_col) } else { 80 })
+}
+
+/// A message in the width of the terminal, behind so many columns that are taken already.
+fn fitted(lead: usize, text: &str) -> Cow<'_, str> {
+    let text = escaped(text);
+    match columns_of(std::io::stderr()) {
+        Some(columns) => Cow::Owned(fit::message(lead, &text, columns)),
+        None => text,
+    }
+}
+
+/// A part of an error in the width of the terminal: its digests stay whole, and each line after the first is set in, so that none
+/// looks like one of ours.
+fn set_in(lead: usize, hanging: usize, text: &str) -> String {
+    let text = escaped(text);
+    let columns = columns_of(std::io::stderr());
+    let one = |line: &str| columns.map_or(line.to_owned(), |columns| fit::wrapped(lead, line, hanging, columns));
+    text.split('\n').map(one).collect::<Vec<_>>().join(&format!("\n{:hanging$}", ""))
+}
+
+/// A hint in the width of the terminal. A command that it ends with gets a line of its own where it would be broken otherwise.
+fn fitted_hint(hint: &str) -> String {
+    const INDENT: usize = 8;
+    let fits = columns_of(std::io::stderr()).is_none_or(|columns| INDENT + escaped(hint).width() <= columns);
+    match fit::command(hint) {
+        Some((text, command)) if !fits => {
+            format!("{}\n{:INDENT$}{}", set_in(INDENT, INDENT, text), "", escaped(command))
+        }
+        _ => set_in(INDENT, INDENT, hint),
+    }
+}
+
 /// Whether standard error is a terminal on which a line can be drawn anew.
 pub(super) fn has_foot() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
@@ -213,8 +272,7 @@ pub(super) fn has_foot() -> bool {
 
 /// How wide the terminal is; 80 columns where it does not know.
 pub(super) fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+    columns_of(std::io::stderr()).unwrap_or(80)
 }
 
 /// A count of things for people: `1 image`, `2 images`.

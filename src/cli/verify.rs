@@ -39,6 +39,9 @@ struct Report {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.identity.establish(&args.bundle)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| CliError::from_error(Kind::Local, &error))?;
+    runtime.spawn(super::interrupted(ui.clone(), None));
     let progress = Arc::new(Progress::default());
     let shown = ui.show("verifying", &progress);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_JOBS);

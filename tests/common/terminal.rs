@@ -30,6 +30,7 @@ const VARYING: &[(&str, &str)] = &[
     (r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z", "2026-01-01T00:00:00Z"),
     (r"linux/a(md|rm)64", "linux/amd64"),
     (r"[0-9]+\.[0-9]+ s\b", "0.1 s"),
+    (r", [0-9]+ s\b", ", 1 s"),
     (r"[0-9]+\.[0-9]{2} [KM]iB", "1.11 KiB"),
     (r"/tmp/\.tmp[A-Za-z0-9]{6}", "/tmp/.tmpfolder"),
 ];
@@ -41,6 +42,8 @@ pub(crate) struct Terminal {
     columns: u16,
     seen: Arc<Seen>,
     reader: JoinHandle<()>,
+    /// What keys do, and whether what is typed is shown, at the begin.
+    modes: String,
 }
 
 /// What the program has printed so far.
@@ -77,6 +80,7 @@ impl Terminal {
     ) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(Size::new(ROWS, columns)).unwrap();
+        let before = modes(&pty);
         let command = Command::new(program).args(arguments).current_dir(folder).env_clear().env("TERM", "xterm");
         let child = command.envs(environment.iter().copied()).spawn(pts).unwrap();
         let seen = Arc::new(Seen::default());
@@ -85,7 +89,7 @@ impl Terminal {
             let seen = Arc::clone(&seen);
             std::thread::spawn(move || seen.read(master))
         };
-        Self { pty, child, columns, seen, reader }
+        Self { pty, child, columns, seen, reader, modes: before }
     }
 
     /// Waits until `text` has been printed, in one piece.
@@ -125,15 +129,21 @@ impl Terminal {
         self.child.id()
     }
 
-    /// Waits until the program has ended.
+    /// Waits until the program has ended, which must leave the terminal as it was.
     pub(crate) fn end(mut self) -> Left {
         self.wait("the end", |printed| printed.ended);
         let status = self.child.wait().unwrap();
         self.reader.join().unwrap();
         let raw = std::mem::take(&mut self.seen.printed.lock().unwrap().bytes);
+        assert_eq!(modes(&self.pty), self.modes, "the terminal is not as it was");
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
         Left { code, raw, columns: self.columns }
     }
+}
+
+fn modes(pty: &Pty) -> String {
+    let found = rustix::termios::tcgetattr(pty).unwrap();
+    format!("{:?} {:?}", found.local_modes, found.special_codes)
 }
 
 impl Seen {

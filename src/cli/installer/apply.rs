@@ -301,7 +301,7 @@ fn asks(yes: bool) -> bool {
 /// Shows what would change. Who is asked sees it in any case.
 pub(super) fn show_before(yes: bool, lines: impl Iterator<Item = String>, ui: &Ui) {
     match asks(yes) {
-        true => lines.for_each(|line| ui.prompt(&format!("{line}\n"))),
+        true => ui.overview(&lines.collect::<Vec<_>>().join("\n")),
         false => lines.for_each(|line| ui.detail(&line)),
     }
 }

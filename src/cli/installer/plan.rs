@@ -157,7 +157,7 @@ pub(super) fn show(plan: &HostPlan, contents: &Contents, values: &Values, ui: &U
     lines.splice(0..0, variables::lines(values, contents));
     plan.warnings().iter().for_each(|warning| ui.warn(warning));
     if !lines.is_empty() {
-        ui.data(&lines.join("\n"));
+        ui.listing(&lines.join("\n"));
     }
     ui.status(&summary(plan));
     Ok(())

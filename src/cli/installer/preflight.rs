@@ -127,7 +127,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     };
     let ready = !checks.iter().any(Check::failed);
     if !ui.wants_json() {
-        ui.data(&table(&checks));
+        ui.listing(&table(&checks));
         hints(&checks).iter().for_each(|hint| ui.status(hint));
     } else if ready {
         ui.json(&report(&checks))?;

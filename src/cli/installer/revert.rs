@@ -180,7 +180,7 @@ fn show(way: &Revert, lines: &[String], warnings: Vec<String>, dry_run: bool, ui
         return ui.json(&report(way, warnings, !dry_run && !way.is_empty()));
     }
     if !lines.is_empty() {
-        ui.data(&lines.join("\n"));
+        ui.listing(&lines.join("\n"));
     }
     ui.status(&summary(way));
     Ok(())

@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     }
     let report = report(&installed)?;
     if !ui.wants_json() {
-        ui.data(&installed.iter().map(|one| text(&one.receipt)).collect::<Vec<_>>().join("\n\n"));
+        ui.listing(&installed.iter().map(|one| text(&one.receipt)).collect::<Vec<_>>().join("\n\n"));
     } else if report.intact {
         ui.json(&report)?;
     }

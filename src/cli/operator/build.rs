@@ -14,7 +14,7 @@ use super::lock::entries;
 use super::open::{Opened, Opening, not_locked, warn_unsure};
 use crate::bundle::ZSTD_MAGIC;
 use crate::cli::ui::{bytes, counted};
-use crate::cli::{CliError, Kind, Ui};
+use crate::cli::{CliError, Kind, Ui, interrupted};
 use crate::download::Downloader;
 use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{self, Discovery};
@@ -93,7 +93,7 @@ fn build(
 ) -> Result<(), CliError> {
     let start = Instant::now();
     let (runtime, registry, downloader) = (super::runtime()?, args.registry.client(), Downloader::new());
-    runtime.spawn(interrupted(ui.clone()));
+    runtime.spawn(interrupted(ui.clone(), Some("what was fetched is kept: run the same command again to go on")));
     let jobs = args.registry.jobs.get();
     let opening = Opening {
         runtime: &runtime,
@@ -189,15 +189,6 @@ async fn locked(
         ui.status(&format!("{}: {} changed", lock_file.display(), entries(resolved.changes.len())));
     }
     Ok(resolved.lock)
-}
-
-/// Ends the process on Ctrl-C. What was fetched is in the partial file, as after a kill.
-async fn interrupted(ui: Ui) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        let error = CliError::new(Kind::Interrupted, "interrupted");
-        ui.error(&error.hint("what was fetched is kept: run the same command again to go on"));
-        std::process::exit(i32::from(Kind::Interrupted.code()));
-    }
 }
 
 /// Leaves out the platforms that were not asked for.

@@ -72,6 +72,6 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         (discovery.candidates.len(), "candidate"),
     ];
     let counts: Vec<String> = counts.iter().map(|(count, noun)| counted(*count, noun)).collect();
-    ui.data(&format!("{} {} is right: {}", profile.name, profile.version, counts.join(", ")));
+    ui.listing(&format!("{} {} is right: {}", profile.name, profile.version, counts.join(", ")));
     Ok(())
 }

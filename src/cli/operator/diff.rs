@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
             Change::Changed => '~',
         };
         let versions: Vec<&str> = item.old.iter().chain(&item.new).map(String::as_str).collect();
-        ui.data(&format!("{sign} {} {} {}", item.kind, item.name, versions.join(" -> ")));
+        ui.listing(&format!("{sign} {} {} {}", item.kind, item.name, versions.join(" -> ")));
     }
     let (added, removed, kept) = (bytes(report.bytes_added), bytes(report.bytes_removed), bytes(report.bytes_kept));
     ui.status(&format!(

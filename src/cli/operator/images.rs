@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     for image in &discovery.images {
         ui.data(&image.reference.to_string());
         for reason in image.reasons.iter().filter(|_| args.why) {
-            ui.data(&format!("  {reason}"));
+            ui.listing(&format!("  {reason}"));
         }
     }
     print_candidates(&discovery, ui);

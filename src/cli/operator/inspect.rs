@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     if ui.wants_json() {
         return ui.json(&report);
     }
-    ui.data(&text(&report));
+    ui.listing(&text(&report));
     Ok(())
 }
 
