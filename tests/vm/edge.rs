@@ -40,8 +40,8 @@ pub(crate) const DYING: Version =
 pub(crate) const NEVER: Version = Version { number: "0.1.0", behaviour: "never", has_unit: true, ..USUAL };
 /// Its server is up, and its API answers no.
 pub(crate) const LATE: Version = Version { number: "0.2.0", behaviour: "late 1000000", ..USUAL };
-/// Its configuration has a key that k3s does not have.
-pub(crate) const MISTAKEN: Version = Version { number: "0.3.0", key: "tls-sann", ..USUAL };
+/// Its configuration has a key that k3s does not have, which is no more than a warning where no list has its release.
+pub(crate) const MISTAKEN: Version = Version { number: "0.3.0", kubernetes: "1.37.0", key: "tls-sann", ..USUAL };
 
 /// The unit as somebody may bring it: it does not wait for ever.
 const UNIT: &str = "[Unit]\nDescription=k3s with a limit\n[Service]\nType=notify\nKillMode=process\nDelegate=yes\n\
