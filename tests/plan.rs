@@ -356,3 +356,48 @@ fn a_file_that_is_no_yaml_stays_while_the_bundle_wants_the_same() {
     assert_eq!(host(&sandbox, unit), changed);
     assert!(!sandbox.work().join("host").join(CONFIG).exists());
 }
+
+/// Every command that reads a bundle takes the one that is named by its whole identity, and no other.
+#[test]
+fn another_bundle_is_refused_by_its_identity() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config", "one");
+    let spec = file("{source: ./config, path: /etc/shop/config}");
+    build(&sandbox, "1.0.0", &spec);
+    build(&sandbox, "1.1.0", &spec);
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    let identity = |version: &str| {
+        let ran = install(&sandbox, &["verify", &format!("edge-{version}.tar.zst")]);
+        ran.stdout.trim().to_owned()
+    };
+    let (old, new) = (identity("1.0.0"), identity("1.1.0"));
+    assert_ne!(old, new);
+    let commands: [&[&str]; 5] = [
+        &["apply", "edge-1.1.0.tar.zst", "--root", "host"],
+        &["apply", "edge-1.1.0.tar.zst", "--root", "host", "--dry-run"],
+        &["plan", "edge-1.1.0.tar.zst", "--root", "host"],
+        &["preflight", "edge-1.1.0.tar.zst", "--root", "host"],
+        &["verify", "edge-1.1.0.tar.zst"],
+    ];
+    for command in commands {
+        let given = |identity: &str| install(&sandbox, &[command, &["--identity", identity]].concat());
+        let ran = given(&old);
+        assert_eq!(ran.code, 30, "{command:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&old) && ran.stderr.contains(&new) && ran.stdout.is_empty(), "{}", ran.stderr);
+        assert!(!sandbox.work().join("host/var").exists(), "{command:?} changed something");
+        let unclear = [&new[..19], &new[7..], "sha256:", "", &new.to_uppercase(), &format!("{new}0"), "sha512:00"];
+        for unclear in unclear {
+            let ran = given(unclear);
+            assert_eq!(ran.code, 2, "{command:?} {unclear:?}: {}", ran.stderr);
+        }
+    }
+    let inspect = |identity: &str| sandbox.carrack(&["inspect", "edge-1.1.0.tar.zst", "--identity", identity]);
+    assert_eq!((inspect(&old).code, inspect(&new).code), (30, 0));
+    for command in commands.iter().rev() {
+        let ran = install(&sandbox, &[*command, &["--identity", &new]].concat());
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.stderr);
+    }
+    assert_eq!(host(&sandbox, "/etc/shop/config"), "one");
+    let ran = install(&sandbox, &["preflight", "--identity", &new]);
+    assert_eq!(ran.code, 2, "an identity of nothing: {}", ran.stderr);
+}
