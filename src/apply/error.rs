@@ -176,9 +176,9 @@ pub enum ApplyError {
     /// A local file or folder failed.
     #[error(transparent)]
     Path(#[from] PathError),
-    /// Another process applies a bundle to the same root.
-    #[error("another carrack-install is at work in {}", .0.display())]
-    Busy(PathBuf),
+    /// Another process changes the same root: who, in words, where that is known.
+    #[error("another carrack-install is at work in {}{}", .0.display(), in_brackets(.1))]
+    Busy(PathBuf, String),
     /// The user wants it to stop.
     #[error("interrupted; nothing on this host has changed")]
     Interrupted,
@@ -201,6 +201,10 @@ pub enum ApplyError {
         /// Why the lease could not be deleted.
         release: ContainerdError,
     },
+}
+
+fn in_brackets(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 
 fn needed(by: &[String]) -> String {

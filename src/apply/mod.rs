@@ -25,6 +25,7 @@ mod history;
 mod image_folder;
 pub mod installed;
 mod interrupt;
+pub mod lock;
 mod machine;
 mod missing;
 mod pause;
@@ -57,12 +58,13 @@ pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
+    lock::RootLock,
     resume::{Left, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply, prepare_again},
     site::{KeptSecret, Memory, ReceiptSite, SiteChange},
     source::{BlobReader, Source},
-    survey::{Asked, RootLock, Survey, Target, TargetRuntime, survey},
+    survey::{Asked, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
     transaction::{Invocation, StepError},
     unfinished::{Unfinished, unfinished},

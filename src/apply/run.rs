@@ -10,6 +10,7 @@ use super::containerd::Session;
 use super::files::{Before, FileKind};
 use super::history::Entry;
 use super::image_folder;
+use super::lock::RootLock;
 use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables, tells_files};
@@ -69,7 +70,10 @@ pub struct Outcome {
 ///
 /// # Errors
 /// See [`ApplyError`]: which of them leave the host as it was, and the one that does not.
-pub async fn apply(survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
+pub async fn apply(mut survey: Survey, inputs: Inputs<'_>, options: &Options) -> Result<Outcome, ApplyError> {
+    if survey.lock.is_none() {
+        survey.lock = Some(RootLock::take(&survey.target.root)?);
+    }
     clear(&survey)?;
     let mut warnings = warnings(&survey, inputs);
     let installed = survey.history.of_profile(&inputs.contents.profile.name).next();

@@ -1,12 +1,8 @@
 //! Looking at the host before anything changes: what is there of what the bundle wants.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::ApplyError;
 use super::by_hand::{self, Aside, Settled};
@@ -18,6 +14,7 @@ use super::dropped;
 use super::files::{Before, FileKind, Found, TargetFile};
 use super::history::History;
 use super::image_folder::{self, ImageFolder};
+use super::lock::RootLock;
 use super::plan::{FileAction, HostPlan};
 use super::receipt;
 use super::released;
@@ -28,7 +25,6 @@ use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::Setup;
 use crate::host::Root;
-use crate::io::AtPath;
 use crate::oci::{Digest, ImageConfig, Platform, media_type};
 
 /// Where a bundle is to be installed.
@@ -92,12 +88,9 @@ pub struct Survey {
     pub(super) setup: Setup,
     /// What is written besides the plan's files.
     pub(super) asides: Vec<Aside>,
-    _lock: RootLock,
+    /// None where this only looks.
+    pub(super) lock: Option<RootLock>,
 }
-
-/// Keeps other installers out of a root, so that what was found there stays true until it is acted upon.
-#[derive(Debug)]
-pub struct RootLock(#[expect(dead_code, reason = "it is held and not looked at")] File);
 
 #[derive(Debug)]
 pub(super) struct RuntimeSurvey {
@@ -106,11 +99,12 @@ pub(super) struct RuntimeSurvey {
     pub(super) unpacks: Vec<Unpack>,
 }
 
-/// Looks at the host. Nothing is changed. `lock` is that of the target's root, taken before the values were settled.
+/// Looks at the host. Nothing is changed. `lock` is that of the target's root, taken before the values were settled;
+/// none where nothing is going to change.
 ///
 /// # Errors
 /// Where something is in the way of what the bundle wants, or does not answer.
-pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: RootLock) -> Result<Survey, ApplyError> {
+pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>) -> Result<Survey, ApplyError> {
     let profile = &inputs.contents.profile;
     receipt::check_name(&profile.name, &profile.version)?;
     check_installer(inputs.contents)?;
@@ -167,7 +161,7 @@ fn overwritten(history: &History, name: &str, plan: &HostPlan) -> Result<Vec<Str
 
 impl Survey {
     /// One that knows no more than the plan.
-    fn of(target: &Target, plan: HostPlan, lock: RootLock) -> Self {
+    fn of(target: &Target, plan: HostPlan, lock: Option<RootLock>) -> Self {
         Self {
             target: target.clone(),
             runtime: None,
@@ -177,23 +171,7 @@ impl Survey {
             history: History::default(),
             setup: Setup::default(),
             asides: Vec::new(),
-            _lock: lock,
-        }
-    }
-}
-
-impl RootLock {
-    /// Takes the lock. Locking the folder itself leaves no file behind.
-    ///
-    /// # Errors
-    /// [`ApplyError::Busy`] where another process has it.
-    pub fn take(root: &Root) -> Result<Self, ApplyError> {
-        let folder: &Path = root.folder();
-        let handle = File::open(folder).at("open", folder)?;
-        match rustix::fs::flock(&handle, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(handle)),
-            Err(Errno::WOULDBLOCK) => Err(ApplyError::Busy(folder.to_owned())),
-            Err(error) => Err(error).at("lock", folder)?,
+            lock,
         }
     }
 }
@@ -202,7 +180,7 @@ async fn compare(
     inputs: Inputs<'_>,
     files: Vec<TargetFile>,
     target: &Target,
-    lock: RootLock,
+    lock: Option<RootLock>,
 ) -> Result<Survey, ApplyError> {
     let Inputs { contents, source, .. } = inputs;
     if let TargetRuntime::Folder(folder) = target.runtime {
@@ -237,7 +215,7 @@ async fn survey_folder(
     files: Vec<TargetFile>,
     folder: ImageFolder,
     target: &Target,
-    lock: RootLock,
+    lock: Option<RootLock>,
 ) -> Result<Survey, ApplyError> {
     let wanted = Arc::new(image_folder::wanted(inputs.contents, &target.platform)?);
     let archive = image_folder::look(inputs, &wanted, &files, folder, &target.root)?;

@@ -59,7 +59,7 @@ impl PartialBundle {
             _ => {}
         }
         let partial = partial_place(target)?;
-        let (file, shown) = (partial.open_or_create()?, partial.shown());
+        let (file, shown) = (partial.open_or_create(0o666)?, partial.shown());
         let lock = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
         lock.map_err(|_| io::Error::other("another build is writing it")).at("open", shown)?;
         if !is_named(&file, &partial).at("examine", shown)? {
@@ -316,7 +316,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = Place::of(&folder.path().join("b")).unwrap();
         let partial = partial_place(&target).unwrap();
-        let file = partial.open_or_create().unwrap();
+        let file = partial.open_or_create(0o666).unwrap();
         assert!(is_named(&file, &partial).unwrap());
         partial.rename(&target).unwrap();
         assert!(!is_named(&file, &partial).unwrap());

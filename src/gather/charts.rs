@@ -3,7 +3,7 @@
 use semver::{Version, VersionReq};
 
 use super::index::{newest, semantic};
-use super::kept::{self, fetch, is};
+use super::kept::{fetch, is};
 use super::{GatherError, Gatherer, key, reference_of};
 use crate::chart::{self, Chart, ChartError};
 use crate::download::Address;
@@ -35,7 +35,7 @@ impl Gatherer<'_> {
         let Some(key) = key(source) else {
             // Only a folder is packed and kept; a package is used where it lies, which may be read-only.
             if matches!(&source.location, ChartLocation::Local(path) if path.is_dir()) {
-                kept::ignore(&self.keep)?;
+                self.ready("charts")?;
             }
             let chart = chart::local(source, pack, &self.keep.join("charts"));
             return Ok((chart.map_err(GatherError::Chart)?, None));
@@ -102,7 +102,7 @@ impl Gatherer<'_> {
         if is(&target, blob)? {
             return Ok(());
         }
-        let coming = kept::coming(&self.keep.join("charts"))?;
+        let coming = self.coming("charts")?;
         let file = coming.path().join("package");
         fetch(self.registry, reference, blob, &file).await?;
         Ok(std::fs::rename(&file, &target).at("rename to", &target)?)
@@ -117,7 +117,7 @@ impl Gatherer<'_> {
                 return Ok(digest);
             }
         }
-        let coming = kept::coming(&self.keep.join("charts"))?;
+        let coming = self.coming("charts")?;
         let file = coming.path().join("package");
         let (digest, _) = self.downloader.to_file(address, digest, MAX_PACKAGE, &file, None).await?;
         let target = self.place("charts", &digest, ".tgz")?;

@@ -1,5 +1,7 @@
 //! What can go wrong while packs, charts and files are brought.
 
+use std::path::PathBuf;
+
 use crate::chart::ChartError;
 use crate::download::{Address, AddressError, DownloadError};
 use crate::io::{Mismatch, PathError};
@@ -26,6 +28,14 @@ pub enum GatherError {
     /// What was brought cannot be kept, or what is pushed cannot be read.
     #[error(transparent)]
     Io(#[from] PathError),
+    /// The folder beside a profile is not one to write into.
+    #[error("packs and charts cannot be kept in {}: {why}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A chart of this machine cannot be used.
     #[error(transparent)]
     Chart(ChartError),

@@ -71,7 +71,7 @@ impl Gatherer<'_> {
         };
         let files = titles::files(&manifest).map_err(unusable)?;
         let folder = self.place("packs", &fetched.digest, "")?;
-        let coming = kept::coming(folder.parent().unwrap_or(Path::new(".")))?;
+        let coming = self.coming("packs")?;
         for (title, blob) in files {
             fetch(self.registry, reference, blob, &coming.path().join(title)).await?;
         }
@@ -87,8 +87,11 @@ impl Gatherer<'_> {
     }
 }
 
-/// Whether `folder` has the files of the manifest, each as it should be, and no others.
+/// Whether `folder` has the files of the manifest, each as it should be, and no others. A link is not what was kept.
 fn is_whole(folder: &Path, manifest: &ImageManifest) -> Result<bool, GatherError> {
+    if folder.is_symlink() {
+        return Ok(false);
+    }
     let Ok(files) = titles::files(manifest) else { return Ok(false) };
     for (title, blob) in &files {
         if !is(&folder.join(title), blob)? {

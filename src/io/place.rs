@@ -195,13 +195,13 @@ impl Place {
         self.open_as(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode).at("create", &self.shown)
     }
 
-    /// Opens the regular file that is there for reading and writing, or makes one.
+    /// Opens the regular file that is there for reading and writing, or makes one with these permission bits, less the umask.
     ///
     /// # Errors
     /// Where something else is there, or it cannot be made.
-    pub fn open_or_create(&self) -> Result<File, PathError> {
+    pub fn open_or_create(&self, mode: u32) -> Result<File, PathError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.open_as(flags, 0o666).at("create", &self.shown)
+        self.open_as(flags, mode).at("create", &self.shown)
     }
 
     /// Makes a symbolic link to `target`. Nothing may be there.

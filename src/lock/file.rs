@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs::File;
-use std::io;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::FlockOperation;
-
 use super::{Lock, items};
-use crate::io::{AtPath, AtomicFile, PathError};
+use crate::io::{AtPath, PathError, sync_dir};
 use crate::problem::{Position, Problems, Report, Source, read_document};
 use crate::profile::API_VERSION;
 use crate::yaml::{self, Fields, Node};
@@ -98,11 +97,20 @@ impl Lock {
     /// # Errors
     /// Where it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PathError> {
-        // Two commands at once would write to one temporary file.
+        // A rename would replace a link, a device or a pipe by a file, and writing through a link of a repository may end anywhere.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("it is not a regular file: remove it, or put the lock itself there"))
+                .at("write", path);
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let alone = File::open(folder).at("open", folder)?;
-        rustix::fs::flock(&alone, FlockOperation::LockExclusive).at("lock", folder)?;
-        AtomicFile::write_all(path, 0o644, self.to_text().as_bytes())
+        // A name of its own: two commands may save at once, and a lock on the folder is one that others can hold for ever.
+        let mut file =
+            tempfile::Builder::new().prefix(".carrack.lock-").tempfile_in(folder).at("write into", folder)?;
+        let written = file.write_all(self.to_text().as_bytes());
+        let written = written.and_then(|()| file.as_file().set_permissions(Permissions::from_mode(0o644)));
+        written.and_then(|()| file.as_file().sync_all()).at("write", path)?;
+        file.persist(path).map_err(|error| error.error).at("rename to", path)?;
+        sync_dir(folder)
     }
 }
 

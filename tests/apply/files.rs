@@ -171,7 +171,7 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
     let look = async |name: &str| {
         let values = Values::from([("name".to_owned(), name.to_owned())]);
         let inputs = Inputs { contents: &bundle.contents, source: &source, values: &values, node: Node::alone() };
-        patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await.map(drop)).await
+        patiently(async || survey(inputs, &target, Some(RootLock::take(&target.root)?)).await.map(drop)).await
     };
     look("one").await.unwrap();
     let error = look("none").await.unwrap_err();

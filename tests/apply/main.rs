@@ -64,7 +64,7 @@ async fn install_from(
     };
     let inputs = without_values(&bundle.contents, source);
     patiently(async || {
-        let survey = survey(inputs, &target, RootLock::take(&target.root)?).await?;
+        let survey = survey(inputs, &target, Some(RootLock::take(&target.root)?)).await?;
         let (_interrupter, interrupt) = Interrupter::new();
         apply(survey, inputs, &options(interrupt)).await
     })
@@ -76,7 +76,7 @@ async fn patiently<T, E: Into<ApplyError>>(attempt: impl AsyncFn() -> Result<T, 
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         match attempt().await.map_err(Into::into) {
-            Err(ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)))
+            Err(ApplyError::Busy(..) | ApplyError::Containerd(ContainerdError::Busy(_)))
                 if Instant::now() < deadline =>
             {
                 tokio::task::yield_now().await;
@@ -107,7 +107,7 @@ async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result
     };
     let source = bundle.source();
     let inputs = without_values(&bundle.contents, &source);
-    patiently(async || survey(inputs, &target, RootLock::take(&target.root)?).await).await
+    patiently(async || survey(inputs, &target, Some(RootLock::take(&target.root)?)).await).await
 }
 
 fn runtime(socket: Option<&Path>) -> TargetRuntime {

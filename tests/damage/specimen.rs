@@ -110,7 +110,8 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let survey = survey(without_values(bundle.contents(), &source), &target, RootLock::take(&target.root)?).await?;
+        let survey =
+            survey(without_values(bundle.contents(), &source), &target, Some(RootLock::take(&target.root)?)).await?;
         let (_interrupter, interrupt) = Interrupter::new();
         let options =
             Options { command: Invocation::default(), jobs: 2, progress: Arc::new(Progress::default()), interrupt };

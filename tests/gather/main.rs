@@ -7,6 +7,7 @@ mod charts;
 mod common;
 mod constraints;
 mod files;
+mod own_folder;
 mod packs;
 #[path = "../common/web.rs"]
 mod web;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PROFILE: &str = "{name: web, source: \"oci://HOST/packs/web:1.0.0\"}";
+pub(super) const PROFILE: &str = "{name: web, source: \"oci://HOST/packs/web:1.0.0\"}";
 
 #[test]
 fn a_pushed_pack_is_what_its_folder_was() {

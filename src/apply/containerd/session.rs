@@ -1,16 +1,15 @@
 //! One import's lease, and the lock that keeps imports apart.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::api::leases::{AddResourceRequest, CreateRequest, DeleteRequest, ListRequest, Resource};
 use super::{Client, ContainerdError};
+use crate::apply::lock::{LockFile, Refused};
+use crate::io::Place;
 use crate::oci::Digest;
 
 const EXPIRE: &str = "containerd.io/gc.expire";
@@ -29,7 +28,7 @@ pub struct Session {
     /// What killed runs left.
     abandoned: Vec<String>,
     /// Held while the session lasts.
-    _lock: File,
+    _lock: LockFile,
 }
 
 impl Session {
@@ -134,15 +133,20 @@ impl Client {
     }
 }
 
-/// Locks the folder of the socket: that leaves no file behind, and a killed process holds no lock.
-fn lock(address: &Path) -> Result<File, ContainerdError> {
-    let unreachable =
-        |source: std::io::Error| ContainerdError::Unreachable { address: address.to_owned(), source: source.into() };
-    let folder = address.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).map_err(unreachable)?;
-    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(folder),
-        Err(Errno::WOULDBLOCK) => Err(ContainerdError::Busy(address.to_owned())),
-        Err(error) => Err(unreachable(error.into())),
+/// The lock of a containerd lies beside its socket: whoever may use one containerd below several roots finds the same lock.
+fn lock(address: &Path) -> Result<LockFile, ContainerdError> {
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| ContainerdError::Unreachable {
+        address: address.to_owned(),
+        source,
+    };
+    let socket = address.canonicalize().map_err(|error| unreachable(error.into()))?;
+    let mut name = socket.file_name().unwrap_or_default().to_owned();
+    name.push(".carrack-lock");
+    let trusted = [0, rustix::process::geteuid().as_raw()];
+    let place = Place::of(&socket.with_file_name(name)).map_err(|error| unreachable(error.into()))?;
+    match LockFile::take(&place, None, &trusted) {
+        Ok(lock) => Ok(lock),
+        Err(Refused::Busy(_)) => Err(ContainerdError::Busy(address.to_owned())),
+        Err(Refused::Path(error)) => Err(unreachable(error.into())),
     }
 }

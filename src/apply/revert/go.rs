@@ -9,7 +9,7 @@ use crate::apply::files::Before;
 use crate::apply::plan::Removal;
 use crate::apply::staging::{self, missing_folders};
 use crate::apply::transaction::{self, Change, Kept, Transaction};
-use crate::apply::{ApplyError, Interrupt};
+use crate::apply::{ApplyError, Interrupt, RootLock};
 use crate::host::Root;
 use crate::progress::Progress;
 
@@ -40,6 +40,10 @@ impl Revert {
     /// As [`crate::apply::apply`].
     pub async fn go(self, interrupt: &Interrupt, progress: &Arc<Progress>) -> Result<Vec<String>, ApplyError> {
         let Self { restored, removed, asides, mut record, root, lock, .. } = self;
+        let lock = match lock {
+            Some(lock) => lock,
+            None => RootLock::take(&root)?,
+        };
         let targets = restored.iter().map(|one| (&one.path, &one.target));
         let targets =
             targets.chain(removed.iter().filter(|one| one.original.is_some()).map(|one| (&one.path, &one.target)));

@@ -9,10 +9,10 @@ use super::ApplyError;
 use super::by_hand::{Aside, ByHand};
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
+use super::lock::RootLock;
 use super::plan::Removal;
 use super::receipt::{self, Receipt, ReceiptFile, SavedState};
 use super::run::innermost_first;
-use super::survey::RootLock;
 use super::transaction::{self, Invocation, Record};
 use crate::host::Root;
 use crate::io::Place;
@@ -67,7 +67,7 @@ pub struct Revert {
     joined: Vec<ReceiptFile>,
     root: Root,
     record: Record,
-    lock: RootLock,
+    lock: Option<RootLock>,
 }
 
 /// A file that is put back.
@@ -92,7 +92,8 @@ enum From {
     Joined(Vec<u8>),
 }
 
-/// Looks for the way of `profile`, or of the only one that is installed, to `goal`. Nothing is changed.
+/// Looks for the way of `profile`, or of the only one that is installed, to `goal`. Nothing is changed. `lock` is that of `root`;
+/// none where nothing is going to change.
 ///
 /// # Errors
 /// [`ApplyError::NothingInstalled`], [`ApplyError::NotInstalled`], [`ApplyError::SeveralInstalled`],
@@ -102,7 +103,7 @@ pub async fn look(
     profile: Option<&str>,
     root: &Root,
     command: Invocation,
-    lock: RootLock,
+    lock: Option<RootLock>,
 ) -> Result<Revert, ApplyError> {
     let history = History::of(root)?;
     let current = history.current(profile, root)?;
@@ -128,7 +129,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    async fn way(&mut self, goal: Goal, command: Invocation, lock: RootLock) -> Result<Revert, ApplyError> {
+    async fn way(&mut self, goal: Goal, command: Invocation, lock: Option<RootLock>) -> Result<Revert, ApplyError> {
         let current = &self.current.receipt;
         let what = match self.target {
             Some(target) if goal == Goal::Before => {

@@ -1,6 +1,7 @@
 //! The journal: what is being changed, and how far that has come. One file, whose name is the phase, so that going on to
 //! the next phase is one rename.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::host::Root;
 use crate::io::{AtPath, AtomicFile, PathError, Place};
 use crate::oci::Digest;
 use crate::places::OWN;
+use crate::site::sources::PinnedFile;
 
 /// Where it is, within the root.
 pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
@@ -141,6 +143,13 @@ pub struct Invocation {
     /// The identity of the bundle that was there, where one is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Digest>,
+    /// The site file that was given, and the files that it names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub site: Vec<PinnedFile>,
+    /// A digest of each variable's value, whichever it came from: of what is not written down for being secret, nothing else is
+    /// known. Whoever may read this may guess, and may read the values on this host anyway.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Digest>,
 }
 
 /// A file that changes.

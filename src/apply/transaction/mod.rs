@@ -36,7 +36,7 @@ pub(super) use self::{
 use super::containerd::{ContainerdError, Session};
 use super::files::Before;
 use super::survey::blocking;
-use super::{ApplyError, Interrupt, receipt};
+use super::{ApplyError, Interrupt, lock, receipt};
 use crate::distro::Step;
 use crate::host::Root;
 use crate::io::with_causes;
@@ -74,6 +74,10 @@ impl Transaction {
     /// Where the journal cannot be written, or another one is not finished.
     pub(super) fn begin(root: &Root, mut record: Record) -> Result<Self, ApplyError> {
         record.own = Journal::missing_folders(root)?;
+        // They are there by now, and are this change's nevertheless.
+        record.own.extend(lock::made_folders(root)?);
+        record.own.sort_unstable();
+        record.own.dedup();
         if let Some((journal, left)) = Journal::left(root)? {
             if journal.phase() != Phase::Preparing {
                 return Err(ApplyError::NotFinished(left.what));
@@ -186,6 +190,7 @@ impl Transaction {
         }
         switch::remove_empty(self.record.emptied.iter(), &self.root);
         switch::remove_empty(self.record.own.iter().rev(), &self.root);
+        lock::remove_after(self.record.emptied.iter().chain(&self.record.own), &self.root)?;
         if is_guarded(&self.root, &self.record) && self.root.is_host() {
             steps::reload()?;
         }

@@ -41,7 +41,7 @@ impl CliError {
 fn apply_kind(error: &ApplyError) -> Kind {
     match error {
         ApplyError::Wanted(_)
-        | ApplyError::Busy(_)
+        | ApplyError::Busy(..)
         | ApplyError::MissingImages(_)
         | ApplyError::Refused(_)
         | ApplyError::RoleChange { .. }
@@ -96,9 +96,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Containerd(ContainerdError::Unreachable { .. }) => Some(
             "start containerd, or name its socket: --containerd-address; or leave images alone: --runtime none".into(),
         ),
-        ApplyError::Busy(_) | ApplyError::Containerd(ContainerdError::Busy(_)) => {
-            Some("wait until the other carrack-install has ended".into())
-        }
+        ApplyError::Busy(..) | ApplyError::Containerd(ContainerdError::Busy(_)) => Some(
+            "wait until it has ended; to stop it, end that process with kill: it finishes its change or takes it back".into(),
+        ),
         ApplyError::Containerd(ContainerdError::Size { digest, .. }) => {
             Some(format!("remove it, and what needs it, and apply again: ctr -n k8s.io content rm {digest}"))
         }

@@ -106,6 +106,11 @@ impl From<GatherError> for CliError {
             GatherError::Download(error) => error.into(),
             GatherError::Address(error) => error.into(),
             GatherError::Io(error) => error.into(),
+            GatherError::Folder { ref folder, .. } => {
+                let folder = folder.display();
+                let hint = format!("move it away, and a new one is made: mv {folder} {folder}.old");
+                Self::from_error(Kind::Local, &error).hint(hint)
+            }
             GatherError::Chart(error) => error.into(),
             GatherError::Problems(problems) => problems.into(),
             GatherError::Brought { shown, source } => {

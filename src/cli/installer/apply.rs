@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::ask::{self, Line};
-use super::{plan, preflight, resume, target, variables};
+use super::{pinned, plan, preflight, resume, signals, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{
-    Inputs, Interrupt, Interrupter, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey,
-};
+use crate::apply::{Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
@@ -22,6 +19,7 @@ use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::oci::{Digest, Platform};
 use crate::progress::Progress;
+use crate::site::Site;
 use crate::trust;
 use crate::variables::Values;
 
@@ -108,21 +106,25 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     if let Some(other) = called.and_then(|called| called.bundle).filter(|other| *other != contents.identity) {
         return Err(another(&args.bundle, contents, &other));
     }
+    called.map_or(Ok(()), pinned::require_files)?;
     let (root, source) = (args.target.root()?, target::source(&bundle));
-    let lock = RootLock::take(&root)?;
     let runtime = target::runtime()?;
-    let waiting = if args.dry_run {
+    let (lock, waiting) = if args.dry_run {
         resume::warn_unfinished(&root, ui)?;
-        None
+        (None, None)
     } else {
-        resume::make_way(&root, &runtime, ui)?
+        signals::listen(&runtime, ui)?;
+        let lock = RootLock::take(&root)?;
+        (Some(lock), resume::make_way(&root, &runtime, ui)?)
     };
     // What was interrupted may have written another receipt just now.
     let memory = Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
     let target = args.target.target(root, Some(contents), choices, args.variables.asked())?;
     let site = args.variables.site()?;
+    called.map_or(Ok(()), |called| pinned::require_site(called, site.as_ref()))?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
+    called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
     let node = variables::node(site.as_ref(), &memory)?;
     let inputs = Inputs { contents, source: &source, values: &values, node: &node };
     let survey = runtime.block_on(async {
@@ -160,10 +162,10 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     let shown = ui.show("installing", &progress);
     let outcome = runtime.block_on(async {
         let options = Options {
-            command: called.cloned().unwrap_or_else(|| invocation(contents, args.yes)),
+            command: called.cloned().unwrap_or_else(|| invocation(contents, site.as_ref(), &values, args.yes)),
             jobs: args.jobs.get(),
             progress: Arc::clone(&progress),
-            interrupt: on_signals()?,
+            interrupt: signals::change(),
         };
         Ok::<_, CliError>(apply(survey, inputs, &options).await?)
     })?;
@@ -264,7 +266,7 @@ fn carried_line(outcome: &Outcome, plan: &HostPlan, images: &str) -> String {
 }
 
 /// How this was called, without what nobody may read, for a run that goes on after this one was killed.
-fn invocation(contents: &Contents, yes: bool) -> Invocation {
+fn invocation(contents: &Contents, site: Option<&Site>, values: &Values, yes: bool) -> Invocation {
     let sensitive = |given: &str| {
         let name = given.split('=').next().unwrap_or_default();
         contents.profile.variables.iter().any(|variable| variable.sensitive && variable.name == name)
@@ -287,10 +289,32 @@ fn invocation(contents: &Contents, yes: bool) -> Invocation {
     }
     // Nobody is there to be asked when it is run again.
     let command = arguments.iter().position(|word| word == "apply");
-    if let Some(command) = command.filter(|_| !yes) {
-        arguments.insert(command + 1, "--yes".to_owned());
+    if let Some(command) = command {
+        let after = command + 1..command + 1;
+        arguments.splice(after.clone(), (!yes).then(|| "--yes".to_owned()));
+        arguments.splice(after, asked(contents, site, values, &arguments));
     }
-    Invocation { arguments, folder: std::env::current_dir().unwrap_or_default(), bundle: Some(contents.identity) }
+    Invocation {
+        arguments,
+        folder: std::env::current_dir().unwrap_or_default(),
+        bundle: Some(contents.identity),
+        site: site.map(|site| site.sources.pins()).unwrap_or_default(),
+        values: pinned::digests(values, contents),
+    }
+}
+
+/// What somebody was asked for and has answered, as arguments; but nothing that is secret.
+fn asked(contents: &Contents, site: Option<&Site>, values: &Values, arguments: &[String]) -> Vec<String> {
+    let in_site = |name: &str| site.is_some_and(|site| site.values.iter().any(|given| given.name == name));
+    let is_set = |name: &str| {
+        let value = |word: &String| word.strip_prefix("--set=").unwrap_or(word).starts_with(&format!("{name}="));
+        arguments.iter().any(value)
+    };
+    // Others have a default, or have none and need none.
+    let required = contents.profile.variables.iter().filter(|variable| variable.required && !variable.sensitive);
+    let asked = required.filter(|variable| !is_set(&variable.name) && !in_site(&variable.name));
+    let set = |name: &String| Some(format!("--set={name}={}", values.get(name)?));
+    asked.filter_map(|variable| set(&variable.name)).collect()
 }
 
 /// Whether somebody can answer and has not answered yet.
@@ -321,23 +345,6 @@ pub(super) fn confirm(question: &str, ui: &Ui) -> Result<(), CliError> {
         Line::Text(_) | Line::End => Err(CliError::new(Kind::Interrupted, "not confirmed; nothing was changed")),
         Line::Interrupt => Err(ask::interrupted()),
     }
-}
-
-/// Ctrl-C and a service manager's stop end the work where that is safe.
-pub(super) fn on_signals() -> Result<Interrupt, CliError> {
-    let listen = |kind| signal(kind).map_err(|error| CliError::from_error(Kind::Local, &error));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (interrupter, seen) = Interrupter::new();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        interrupter.interrupt();
-        // Kept, since without it nobody could interrupt any more.
-        std::future::pending::<()>().await;
-    });
-    Ok(seen)
 }
 
 #[cfg(test)]

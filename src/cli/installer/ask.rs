@@ -1,9 +1,12 @@
 //! Asking somebody at a terminal for the value of a variable.
 
 use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
 
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
+use super::signals;
 use crate::cli::{CliError, Kind, Ui};
 use crate::variables::Variable;
 
@@ -53,8 +56,7 @@ pub(super) fn ask(variable: &Variable, ui: &Ui) -> Option<String> {
             Ok(Line::End) => return last,
             Ok(Line::Interrupt) => {
                 drop(unseen);
-                ui.error(&interrupted());
-                std::process::exit(i32::from(Kind::Interrupted.code()));
+                signals::exit(ui);
             }
             Err(error) => {
                 ui.warn(&format!("cannot read an answer: {error}"));
@@ -83,9 +85,26 @@ pub(super) fn interrupted() -> CliError {
     CliError::new(Kind::Interrupted, "interrupted; nothing was changed")
 }
 
+/// How the terminal was before somebody was asked.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Makes the terminal another one than it was.
+fn change(before: &Termios, to: &Termios) -> io::Result<()> {
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before.clone());
+    Ok(tcsetattr(io::stdin(), OptionalActions::Now, to)?)
+}
+
+/// Makes the terminal what it was before somebody was asked, also for a process that ends while somebody is.
+pub(super) fn restore() {
+    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // A terminal that is gone has nothing to show.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
+    }
+}
+
 /// A terminal on which Ctrl-C ends the line, as a key, until it is dropped. As a signal it may be caught by then, by who waits for a
 /// moment at which the work can be stopped; and it would end the process without a word.
-struct Seen(Termios);
+struct Seen;
 
 impl Seen {
     fn begin() -> io::Result<Self> {
@@ -93,18 +112,22 @@ impl Seen {
         let mut seen = before.clone();
         seen.special_codes[SpecialCodeIndex::VINTR] = DISABLED;
         seen.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
-        tcsetattr(io::stdin(), OptionalActions::Now, &seen)?;
-        Ok(Self(before))
+        change(&before, &seen)?;
+        Ok(Self)
     }
 
     /// A line, as the terminal edits it.
     fn line(&self) -> io::Result<Line> {
         let mut typed = Vec::new();
         for byte in io::stdin().lock().bytes() {
-            match byte? {
-                b'\n' => return text(typed),
-                CTRL_C => return Ok(Line::Interrupt),
-                other => typed.push(other),
+            match byte {
+                // The terminal is gone.
+                Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => return Ok(Line::End),
+                other => match other? {
+                    b'\n' => return text(typed),
+                    CTRL_C => return Ok(Line::Interrupt),
+                    other => typed.push(other),
+                },
             }
         }
         Ok(Line::End)
@@ -113,13 +136,12 @@ impl Seen {
 
 impl Drop for Seen {
     fn drop(&mut self) {
-        // A terminal that is gone has nothing to show.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        restore();
     }
 }
 
 /// A terminal that shows nothing of what is typed, and hands over every key at once, until it is dropped.
-struct Unseen(Termios);
+struct Unseen;
 
 impl Unseen {
     fn begin() -> io::Result<Self> {
@@ -129,8 +151,8 @@ impl Unseen {
         unseen.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         unseen.special_codes[SpecialCodeIndex::VMIN] = 1;
         unseen.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(io::stdin(), OptionalActions::Now, &unseen)?;
-        Ok(Self(before))
+        change(&before, &unseen)?;
+        Ok(Self)
     }
 
     /// A line, with the keys that people correct one with.
@@ -153,8 +175,7 @@ impl Unseen {
 
 impl Drop for Unseen {
     fn drop(&mut self) {
-        // A terminal that is gone has nothing to show.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        restore();
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod apply;
 mod ask;
+mod pinned;
 mod plan;
 mod preflight;
 mod resume;
 mod revert;
+mod signals;
 mod status;
 mod target;
 mod variables;

@@ -8,7 +8,7 @@ use super::{preflight, resume, target, variables};
 use crate::apply::by_hand::{ByHand, Changed, Key};
 use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
-use crate::apply::{Inputs, Memory, RootLock, SiteChange, survey};
+use crate::apply::{Inputs, Memory, SiteChange, survey};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
@@ -131,7 +131,6 @@ struct ImageReport {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let bundle = args.identity.establish(&args.bundle)?;
     let root = args.target.root()?;
-    let lock = RootLock::take(&root)?;
     resume::warn_unfinished(&root, ui)?;
     let memory = Memory::of(&root, &bundle.contents().profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
@@ -142,7 +141,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node: &node };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;
-        let survey = survey(inputs, &target, lock).await;
+        let survey = survey(inputs, &target, None).await;
         Ok::<_, CliError>(survey.map_err(CliError::before_changes)?.plan)
     })?;
     show(&plan, bundle.contents(), &values, ui)

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{apply, target};
-use crate::apply::{Invocation, Left, Unfinished, is_left, prepared, resume, tidy, unfinished};
+use super::{signals, target};
+use crate::apply::{ApplyError, Invocation, Left, RootLock, Unfinished, is_left, prepared, resume, tidy, unfinished};
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
 use crate::io::PathError;
@@ -37,8 +37,11 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
-    let (root, lock) = target::locked(args.root.as_deref())?;
-    let left = go_on(&root, false, &target::runtime()?, ui)?;
+    let root = target::installed_root(args.root.as_deref())?;
+    let runtime = target::runtime()?;
+    signals::listen(&runtime, ui)?;
+    let lock = RootLock::take(&root)?;
+    let left = go_on(&root, false, &runtime, ui)?;
     if matches!(left, Left::Nothing) {
         tidy(&root)?;
     }
@@ -63,14 +66,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 /// staged is removed.
 pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtime, ui: &Ui) -> Result<Left, CliError> {
     if !is_left(root)? {
-        // So that until something changes, an interrupt ends the process at once.
         return Ok(Left::Nothing);
     }
     let progress = Arc::default();
     let shown = ui.show("resuming", &progress);
-    let left = runtime
-        .block_on(async { Ok::<_, CliError>(resume(root, discard, &apply::on_signals()?, &progress).await?) })?;
+    let left = runtime.block_on(resume(root, discard, &signals::change(), &progress));
     drop(shown);
+    signals::rest();
+    let left = left?;
     match &left {
         Left::Nothing => {}
         Left::Begun { what, .. } => {
@@ -104,7 +107,10 @@ pub(super) fn waits(root: &Root, what: &str) -> CliError {
 
 /// Says that a run was interrupted, to somebody who only looks.
 pub(super) fn warn_unfinished(root: &Root, ui: &Ui) -> Result<(), CliError> {
-    if let Some(left) = unfinished(root)? {
+    if let Some(holder) = RootLock::holder(root)? {
+        let folder = root.folder().display();
+        ui.warn(&format!("another carrack-install is at work in {folder} ({holder}): what is shown here may change"));
+    } else if let Some(left) = unfinished(root)? {
         ui.warn(&format!("{}; go on with: {}", interrupted(&left), command(root)));
     }
     if let Some(what) = prepared(root)? {
@@ -117,6 +123,10 @@ pub(super) fn warn_unfinished(root: &Root, ui: &Ui) -> Result<(), CliError> {
 /// Refuses where a run was interrupted, or the system waits for its first start: what is there is neither what was nor what
 /// shall be.
 pub(super) fn refuse_unfinished(root: &Root) -> Result<(), CliError> {
+    // What is being done is not interrupted.
+    if let Some(holder) = RootLock::holder(root)? {
+        return Err(ApplyError::Busy(root.folder().to_owned(), holder).into());
+    }
     if let Some(left) = unfinished(root)? {
         let hint = format!("go on with: {}", command(root));
         return Err(CliError::new(Kind::NotReady, interrupted(&left)).hint(&hint));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{apply, plan, resume, target};
-use crate::apply::{Goal, Invocation, Revert, look_back};
+use super::{apply, plan, resume, signals, target};
+use crate::apply::{Goal, Invocation, Revert, RootLock, look_back};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 
@@ -99,11 +99,14 @@ pub(super) fn repair(args: &RepairArgs, ui: &Ui) -> Result<(), CliError> {
 }
 
 fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliError> {
-    let (root, lock) = target::locked(args.root.as_deref())?;
+    let root = target::installed_root(args.root.as_deref())?;
     let runtime = target::runtime()?;
+    let mut lock = None;
     if args.dry_run {
         resume::refuse_unfinished(&root)?;
     } else {
+        signals::listen(&runtime, ui)?;
+        lock = Some(RootLock::take(&root)?);
         resume::make_way(&root, &runtime, ui)?.map_or(Ok(()), |what| Err(resume::waits(&root, &what)))?;
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
@@ -111,7 +114,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     if !root.is_host() {
         arguments.extend(["--root".to_owned(), root.folder().display().to_string()]);
     }
-    let invocation = Invocation { arguments, folder: "/".into(), bundle: None };
+    let invocation = Invocation { arguments, folder: "/".into(), ..Invocation::default() };
     let way = look_back(goal, args.profile.as_deref(), &root, invocation, lock);
     let way = runtime.block_on(way).map_err(CliError::before_changes)?;
     way.stays.iter().for_each(|path| {
@@ -150,8 +153,9 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     let what = way.what.clone();
     let progress = Arc::default();
     let shown = ui.show("restoring", &progress);
-    let warnings = runtime.block_on(async { Ok::<_, CliError>(way.go(&apply::on_signals()?, &progress).await?) })?;
+    let warnings = runtime.block_on(way.go(&signals::change(), &progress));
     drop(shown);
+    let warnings = warnings?;
     warnings.iter().for_each(|warning| ui.warn(warning));
     ui.status(&format!("done: {what}"));
     if let Some(lost) = lost {

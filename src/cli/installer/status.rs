@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{resume, target};
+use crate::apply::prepared;
 use crate::apply::receipt::Receipt;
 use crate::apply::status::{Difference, Installed, installed};
-use crate::apply::{RootLock, prepared, unfinished};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::host::Root;
@@ -49,10 +49,6 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         let error =
             CliError::new(Kind::NotReady, format!("{folder} is prepared ({what}), and waits for its first start"));
         return Err(error.hint("what is installed is known, and written down, once that system has started"));
-    }
-    if unfinished(&root)?.is_some() {
-        // What is going on is not interrupted.
-        RootLock::take(&root)?;
     }
     resume::refuse_unfinished(&root)?;
     let installed = target::runtime()?.block_on(installed(&root)).map_err(CliError::before_changes)?;

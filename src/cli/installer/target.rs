@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::apply::{Asked, Choices, ImageFolder, RootLock, Source, Target, TargetRuntime};
+use crate::apply::{Asked, Choices, ImageFolder, Source, Target, TargetRuntime};
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind};
 use crate::host::Root;
@@ -208,13 +208,6 @@ fn platform_of(contents: &Contents) -> Platform {
         [only] => only.clone(),
         _ => Platform::of_this_machine(),
     }
-}
-
-/// Takes the lock of the root that `--root` names, in which something is installed.
-pub(super) fn locked(folder: Option<&Path>) -> Result<(Root, RootLock), CliError> {
-    let root = installed_root(folder)?;
-    let lock = RootLock::take(&root)?;
-    Ok((root, lock))
 }
 
 /// The root that `--root` names, into which something is installed.
