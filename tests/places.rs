@@ -61,7 +61,18 @@ fn two_parts_are_never_one_to_the_host() {
         ),
         (file("/var/lib/carrack/receipts/9999-x-9.0.0.json"), "would be in a place that is carrack-install's own"),
         (file("/etc/motd.carrack-old"), "would be in a place that is carrack-install's own"),
+        (
+            file("/etc/a") + &file("/etc/a/b").replace("name: shop", "name: other"),
+            "host path /etc/a/b cannot be there with /etc/a of line",
+        ),
+        (
+            file("/var/lib/rancher/k3s/server/manifests")
+                + "    - {name: other, layer: addon, manifests: [./m.yaml]}\n",
+            "pack shop's file /var/lib/rancher/k3s/server/manifests is a file, and pack other's manifest m.yaml needs a folder",
+        ),
+        (file(&format!("/etc/{}", "a".repeat(256))), "would have a name of more than 255 bytes"),
         (manifests("./rbac.v1.yaml, ./rbac.v2.yaml"), "is right"),
+        (file(&format!("/etc/{}", "a".repeat(255))), "is right"),
     ] {
         let (_, ran) = check(&format!("{K3S}{packs}"));
         assert_eq!(ran.code, if message == "is right" { 0 } else { 10 }, "{packs}: {}", ran.stderr);

@@ -232,15 +232,6 @@ impl Drop for RemoveOnDrop {
     }
 }
 
-/// Removes what a killed run left of an archive. It is not taken over: the media is read once all the same,
-/// and what is written anew needs no second look.
-///
-/// # Errors
-/// Where it is there and cannot be removed.
-pub(super) fn clean(planned: &PlannedArchive) -> Result<(), PathError> {
-    provisional(planned)?.iter().try_for_each(Place::remove)
-}
-
 /// The provisional names of what is written for it.
 ///
 /// # Errors

@@ -141,6 +141,18 @@ pub enum ApplyError {
         /// Where the JSON is wrong.
         source: serde_json::Error,
     },
+    /// A journal or receipt says something that Carrack does not write; nothing of it is acted upon.
+    #[error("{}: {field} is {value:?}, which is not {wanted}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
     /// A later installer wrote a journal.
     #[error("{} was written by a later carrack-install", .0.display())]
     LaterJournal(PathBuf),

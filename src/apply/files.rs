@@ -157,6 +157,44 @@ pub enum FileError {
         /// The other.
         second: String,
     },
+    /// Under another name, it is a place of the installer's own.
+    #[error("{path} leads to {real}, a place of carrack-install's own, and no bundle puts a file there")]
+    LeadsToOwn {
+        /// The path.
+        path: String,
+        /// Where it leads, within the root.
+        real: String,
+    },
+    /// A link is in the installer's own folder.
+    #[error("{} is a symbolic link, and in carrack-install's own folder there is none", .0.display())]
+    OwnLink(PathBuf),
+    /// It would be in a file system that the kernel makes, or among devices.
+    #[error("{path} leads to {real}, where the kernel shows itself and no file can be kept")]
+    Kernel {
+        /// The path.
+        path: String,
+        /// Where it leads, within the root.
+        real: String,
+    },
+    /// A file of the bundle is where another one needs a folder.
+    #[error("{outer} is a file of the bundle, and {inner} needs a folder there")]
+    Within {
+        /// The file.
+        outer: String,
+        /// The file that would be below it.
+        inner: String,
+    },
+    /// No file system takes the name.
+    #[error("{0} has a name of more than 255 bytes, or a path of more than 4095")]
+    TooLong(String),
+    /// A name is taken that is needed.
+    #[error("{} is not Carrack's, and has the name that carrack-install needs while it changes {path}", taken.display())]
+    Taken {
+        /// The file that changes.
+        path: String,
+        /// What has the name.
+        taken: PathBuf,
+    },
     /// A folder or device stands there.
     #[error("{} is not a file, and is not replaced", .0.display())]
     InTheWay(PathBuf),

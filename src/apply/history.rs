@@ -1,6 +1,7 @@
 //! What has been installed on a host, one after another: which receipt counts, and the way back from it.
 
 use super::ApplyError;
+use super::conflicts;
 use super::files::Before;
 use super::receipt::{self, Receipt};
 use crate::host::Root;
@@ -27,6 +28,7 @@ impl History {
     /// # Errors
     /// Where a receipt cannot be read.
     pub(super) fn of(root: &Root) -> Result<Self, ApplyError> {
+        conflicts::own_has_no_links(root)?;
         let entry = |(number, file, receipt)| Entry { number, file, receipt };
         Ok(Self(receipt::entries(root)?.into_iter().map(entry).collect()))
     }
@@ -74,7 +76,7 @@ impl History {
 
     /// The number of the next receipt.
     pub(super) fn next_number(&self) -> u32 {
-        self.0.first().map_or(0, |entry| entry.number) + 1
+        self.0.first().map_or(0, |entry| entry.number).saturating_add(1)
     }
 
     /// All receipts of the profile `name`, the newest first.

@@ -23,7 +23,7 @@ use super::states;
 use super::survey::{RuntimeSurvey, Survey, TargetRuntime, blocking};
 use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
-use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction, clean};
+use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::distro::Step;
 use crate::io::PathError;
@@ -74,7 +74,6 @@ pub async fn apply(mut survey: Survey, inputs: Inputs<'_>, options: &Options) ->
     if survey.lock.is_none() {
         survey.lock = Some(RootLock::take(&survey.target.root)?);
     }
-    clear(&survey)?;
     let mut warnings = warnings(&survey, inputs);
     let installed = survey.history.of_profile(&inputs.contents.profile.name).next();
     if survey.plan.is_empty() && installed.is_some_and(|Entry { receipt, .. }| is_of(receipt, &survey, inputs)) {
@@ -133,18 +132,6 @@ fn is_of(receipt: &Receipt, survey: &Survey, inputs: Inputs<'_>) -> bool {
         && tells_files(receipt, &survey.plan)
         && receipt.choices.as_ref().is_none_or(|choices| *choices == survey.target.choices)
         && (receipt.choices.is_none() || receipt.site == ReceiptSite::of(inputs.node, &survey.plan))
-}
-
-/// Removes what killed runs left beside the files.
-fn clear(survey: &Survey) -> Result<(), ApplyError> {
-    for planned in &survey.plan.files {
-        clean(&planned.file.target)?;
-    }
-    if let Some(planned) = &survey.plan.archive {
-        clean(&planned.target)?;
-        archive::clean(planned)?;
-    }
-    Ok(())
 }
 
 /// Writes down what is begun.

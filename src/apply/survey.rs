@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ApplyError;
+use super::archive;
 use super::by_hand::{self, Aside, Settled};
 use super::check::Check;
 use super::choices::Choices;
+use super::conflicts;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::difference;
 use super::dropped;
@@ -25,6 +27,7 @@ use super::targets::{Inputs, targets};
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::Setup;
 use crate::host::Root;
+use crate::io::Place;
 use crate::oci::{Digest, ImageConfig, Platform, media_type};
 
 /// Where a bundle is to be installed.
@@ -127,6 +130,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
         let source = inputs.source.clone();
         blocking(move || difference::tell(files, &source, &history)).await?
     };
+    conflicts::names_are_free(survey.needed_names()?, &target.root)?;
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
         let (behind, others) = (history.behind(name, &inputs.contents.identity), history.others(name));
         survey.plan.released = released::names(&behind, target.keep, &others, wanted, client).await?;
@@ -160,6 +164,22 @@ fn overwritten(history: &History, name: &str, plan: &HostPlan) -> Result<Vec<Str
 }
 
 impl Survey {
+    /// What is needed beside each file that changes, with its path within the root.
+    fn needed_names(&self) -> Result<Vec<(&str, Vec<Place>)>, ApplyError> {
+        let mut needed = Vec::new();
+        let files = self.plan.files.iter().filter(|planned| planned.action != FileAction::Keep);
+        let files = files.map(|planned| (planned.file.path.as_str(), &planned.file.target));
+        let removals = self.plan.removals.iter().map(|removal| (removal.path.as_str(), &removal.target));
+        for (path, target) in files.chain(removals) {
+            needed.push((path, conflicts::beside(target)?));
+        }
+        if let Some(planned) = self.plan.archive.as_ref().filter(|planned| planned.action != FileAction::Keep) {
+            needed.push((&planned.path, conflicts::beside(&planned.target)?));
+            needed.push((&planned.path, archive::provisional(planned)?));
+        }
+        Ok(needed)
+    }
+
     /// One that knows no more than the plan.
     fn of(target: &Target, plan: HostPlan, lock: Option<RootLock>) -> Self {
         Self {

@@ -1,11 +1,10 @@
 //! Which files a bundle puts on the host, with the values of this place.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::ApplyError;
 use super::cluster;
+use super::conflicts;
 use super::files::{FileError, FileKind, TargetFile};
 use super::settle::{Settler, Written};
 use super::source::Source;
@@ -84,7 +83,7 @@ pub fn targets(inputs: Inputs<'_>, target: &Target) -> Result<(Vec<TargetFile>, 
         let written = Arc::new(cluster::written(file, config.as_deref()));
         placer.add(FileKind::Config, pack, file.path.clone(), file.mode, None, Content::written(written))?;
     }
-    Ok((placer.each_once()?, setup))
+    Ok((placer.each_its_own()?, setup))
 }
 
 /// Makes target files, one after another.
@@ -125,6 +124,7 @@ impl Placer<'_> {
         owner: Option<&str>,
         content: Content,
     ) -> Result<(), FileError> {
+        conflicts::fits(&path)?;
         let place = |source| FileError::Place { pack: pack.to_owned(), source };
         let owner = match owner {
             Some(owner) => Some(self.root.owner(owner).map_err(place)?),
@@ -176,14 +176,9 @@ impl Placer<'_> {
         Ok(())
     }
 
-    /// The files, where no two are one.
-    fn each_once(self) -> Result<Vec<TargetFile>, ApplyError> {
-        let mut seen: BTreeMap<&Path, &str> = BTreeMap::new();
-        for file in &self.files {
-            if let Some(first) = seen.insert(file.target.shown(), &file.path) {
-                return Err(FileError::Twice { first: first.to_owned(), second: file.path.clone() }.into());
-            }
-        }
+    /// The files, where each has a place of its own.
+    fn each_its_own(self) -> Result<Vec<TargetFile>, ApplyError> {
+        conflicts::each_its_own(&self.files, self.root)?;
         Ok(self.files)
     }
 }

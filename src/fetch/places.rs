@@ -12,6 +12,9 @@ use crate::profile::Profile;
 /// 1.5 MiB (its `--max-request-bytes`).
 const MAX_WITHIN_OBJECT: u64 = 1_000_000;
 
+/// The longest name and the longest path of a file, in bytes (NAME_MAX, PATH_MAX).
+const LONGEST: (usize, usize) = (255, 4095);
+
 /// Something that has a place.
 struct Part {
     path: String,
@@ -48,7 +51,9 @@ pub fn check_places(profile: &Profile, charts: &[Chart]) -> Result<(), FetchErro
             ));
         }
     }
-    each_once(&parts(profile, charts, places), places)
+    let parts = parts(profile, charts, places);
+    each_fits(&parts)?;
+    each_once(&parts, places)
 }
 
 fn shown(places: Places) -> &'static str {
@@ -89,15 +94,44 @@ fn parts(profile: &Profile, charts: &[Chart], places: Places) -> Vec<Part> {
     parts
 }
 
+impl Part {
+    /// Whether there is a host that gets both.
+    fn meets(&self, other: &Self) -> bool {
+        match (&self.platform, &other.platform) {
+            (Some(one), Some(another)) => one == another,
+            _ => true,
+        }
+    }
+}
+
+/// Every file system takes these names, and nothing is below a file.
+fn each_fits(parts: &[Part]) -> Result<(), FetchError> {
+    let mut by_path: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
+    for part in parts {
+        by_path.entry(&part.path).or_default().push(part);
+    }
+    for part in parts {
+        let name = part.path.rsplit('/').next().unwrap_or_default();
+        if name.len() > LONGEST.0 || part.path.len() > LONGEST.1 {
+            let shown = &part.shown;
+            let message = format!("{shown} would have a name of more than 255 bytes, or a path of more than 4095");
+            return Err(FetchError::Places(message));
+        }
+        let above = part.path.match_indices('/').filter_map(|(end, _)| by_path.get(&part.path[..end]));
+        if let Some(outer) = above.flatten().find(|outer| outer.meets(part)) {
+            let (outer, inner) = (&outer.shown, &part.shown);
+            let message = format!("{outer} is a file, and {inner} needs a folder there; move one of them");
+            return Err(FetchError::Places(message));
+        }
+    }
+    Ok(())
+}
+
 fn each_once(parts: &[Part], places: Places) -> Result<(), FetchError> {
     let mut seen: BTreeMap<&str, Vec<&Part>> = BTreeMap::new();
     for part in parts {
         let others = seen.entry(places.identity(&part.path)).or_default();
-        let meets = |other: &&&Part| match (&other.platform, &part.platform) {
-            (Some(one), Some(another)) => one == another,
-            _ => true,
-        };
-        if let Some(first) = others.iter().find(meets) {
+        if let Some(first) = others.iter().find(|other| other.meets(part)) {
             let (first, second, to) = (&first.shown, &part.shown, shown(places));
             let message = format!("{first} and {second} would be one to {to}; rename one of them");
             return Err(FetchError::Places(message));

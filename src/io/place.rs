@@ -142,6 +142,46 @@ impl Place {
         self.stat().is_ok_and(|found| found.is_some_and(|found| file_type(&found) == FileType::Directory))
     }
 
+    /// Device and inode of what is there.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn id(&self) -> Result<Option<(u64, u64)>, PathError> {
+        Ok(self.stat()?.map(|found| (found.st_dev, found.st_ino)))
+    }
+
+    /// What tells this place from others whatever their names: device and inode of the deepest folder that is there, and the path
+    /// from it.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn anchor(&self) -> Result<(u64, u64, PathBuf), PathError> {
+        for folder in std::iter::successors(self.folder(), Self::folder) {
+            if let Some((device, inode)) = folder.id()? {
+                let rest = self.within.strip_prefix(&folder.within).unwrap_or(&self.within);
+                return Ok((device, inode, rest.to_owned()));
+            }
+        }
+        Ok((0, 0, self.within.clone()))
+    }
+
+    /// The type of the file system that it is on, or would be (`f_type` of statfs(2)).
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub fn file_system(&self) -> Result<u32, PathError> {
+        for folder in std::iter::successors(self.folder(), Self::folder) {
+            match folder.open_folder(OFlags::PATH) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => {
+                    let opened = opened.at("open the folder", &folder.shown)?;
+                    return Ok(fs::fstatfs(opened).at("find the file system of", &folder.shown)?.f_type as u32);
+                }
+            }
+        }
+        Ok(0)
+    }
+
     /// The inode of what is there.
     pub fn inode(&self) -> Option<u64> {
         Some(self.stat().ok()??.st_ino)
@@ -462,4 +502,105 @@ fn empty(folder: BorrowedFd<'_>, shown: &Path) -> Result<(), PathError> {
         fs::unlinkat(folder, &name, AtFlags::REMOVEDIR).at("remove", &shown)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, OpenFolder) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        std::fs::write(folder.path().join("a/b/file"), "content").unwrap();
+        symlink("a", folder.path().join("link")).unwrap();
+        symlink("/proc/self/root", folder.path().join("out")).unwrap();
+        let open = OpenFolder::open(folder.path(), folder.path().to_owned()).unwrap();
+        (folder, open)
+    }
+
+    #[test]
+    fn no_link_is_followed_on_the_way() {
+        let (_folder, open) = folder();
+        let place = |path: &str| open.place(Path::new(path)).unwrap();
+        assert_eq!(place("a/b/file").read(100).unwrap().unwrap(), b"content");
+        for path in ["link/b/file", "out/etc/passwd", "link"] {
+            assert!(place(path).open().is_err(), "{path}");
+        }
+        for path in ["link/new", "out/tmp/new"] {
+            assert!(place(path).create(0o600).is_err() && place(path).make_folder().is_err(), "{path}");
+        }
+        assert!(place("a/b/file").rename(&place("link/file")).is_err());
+        assert!(place("a/b/file").hard_link(&place("out/tmp/file")).is_err());
+        assert_eq!(place("a/b/file").read(100).unwrap().unwrap(), b"content");
+    }
+
+    #[test]
+    fn kernels_without_openat2_do_the_same() {
+        let (folder, open) = folder();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let walk = |path: &str| walk_below(open.0.0.as_fd(), Path::new(path), flags);
+        let found = fs::fstat(walk("a/b").unwrap()).unwrap();
+        assert_eq!(Some((found.st_dev, found.st_ino)), open.place(Path::new("a/b")).unwrap().id().unwrap());
+        for path in ["link", "link/b", "out", "out/etc", "a/b/file", "a/none"] {
+            assert!(walk(path).is_err(), "{path}");
+        }
+        drop(folder);
+    }
+
+    #[test]
+    fn a_folder_goes_with_all_that_is_in_it_and_nothing_else() {
+        let (folder, open) = folder();
+        symlink(folder.path().join("a"), folder.path().join("a/b/up")).unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("file"), "").unwrap();
+        symlink(outside.path(), folder.path().join("a/b/outside")).unwrap();
+        open.place(Path::new("a/b")).unwrap().remove_all().unwrap();
+        assert_eq!(open.place(Path::new("a")).unwrap().names().unwrap(), Vec::<OsString>::new());
+        assert!(outside.path().join("file").exists());
+        open.place(Path::new("link")).unwrap().remove_all().unwrap();
+        assert!(folder.path().join("a").is_dir());
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_read_to_its_end() {
+        let (folder, open) = folder();
+        let place = open.place(Path::new("pipe")).unwrap();
+        fs::mkfifoat(fs::CWD, folder.path().join("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+        assert!(place.open().is_err() && place.read(10).is_err());
+        let file = open.place(Path::new("a/b/file")).unwrap();
+        assert!(file.read(6).unwrap_err().source.to_string().contains("more than 6 bytes"));
+        assert!(open.place(Path::new("a")).unwrap().read(10).is_err());
+        assert_eq!(open.place(Path::new("none")).unwrap().read(10).unwrap(), None);
+    }
+
+    #[test]
+    fn every_name_that_a_file_system_takes_can_have_an_ending() {
+        for length in 1..=LONGEST {
+            let name = OsString::from("a".repeat(length));
+            let with = with_ending(&name, ".carrack-new");
+            assert!(with.len() <= LONGEST && is_plain(&with), "{length}");
+        }
+        let (one, two) = ("a".repeat(250), "a".repeat(251));
+        assert_ne!(with_ending(one.as_ref(), ".carrack-new"), with_ending(two.as_ref(), ".carrack-new"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_name_it_stays_in_its_folder(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
+            let name = OsString::from_vec(bytes);
+            let (_folder, open) = folder();
+            let folder = open.place(Path::new("a/b")).unwrap();
+            for place in [folder.child(&name), folder.child("x").unwrap().beside(&name)].into_iter().flatten() {
+                prop_assert_eq!(place.within().parent(), Some(Path::new("a/b")));
+                prop_assert_eq!(place.name(), &name);
+            }
+            for dots in ["..", ".", "", "/", "../x", "x/..", "/etc", "x/y"] {
+                prop_assert!(folder.child(dots).is_err());
+            }
+        }
+    }
 }

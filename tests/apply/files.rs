@@ -2,10 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use carrack::apply::files::FileError;
 use carrack::apply::status::{Difference, installed};
-use carrack::apply::{ApplyError, Asked, Choices, ImageFolder, Inputs, RootLock, Target, TargetRuntime, survey};
+use carrack::apply::{
+    ApplyError, Asked, Choices, ImageFolder, Inputs, RootLock, Source, Target, TargetRuntime, survey,
+};
 use carrack::host::Root;
 use carrack::oci::{Digest, ImageIndex, Platform};
 use carrack::site::node::Node;
@@ -13,7 +18,7 @@ use carrack::variables::{Values, Variable};
 
 use crate::image::TestBundle;
 use crate::suite::{bundle, tree};
-use crate::{install, install_to, look, patiently};
+use crate::{install, install_from, install_to, look, patiently, runtime};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_checked_even_where_they_are_left_alone() {
@@ -52,14 +57,139 @@ async fn what_differs_is_told_and_installed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leftovers_of_a_killed_run_are_removed() {
-    let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
-    install(&bundle, folder.path(), None).await.unwrap();
-    let clean = tree(folder.path());
-    fs::write(folder.path().join("etc/tool/config.carrack-old"), "old").unwrap();
-    fs::write(folder.path().join("etc/tool/config.carrack-new"), "new").unwrap();
-    let outcome = install(&bundle, folder.path(), None).await.unwrap();
-    assert_eq!((outcome.receipt, tree(folder.path())), (None, clean));
+async fn what_no_run_has_left_stays_whatever_its_name() {
+    for ending in ["carrack-old", "carrack-new"] {
+        let (bundle, folder) = (bundle(), tempfile::tempdir().unwrap());
+        install(&bundle, folder.path(), None).await.unwrap();
+        let config = folder.path().join("etc/tool/config");
+        fs::write(config.with_extension(ending), "mine").unwrap();
+        // Nothing changes beside it.
+        let with_it = tree(folder.path());
+        let outcome = install(&bundle, folder.path(), None).await.unwrap();
+        assert_eq!((outcome.receipt, tree(folder.path())), (None, with_it));
+        fs::write(&config, "changed").unwrap();
+        let with_it = tree(folder.path());
+        let error = look(&bundle, folder.path(), None).await.unwrap_err();
+        assert!(matches!(error, ApplyError::File(FileError::Taken { .. })), "{error:?}");
+        assert!(error.to_string().contains(&format!("config.{ending}")), "{error}");
+        assert_eq!(tree(folder.path()), with_it);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_has_a_place_that_it_can_have() {
+    let refused = async |paths: &[&str], make: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path());
+        let before = tree(folder.path());
+        let mut bundle = TestBundle::new();
+        for (index, path) in paths.iter().enumerate() {
+            bundle.file(path, 0o644, index.to_string().as_bytes());
+        }
+        let error = look(&bundle, folder.path(), None).await.unwrap_err();
+        assert_eq!(tree(folder.path()), before, "{paths:?}");
+        let ApplyError::File(error) = error else { panic!("{paths:?}: {error:?}") };
+        error
+    };
+    let nothing = |_: &Path| {};
+    let link = |from: &'static str, to: &'static str| {
+        move |root: &Path| {
+            let from = root.join(from);
+            fs::create_dir_all(from.parent().unwrap()).unwrap();
+            symlink(to, from).unwrap();
+        }
+    };
+    // One file, and something that needs a folder there.
+    let error = refused(&["/etc/a", "/etc/a/b"], &nothing).await;
+    assert_eq!(error.to_string(), "/etc/a is a file of the bundle, and /etc/a/b needs a folder there");
+    let error = refused(&["/opt/x/y/z", "/opt/x"], &nothing).await;
+    assert_eq!(error.to_string(), "/opt/x is a file of the bundle, and /opt/x/y/z needs a folder there");
+    // One place with two names.
+    for (from, to) in [("lib", "usr/lib"), ("lib", "/usr/lib"), ("lib", "other"), ("x/y", "../usr/lib")] {
+        let first = format!("/{from}/a");
+        let paths = [first.as_str(), if to == "other" { "/other/a" } else { "/usr/lib/a" }];
+        let error = refused(&paths, &link(from, to)).await;
+        assert!(matches!(error, FileError::Twice { .. }), "{error:?}");
+    }
+    // Carrack's own folder, however it is called.
+    for (from, to) in [
+        ("srv/c", "../var/lib/carrack"),
+        ("srv/c", "/var/lib/carrack/"),
+        ("srv/c", "/var/lib/carrack/receipts"),
+        ("srv/c", "/proc/self/root/var/lib/carrack"),
+        ("proc/self/root", "/"),
+    ] {
+        let path =
+            if from.starts_with("proc") { "/proc/self/root/var/lib/carrack/x" } else { "/srv/c/0009-x-1.0.0.json" };
+        let error = refused(&[path], &link(from, to)).await;
+        assert!(matches!(error, FileError::LeadsToOwn { .. } | FileError::Kernel { .. }), "{from}: {error:?}");
+    }
+    for path in ["/proc/sys/kernel/core_pattern", "/sys/x", "/dev/shm/x", "/dev/null"] {
+        assert!(matches!(refused(&[path], &nothing).await, FileError::Kernel { .. }), "{path}");
+    }
+    assert!(matches!(refused(&["/etc/k/x"], &link("etc/k", "../proc")).await, FileError::Kernel { .. }));
+    // What is no file.
+    let pipe = |root: &Path| {
+        let (pipe, mode) = (root.join("pipe"), rustix::fs::Mode::from_raw_mode(0o644));
+        rustix::fs::mkfifoat(rustix::fs::CWD, pipe, mode).unwrap();
+    };
+    assert!(matches!(refused(&["/pipe"], &pipe).await, FileError::InTheWay(_)));
+    let socket = |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap());
+    assert!(matches!(refused(&["/socket"], &socket).await, FileError::InTheWay(_)));
+    let inner = |root: &Path| fs::create_dir(root.join("folder")).unwrap();
+    assert!(matches!(refused(&["/folder"], &inner).await, FileError::InTheWay(_)));
+    assert!(matches!(refused(&["/pipe/x"], &pipe).await, FileError::Place { .. }));
+    // What no file system takes.
+    let long = format!("/etc/{}", "a".repeat(256));
+    assert!(matches!(refused(&[&long], &nothing).await, FileError::TooLong(_)));
+    let deep = format!("/{}", "abcdefg/".repeat(600));
+    assert!(matches!(refused(&[deep.trim_end_matches('/')], &nothing).await, FileError::TooLong(_)));
+}
+
+/// Names up to what file systems take: no shorter one is the file's own than its provisional name.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_work() {
+    let names: Vec<String> = (240..=255).map(|length| "a".repeat(length)).collect();
+    let unicode = "ä".repeat(127);
+    let folder = tempfile::tempdir().unwrap();
+    for content in ["old", "new"] {
+        let mut bundle = TestBundle::new();
+        bundle.contents.profile.version = if content == "old" { "1.0.0".into() } else { "1.1.0".into() };
+        for name in names.iter().chain([&unicode]) {
+            bundle.file(&format!("/etc/{name}"), 0o644, content.as_bytes());
+        }
+        install(&bundle, folder.path(), None).await.unwrap();
+        for name in names.iter().chain([&unicode]) {
+            assert_eq!(fs::read_to_string(folder.path().join("etc").join(name)).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(folder.path().join("etc")).unwrap().count(), names.len() + 1);
+    }
+}
+
+/// More files than there are descriptors, of the same content and of different ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_may_be_more_files_than_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bundle = TestBundle::new();
+    for index in 0..700 {
+        bundle.file(&format!("/opt/same/{index}"), 0o644, b"same");
+        bundle.file(&format!("/opt/other/{index}"), 0o644, index.to_string().as_bytes());
+    }
+    let most = Arc::new(AtomicUsize::new(0));
+    let (seen, source) = (Arc::clone(&most), bundle.source());
+    let blobs = source.blobs().to_vec();
+    let counted = Source::new(blobs, move |digest| {
+        let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        seen.fetch_max(open, Ordering::Relaxed);
+        source.open(digest)
+    });
+    install_from(&bundle, &counted, folder.path(), runtime(None)).await.unwrap();
+    assert!(most.load(Ordering::Relaxed) < 512, "{most:?} descriptors");
+    for index in [0, 1, 350, 699] {
+        let read = |path: String| fs::read_to_string(folder.path().join(path)).unwrap();
+        assert_eq!(read(format!("opt/same/{index}")), "same");
+        assert_eq!(read(format!("opt/other/{index}")), index.to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ mod available;
 mod fake;
 mod faults;
 mod files;
+mod hostile;
 mod image;
 mod real;
 mod suite;

@@ -110,24 +110,28 @@ fn a_damaged_bundle_leaves_nothing() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_replaced() {
+fn what_no_journal_names_stays_beside_an_archive() {
     let site = Site::new(&Sample::usual("1.0.0"));
     site.k3s("apply", 0);
     let installed = site.tree();
     let content = fs::read(site.archive()).unwrap();
-    // Between the archive's name and the receipt, and in the middle of writing.
+    // An archive that no receipt has.
     fs::remove_dir_all(site.root().join("var/lib/carrack")).unwrap();
     let beside = |suffix: &str| site.archive().with_file_name(format!("sample-1.0.0.tar.zst{suffix}"));
-    fs::write(beside(".partial"), &content[..content.len() / 2]).unwrap();
-    fs::write(beside(".carrack-old"), b"old").unwrap();
+    for suffix in [".partial", ".carrack-old"] {
+        fs::write(beside(suffix), "mine").unwrap();
+        assert!(site.k3s("apply", 40).contains(&format!("sample-1.0.0.tar.zst{suffix} is not Carrack's")));
+        assert_eq!(fs::read(beside(suffix)).unwrap(), b"mine");
+        fs::remove_file(beside(suffix)).unwrap();
+    }
     site.k3s("apply", 0);
     let paths = |tree: BTreeMap<String, _>| tree.into_keys().collect::<Vec<_>>();
     assert_eq!(paths(site.tree()), paths(installed));
     assert!(fs::read(site.archive()).unwrap() == content);
-    // With nothing left to change, it is removed all the same.
-    fs::write(beside(".partial"), b"half").unwrap();
+    // With nothing left to change, no name is needed.
+    fs::write(beside(".partial"), b"mine").unwrap();
     assert!(site.k3s("apply", 0).contains("nothing to change"));
-    assert!(!beside(".partial").exists());
+    assert_eq!(fs::read(beside(".partial")).unwrap(), b"mine");
 }
 
 /// Before the first blob, and as each blob is begun: a stored one, the first and the last of the tail.
@@ -286,11 +290,6 @@ fn below_a_root_images_go_where_the_distribution_looks_and_else_nowhere() {
 fn canonical_kubernetes_gets_a_plain_archive() {
     let site = Site::of("canonical");
     let folder = site.root().join("var/lib/carrack/canonical/images");
-    // What a killed run left.
-    fs::create_dir_all(&folder).unwrap();
-    for left in ["sample-1.0.0.tar.partial", "sample-1.0.0.tar.zst.partial"] {
-        fs::write(folder.join(left), "left").unwrap();
-    }
     printed(&site.run("apply", &["--runtime", "canonical"]), 0);
     let archive = folder.join("sample-1.0.0.tar");
     let plain = fs::read(&archive).unwrap();

@@ -8,12 +8,13 @@ use serde::Deserialize;
 use super::{RECEIPT_VERSION, Receipt};
 use crate::apply::ApplyError;
 use crate::apply::files::FileError;
+use crate::apply::foreign;
 use crate::host::Root;
 use crate::io::{AtomicFile, Place};
 use crate::places::OWN;
 
 /// No receipt is longer: ten thousand images and files make a few MiB.
-const LIMIT: u64 = 256 << 20;
+const LIMIT: u64 = 64 << 20;
 
 /// All receipts below `root`, the newest first.
 ///
@@ -49,7 +50,10 @@ fn read(place: &Place) -> Result<Receipt, ApplyError> {
     if version > RECEIPT_VERSION {
         return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
     }
-    serde_json::from_reader(text()?).map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })
+    let receipt = serde_json::from_reader(text()?);
+    let receipt = receipt.map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })?;
+    foreign::receipt(place, &receipt)?;
+    Ok(receipt)
 }
 
 /// Writes a receipt under the file name `name`, and returns its path on this host.

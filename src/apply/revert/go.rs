@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::{From, Goal, Restored, Revert};
 use crate::apply::by_hand::{Aside, ByHand};
+use crate::apply::conflicts;
 use crate::apply::files::Before;
 use crate::apply::plan::Removal;
 use crate::apply::staging::{self, missing_folders};
-use crate::apply::transaction::{self, Change, Kept, Transaction};
+use crate::apply::transaction::{Change, Kept, Transaction};
 use crate::apply::{ApplyError, Interrupt, RootLock};
 use crate::host::Root;
+use crate::io::PathError;
 use crate::progress::Progress;
 
 impl Revert {
@@ -48,8 +50,10 @@ impl Revert {
         let targets =
             targets.chain(removed.iter().filter(|one| one.original.is_some()).map(|one| (&one.path, &one.target)));
         let targets = targets.chain(asides.iter().map(|one| (&one.path, &one.target)));
+        let targets: Vec<_> = targets.map(|(path, target)| (path.as_str(), target)).collect();
+        let needed = targets.iter().map(|(path, target)| Ok((*path, conflicts::beside(target)?)));
+        conflicts::names_are_free(needed.collect::<Result<Vec<_>, PathError>>()?, &root)?;
         for (path, target) in targets {
-            transaction::clean(target)?;
             record.files.push(Change::expected(path, target)?);
             record.made.extend(missing_folders(target));
         }

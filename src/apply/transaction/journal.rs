@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::apply::ApplyError;
 use crate::apply::containerd::{Client, ContainerdError, NameChange, Session};
 use crate::apply::files::{Before, FileError};
+use crate::apply::foreign;
 use crate::apply::receipt::Receipt;
 use crate::apply::staging::missing_folders;
 use crate::distro::Step;
@@ -23,7 +24,7 @@ use crate::site::sources::PinnedFile;
 /// Where it is, within the root.
 pub(in crate::apply) const JOURNAL: &str = "/var/lib/carrack/journal";
 /// No journal is longer: ten thousand images and files make a few MiB.
-const LIMIT: u64 = 256 << 20;
+const LIMIT: u64 = 64 << 20;
 /// The shape of [`Record`]; another shape is another number.
 const VERSION: u32 = 2;
 
@@ -299,6 +300,7 @@ impl Journal {
             if record.journal_version > VERSION {
                 return Err(ApplyError::LaterJournal(path()));
             }
+            foreign::journal(&place, &record)?;
             return Ok(Some((Self { folder, phase }, record)));
         }
         Ok(None)

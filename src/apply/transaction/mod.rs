@@ -30,7 +30,7 @@ pub(super) use self::{
     journal::{Change, Names, Outcome, Phase, Record, Staged},
     kept::Kept,
     steps::{has_systemd, unit_is},
-    switch::{backup_of, clean},
+    switch::backup_of,
 };
 
 use super::containerd::{ContainerdError, Session};
@@ -82,7 +82,14 @@ impl Transaction {
             if journal.phase() != Phase::Preparing {
                 return Err(ApplyError::NotFinished(left.what));
             }
-            // What the earlier one made is this one's to remove.
+            // What the earlier one made is this one's to remove, and what it staged is nobody's any more.
+            let staged = switch::unstage(&left.files, &[], root);
+            if !staged.is_empty() {
+                return Err(ApplyError::NeedsPerson {
+                    source: Box::new(ApplyError::NotFinished(left.what)),
+                    left: staged,
+                });
+            }
             record.own.splice(0..0, left.own);
             record.made.splice(0..0, left.made);
             record.guarded.extend(left.guarded);

@@ -9,7 +9,7 @@ use super::kept::Kept;
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
 use crate::host::Root;
-use crate::io::{AtPath, AtomicFile, PathError, Place, with_causes};
+use crate::io::{AtPath, PathError, Place, with_causes};
 
 /// Ends the name of what a new file replaced, until everything is done.
 const BACKUP: &str = ".carrack-old";
@@ -60,7 +60,13 @@ pub(super) fn unstage(changes: &[Change], made: &[String], root: &Root) -> Vec<S
     let staged = changes.iter().filter_map(|change| Some((change, change.staged.as_ref()?)));
     let removed = staged.map(|(change, staged)| {
         let target = resolve(&change.path, root)?;
-        Ok::<_, ApplyError>(target.beside(&staged.name)?.remove()?)
+        let waiting = target.beside(&staged.name)?;
+        if waiting.is_there() {
+            waiting.remove()?;
+            // Before the journal goes: nothing else knows that it is ours.
+            waiting.sync_folder()?;
+        }
+        Ok::<_, ApplyError>(())
     });
     let left = removed.filter_map(|removed| Some(with_causes(&removed.err()?))).collect();
     remove_empty(made.iter().rev(), root);
@@ -134,15 +140,6 @@ pub(super) fn remove_empty<'a>(folders: impl Iterator<Item = &'a String>, root: 
     for folder in folders {
         let _ = resolve(folder, root).map(|folder| folder.remove_empty());
     }
-}
-
-/// Removes what a killed run left beside a file.
-///
-/// # Errors
-/// Where it is there and cannot be removed.
-pub(in crate::apply) fn clean(target: &Place) -> Result<(), PathError> {
-    AtomicFile::provisional(target)?.remove()?;
-    backup_of(target)?.remove()
 }
 
 /// Where what a file replaced is until everything is done.

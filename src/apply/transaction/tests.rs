@@ -323,3 +323,142 @@ fn what_the_host_has_started_with_its_files_is_not_started_again() {
     transaction.record.start = vec![start(true), load.clone(), start(true)];
     assert_eq!(transaction.to_start(), [start(false), load, start(true)], "it has to read what was made since");
 }
+
+/// What a journal may say that nobody of Carrack's has written.
+fn hostile(victim: &Path) -> Vec<String> {
+    let victim = victim.display().to_string();
+    let up = "../".repeat(40);
+    let mut values = vec![
+        victim.clone(),
+        format!("{up}{}", victim.trim_start_matches('/')),
+        format!("/etc/../{up}{}", victim.trim_start_matches('/')),
+        "../../victim/file".to_owned(),
+        "/".to_owned(),
+    ];
+    values.extend(["", ".", "..", "a/b", "a\0b", "a\nb", "-rf"].map(str::to_owned));
+    values.push("a".repeat(300));
+    values
+}
+
+/// Every string of a document, as a JSON pointer.
+fn strings(value: &serde_json::Value, at: &str, all: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(_) => all.push(at.to_owned()),
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| strings(item, &format!("{at}/{index}"), all));
+        }
+        serde_json::Value::Object(fields) => {
+            fields.iter().for_each(|(name, item)| strings(item, &format!("{at}/{name}"), all));
+        }
+        _ => {}
+    }
+}
+
+/// A record that has something in every field that has a name or a path.
+fn full(mut record: Record) -> Record {
+    let path = || "/etc/new".to_owned();
+    let unit = || "shop.service".to_owned();
+    record.emptied = vec![path()];
+    record.own = vec![path()];
+    record.discarded = vec!["/var/lib/carrack/states/0001".to_owned()];
+    record.guarded = vec![unit()];
+    let copy = Step::Copy { from: path(), to: "@SAVED@/etcd".to_owned() };
+    record.stop = vec![Step::Stop { unit: unit() }, copy.clone(), Step::Remove { path: "/etc/new/inner".to_owned() }];
+    if let Some(Outcome::Installed { receipt, .. }) = &mut record.result {
+        receipt.folders = vec![path()];
+        receipt.start = vec![Step::Start { unit: unit(), restart: false }];
+        receipt.saved = Some(crate::apply::receipt::SavedState {
+            folder: "/var/lib/carrack/states/0001".to_owned(),
+            made: String::new(),
+            restore: vec![copy],
+        });
+    }
+    record
+}
+
+#[tokio::test]
+async fn whatever_a_journal_says_nothing_outside_of_the_root_changes() {
+    let document = |record: &Record| serde_json::to_value(record).unwrap();
+    let mut refused = BTreeMap::new();
+    let pointers = {
+        let (_folder, _root, record) = host();
+        let mut all = Vec::new();
+        strings(&document(&full(record)), "", &mut all);
+        all
+    };
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().join("victim/file");
+    fs::create_dir(outside.path().join("victim")).unwrap();
+    fs::write(&victim, "precious").unwrap();
+    fs::create_dir(outside.path().join("victim/empty")).unwrap();
+    let before = tree(outside.path());
+    let values = hostile(&victim);
+    for (pointer, value) in pointers.iter().flat_map(|pointer| values.iter().map(move |value| (pointer, value))) {
+        // Only what leads somewhere else could do harm in every phase.
+        let phases = [Phase::Changing, Phase::Preparing, Phase::Finishing, Phase::Restoring];
+        for phase in phases.into_iter().take(if value.contains("victim") { 4 } else { 1 }) {
+            let (folder, root, record) = host();
+            let mut changed = document(&full(record));
+            *changed.pointer_mut(pointer).unwrap() = value.clone().into();
+            let journal = folder.path().join("var/lib/carrack/journal");
+            fs::create_dir_all(&journal).unwrap();
+            fs::write(journal.join(phase.file()), serde_json::to_vec(&changed).unwrap()).unwrap();
+            let result = resume(&root, true, &Interrupt::never(), &Arc::default()).await;
+            assert_eq!(tree(outside.path()), before, "{pointer} {value:?}");
+            if let Err(ApplyError::Foreign { field, .. }) = result {
+                refused.insert(pointer.clone(), field);
+            }
+        }
+    }
+    // Everything that is used as a name or a path is checked, and named as it is in the file.
+    let is_name = |pointer: &&String| {
+        ["path", "name", "unit", "from", "to", "folder", "file"]
+            .iter()
+            .any(|word| pointer.ends_with(&format!("/{word}")))
+            || ["/made/", "/own/", "/emptied/", "/discarded/", "/guarded/", "/folders/"]
+                .iter()
+                .any(|list| pointer.contains(list))
+    };
+    let names: Vec<&String> = pointers.iter().filter(is_name).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for pointer in names.into_iter().filter(|pointer| *pointer != "/command/folder") {
+        let field = refused.get(pointer).unwrap_or_else(|| panic!("{pointer} is not checked"));
+        let words: String = pointer.trim_start_matches('/').replace('/', ".");
+        let flat: String = field.replace('[', ".").replace(']', "");
+        assert_eq!(flat, words);
+    }
+}
+
+#[test]
+fn whatever_a_receipt_says_it_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::new(folder.path()).unwrap();
+    let (_host, _root, record) = host();
+    let Some(Outcome::Installed { receipt, .. }) = full(record).result else { panic!("no receipt") };
+    let path = receipt::write_as(&root, "0001-shop-1.1.0.json", &receipt).unwrap();
+    receipt::all(&root).unwrap();
+    for (field, pointer) in [
+        ("folders[0]", "/folders/0"),
+        ("start[0].unit", "/start/0/unit"),
+        ("saved.folder", "/saved/folder"),
+        ("name", "/name"),
+    ] {
+        for value in hostile(Path::new("/victim/file"))
+            .into_iter()
+            .filter(|value| pointer != "/folders/0" || !value.starts_with("/vi"))
+        {
+            // A unit and a profile may be called so.
+            if value == "-rf" && pointer == "/name" {
+                continue;
+            }
+            let mut document = serde_json::to_value(&receipt).unwrap();
+            *document.pointer_mut(pointer).unwrap() = value.clone().into();
+            fs::write(&path, serde_json::to_vec(&document).unwrap()).unwrap();
+            let error = receipt::all(&root).unwrap_err();
+            assert!(
+                matches!(&error, ApplyError::Foreign { field: found, .. } if found == field),
+                "{value:?}: {error:?}"
+            );
+        }
+    }
+}

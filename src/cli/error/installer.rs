@@ -68,7 +68,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::SeveralInstalled(_) => Kind::Usage,
         // For want of memory, or a mistake of ours.
         ApplyError::Compose(_) => Kind::Bug,
-        ApplyError::File(FileError::Name(_)) => Kind::Integrity,
+        ApplyError::File(FileError::Name(_)) | ApplyError::Foreign { .. } => Kind::Integrity,
         ApplyError::File(_) => Kind::NotReady,
         ApplyError::Containerd(error) => match error {
             ContainerdError::Unreachable { .. } | ContainerdError::Busy(_) => Kind::NotReady,
@@ -99,6 +99,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Busy(..) | ApplyError::Containerd(ContainerdError::Busy(_)) => Some(
             "wait until it has ended; to stop it, end that process with kill: it finishes its change or takes it back".into(),
         ),
+        ApplyError::File(FileError::Taken { taken, .. }) => {
+            Some(format!("look what it is, and move it away: mv {0} {0}.mine", taken.display()))
+        }
         ApplyError::Containerd(ContainerdError::Size { digest, .. }) => {
             Some(format!("remove it, and what needs it, and apply again: ctr -n k8s.io content rm {digest}"))
         }
@@ -131,6 +134,10 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
                  the bundle again: mv {path} {path}.damaged"
             ))
         }
+        ApplyError::Foreign { path, .. } => Some(format!(
+            "nothing that it says was done; somebody else wrote or changed it, so find out who, and bring it back from a backup: {}",
+            path.display()
+        )),
         ApplyError::LaterReceipt { .. } | ApplyError::LaterJournal(_) => {
             Some("use the carrack-install that came with the newest bundle".into())
         }
