@@ -2,6 +2,10 @@
 //!
 //! Owns names and folders; the build checks with them what the installer does with them. It must not look at a host.
 
+mod paths;
+
+pub use paths::{check_clean, check_data_folder, check_file, check_removable, is_system_folder, is_within};
+
 use crate::oci::Digest;
 
 /// Where a bundle's parts go, within the root.

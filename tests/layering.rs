@@ -18,7 +18,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("yaml", &["problem"]),
     ("variables", &["problem", "text", "yaml"]),
     ("objects", &["oci", "problem", "yaml"]),
-    ("site", &["oci", "io", "problem", "yaml", "variables"]),
+    ("site", &["oci", "io", "places", "problem", "yaml", "variables"]),
     ("distro", &["oci", "options", "places", "problem", "site", "yaml"]),
     ("http", &[]),
     ("registry", &["oci", "io", "http"]),

@@ -46,7 +46,7 @@ pub struct UnknownCheck {
 /// Names that are known even where nothing of the kind is checked, so that one command line serves several bundles. Others
 /// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`,
 /// `registry-HOST`.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "apparmor",
     "cgroups",
     "clock",
@@ -56,6 +56,7 @@ const NAMES: [&str; 22] = [
     "downgrade",
     "files",
     "folders",
+    "foreign-data",
     "images",
     "installer",
     "kernel",

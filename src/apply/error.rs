@@ -197,6 +197,14 @@ pub enum ApplyError {
     /// It failed after changes had begun, and they were taken back.
     #[error("it failed, and everything was put back")]
     RolledBack(#[source] Box<ApplyError>),
+    /// It failed after changes had begun, which were taken back; folders stay that are not, or may not be, removed.
+    #[error("it failed; files, services and images are as they were before, and this stays: {}", stays.join("; "))]
+    Stays {
+        /// What failed first.
+        source: Box<ApplyError>,
+        /// What stays, each with why.
+        stays: Vec<String>,
+    },
     /// It failed after changes had begun, and not all could be taken back.
     #[error("it failed, and not everything could be put back: {}", left.join("; "))]
     NeedsPerson {

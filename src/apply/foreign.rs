@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 
 use super::ApplyError;
+use super::claims::Claim;
 use super::files::Before;
 use super::installed::KeptValue;
 use super::receipt::{Receipt, ReceiptRuntime, SavedState, check_name};
@@ -45,6 +46,14 @@ pub(super) fn receipt(place: &Place, receipt: &Receipt) -> Result<(), ApplyError
     receipt_is_plain("", receipt).map_err(|wrong| wrong.of(place))
 }
 
+/// Checks every path of what was read at `place` of what an attempt has left.
+///
+/// # Errors
+/// [`ApplyError::Foreign`], for the first that is none.
+pub(super) fn left(place: &Place, left: &[Claim]) -> Result<(), ApplyError> {
+    claims("", left).map_err(|wrong| wrong.of(place))
+}
+
 impl Wrong {
     fn of(self, place: &Place) -> ApplyError {
         let Self { field, value, wanted } = self;
@@ -84,6 +93,7 @@ fn record_is_plain(record: &Record) -> Checked {
         ("again", &record.again),
     ];
     lists.iter().try_for_each(|(field, list)| steps(field, list))?;
+    claims("claims", &record.claims)?;
     match &record.result {
         Some(Outcome::Installed { file, receipt, .. }) => {
             receipt_file("result.file", file)?;
@@ -128,6 +138,7 @@ fn receipt_is_plain(of: &str, receipt: &Receipt) -> Checked {
         }
         ReceiptRuntime::None | ReceiptRuntime::Containerd { .. } => {}
     }
+    claims(&format!("{of}claims"), &receipt.claims)?;
     steps(&format!("{of}start"), &receipt.start)?;
     steps(&format!("{of}remove"), &receipt.remove)?;
     if let Some(Save { state, save, restore }) = &receipt.state {
@@ -158,18 +169,64 @@ fn steps(field: &str, steps: &[Step]) -> Checked {
             | Step::Disable { unit: one }
             | Step::Enabled { unit: one, .. } => unit(&at("unit"), one)?,
             Step::Run { unless: Some(unless), .. } => path(&at("unless"), unless)?,
-            Step::Copy { from, to } => {
+            Step::Copy { from, to, unless, .. } => {
+                if let Some(unless) = unless {
+                    path_or_saved(&at("unless"), unless)?;
+                }
                 for (name, one) in [("from", from), ("to", to)] {
-                    // The copy's own folder is put in its place later.
-                    match one.strip_prefix(SAVED) {
-                        Some("") => {}
-                        Some(rest) => path(&at(name), rest)?,
-                        None => path(&at(name), one)?,
-                    }
+                    path_or_saved(&at(name), one)?;
                 }
             }
-            Step::Remove { path: one } => path(&at("path"), one)?,
-            _ => {}
+            Step::Folder { path: one } => path_or_saved(&at("path"), one)?,
+            Step::Sweep { unit: one, data, state, kubelet, interfaces } => {
+                if let Some(one) = one {
+                    unit(&at("unit"), one)?;
+                }
+                for (field, folder) in [("data", data.as_ref()), ("state", state.as_ref()), ("kubelet", Some(kubelet))]
+                {
+                    if let Some(folder) = folder {
+                        path(&at(field), folder)?;
+                    }
+                }
+                for (index, interface) in interfaces.iter().enumerate() {
+                    let plain = is_name(interface) && !interface.starts_with('-');
+                    check(
+                        plain,
+                        &format!("{}[{index}]", at("interfaces")),
+                        interface,
+                        "the name of a network interface",
+                    )?;
+                }
+            }
+            Step::Remove { path: one } => path_or_saved(&at("path"), one)?,
+            Step::Run { unless: None, .. } | Step::Load { .. } | Step::Wait { .. } | Step::Join(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A path that may begin with the copy's own folder, which is put in its place later.
+fn path_or_saved(field: &str, value: &str) -> Checked {
+    match value.strip_prefix(SAVED) {
+        Some("") => Ok(()),
+        Some(rest) => path(field, rest),
+        None => path(field, value),
+    }
+}
+
+fn claims(field: &str, claims: &[Claim]) -> Checked {
+    for (index, claim) in claims.iter().enumerate() {
+        let at = |name: &str| format!("{field}[{index}].{name}");
+        path(&at("path"), &claim.path)?;
+        if let Some(real) = &claim.real {
+            path(&at("real"), real)?;
+        }
+        for (name, list) in [("folders", &claim.folders), ("mounts", &claim.mounts)] {
+            for (index, inner) in list.iter().enumerate() {
+                // The path itself may be a mount point.
+                let plain = is_path(&format!("/{inner}")) || (inner.is_empty() && name == "mounts");
+                check(plain, &format!("{}[{index}]", at(name)), inner, "a path below the folder without '..'")?;
+            }
         }
     }
     Ok(())

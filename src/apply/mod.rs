@@ -13,6 +13,7 @@ mod archive;
 pub mod by_hand;
 mod check;
 mod choices;
+mod claims;
 mod cluster;
 mod conflicts;
 mod constraints;
@@ -22,6 +23,7 @@ mod dropped;
 mod error;
 mod feed;
 pub mod files;
+mod folders;
 mod foreign;
 mod history;
 mod image_folder;
@@ -52,11 +54,13 @@ mod survey;
 mod sweep;
 mod targets;
 mod transaction;
+mod tree;
 mod unfinished;
 mod upgrade;
 
 pub use self::{
     choices::Choices,
+    claims::{Claim, Prior},
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
@@ -69,5 +73,6 @@ pub use self::{
     survey::{Asked, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
     transaction::{Invocation, StepError},
+    tree::CopyError,
     unfinished::{Unfinished, unfinished},
 };

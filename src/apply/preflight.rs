@@ -7,9 +7,11 @@ use indicatif::HumanBytes;
 
 use super::ApplyError;
 pub use super::check::{Check, UnknownCheck, Verdict, skip, table};
+use super::claims;
 use super::constraints;
 use super::containerd::{Client, RuntimeState, Wanted};
 use super::files::TargetFile;
+use super::folders;
 use super::history::History;
 use super::image_folder::{self, ImageFolder};
 use super::machine::Machine;
@@ -35,6 +37,7 @@ const DISTRIBUTION_RUN: &str = "/run/k3s";
 /// blob, and often three times as large; a check that refuses a host must ask for what is certain only.
 const UNPACKED: u64 = 2;
 
+const ASKED: &str = "what the site and the profile ask of it";
 const IMAGES_NEEDED: &str = "all of them for this platform";
 
 /// Checks the host for a bundle with its values, or for any bundle where there is none. `machine` is what is installed into;
@@ -118,14 +121,17 @@ fn demands(
 /// The files that the host gets, where all of them have a place and all images that they name are there.
 fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result<Vec<TargetFile>, ApplyError> {
     match targets(inputs, target) {
-        Ok((files, _)) => return Ok(files),
+        Ok((files, setup)) => {
+            let history = History::of(&target.root)?;
+            let claims = claims::of(&setup.folders, &inputs.contents.profile.name, &history, &target.root)?;
+            checks.extend(folders::check(&claims));
+            if let Err(ApplyError::Refused(refusals)) = folders::refuse_root(&claims, inputs.node) {
+                checks.push(Check::new("distribution", ASKED, refusals.join("; "), false));
+            }
+            return Ok(files);
+        }
         Err(ApplyError::Refused(refusals)) => {
-            checks.push(Check::new(
-                "distribution",
-                "what the site and the profile ask of it",
-                refusals.join("; "),
-                false,
-            ));
+            checks.push(Check::new("distribution", ASKED, refusals.join("; "), false));
         }
         Err(ApplyError::MissingImages(missing)) => {
             let check = Check::new("manifests", "images that the bundle has", missing.join("; "), false);

@@ -56,6 +56,7 @@ pub(super) fn receipt_of(
         services: Vec::new(),
         start: Vec::new(),
         remove: Vec::new(),
+        claims: Vec::new(),
         state: None,
         saved: None,
         choices: Some(survey.target.choices.clone()),

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::archive::{self, Archive};
+use super::claims::{self, Claimed};
 use super::cluster;
 use super::containerd::Session;
 use super::files::{Before, FileKind};
+use super::folders;
 use super::history::Entry;
 use super::image_folder;
 use super::lock::RootLock;
@@ -154,9 +156,18 @@ fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Trans
         record.files.extend(places.iter().map(|place| Change::provisional(&planned.path, place)));
         made.extend(missing_folders(&planned.target));
     }
+    for Claimed { claim, .. } in &survey.claims {
+        if let Ok(place) = survey.target.root.place(&claim.path) {
+            made.extend(missing_folders(&place));
+        }
+    }
+    // It holds what is removed, and goes where that was all.
+    made.extend(survey.absent_root(inputs.node));
     made.sort_unstable();
     made.dedup();
     record.made = made;
+    record.claims = survey.claims.iter().map(|one| one.claim.clone()).collect();
+    record.first = folders::is_first(&survey.claims);
     record.start = services::start(&survey.plan, &survey.setup);
     record.guarded = survey.plan.units().map(|service| service.unit.clone()).collect();
     Transaction::begin(&survey.target.root, record)
@@ -325,9 +336,11 @@ fn steps_of(survey: &Survey, name: &str, starts_cluster: bool, record: &mut Reco
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
     record.start = services::unload(installed, &setup.start);
     record.start.extend(services::start(plan, setup));
-    // What another system will find at its first start is not known here, and a cluster that was joined counts on its members.
-    let unmakes = survey.target.root.is_host() && starts_cluster;
-    record.undo = services::undo(plan, setup, &survey.target.root, &record.made, unmakes);
+    // A cluster that was joined counts on its members, unless they leave it.
+    let counts_on_it = !starts_cluster && !setup.leaves;
+    let unmakes = !counts_on_it && folders::may_be_unmade(&survey.claims, &survey.target.root);
+    let removable = |path: &str| survey.claims.iter().any(|one| one.claim.path == path && one.claim.keeps().is_none());
+    record.undo = services::undo(plan, setup, &survey.target.root, unmakes.then_some(&removable));
     record.again.extend(services::again(plan, setup, installed));
 }
 
@@ -353,6 +366,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(
     receipt.before = survey.history.behind(&name, &receipt.bundle).first().map(|entry| entry.number);
     // Those of other profiles too: whichever goes last takes them away.
     let others = survey.history.others(&name);
+    let history_others = others.clone();
     let known = current.into_iter().chain(others).flat_map(|entry| entry.receipt.folders.iter().cloned());
     let mut folders: Vec<String> = known.collect();
     folders.extend(record.made.iter().chain(&record.own).cloned());
@@ -361,6 +375,9 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(
     receipt.folders = folders;
     receipt.start.clone_from(&survey.setup.start);
     receipt.remove.clone_from(&survey.setup.remove);
+    receipt.claims.clone_from(&record.claims);
+    let known = current.into_iter().chain(history_others).flat_map(|entry| entry.receipt.claims.clone());
+    claims::inherit(&mut receipt.claims, known.collect());
     receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
     let changes = record.names.iter().flat_map(|names| &names.changes);
     receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);

@@ -80,9 +80,9 @@ fn loads(steps: &[Step]) -> impl Iterator<Item = Step> {
 }
 
 /// What takes that back, before files are put back: units that did not run do not, what programs have done is undone, and a
-/// distribution that was not there goes with what it has made. `made` are folders of this change's own, and `unmakes` says whether
-/// what the distribution has made may go.
-pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String], unmakes: bool) -> Vec<Step> {
+/// distribution that was not there goes with what it has made. `removable` says which of its folders may go; none where it was
+/// there, or others count on its data.
+pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, removable: Option<&dyn Fn(&str) -> bool>) -> Vec<Step> {
     let mut undo: Vec<Step> = plan.services.iter().filter_map(ended).collect();
     undo.extend(setup.start.iter().rev().filter_map(|step| match step {
         Step::Start { unit, .. } => plan.cluster.iter().find(|service| service.unit == *unit).and_then(ended),
@@ -92,12 +92,18 @@ pub(super) fn undo(plan: &HostPlan, setup: &Setup, root: &Root, made: &[String],
         }
         _ => None,
     }));
-    let is_there = |path: &String| !made.contains(path) && root.exists(path);
-    let folders =
-        || setup.remove.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path) } else { None });
-    // One of them may be a volume of a cluster that somebody has stopped. Those that remove by a program undo by it too.
-    if unmakes && folders().next().is_some() && !folders().any(is_there) {
-        undo.extend(setup.remove.iter().filter(|step| !matches!(step, Step::Disable { .. })).cloned());
+    if let Some(removable) = removable {
+        let is_undone = |step: &Step, undo: &[Step]| {
+            undo.iter().any(|one| one.command().is_some() && one.command() == step.command())
+        };
+        for step in &setup.remove {
+            match step {
+                Step::Disable { .. } => {}
+                Step::Remove { path } if !removable(path) => {}
+                step if is_undone(step, &undo) => {}
+                step => undo.push(step.clone()),
+            }
+        }
     }
     undo
 }
@@ -189,7 +195,7 @@ mod tests {
         let setup = Setup { start: vec![load("authorities"), started("k3s.service", false)], ..Setup::default() };
         let plan = HostPlan::default();
         let root = Root::new(std::path::Path::new("/")).unwrap();
-        assert_eq!(undo(&plan, &setup, &root, &[], true), [], "files are not back yet");
+        assert_eq!(undo(&plan, &setup, &root, None), [], "files are not back yet");
         assert_eq!(again(&plan, &setup, None), [load("authorities")]);
         assert_eq!(again(&plan, &setup, Some(&installed)), [load("authorities"), load("modules")]);
         assert_eq!(unload(Some(&installed), &setup.start), [load("modules")]);
@@ -223,12 +229,12 @@ mod tests {
             disabled("ran.service"),
             disabled("untouched.service"),
         ];
-        assert_eq!(undo(&plan, &Setup::default(), &root, &[], true), ended);
+        assert_eq!(undo(&plan, &Setup::default(), &root, None), ended);
         assert_eq!(again(&plan, &Setup::default(), None), back);
 
         let start = services.iter().map(|service| started(&service.unit, false)).collect();
         let plan = HostPlan { cluster: services, ..HostPlan::default() };
-        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root, &[], true);
+        let undone = undo(&plan, &Setup { start, ..Setup::default() }, &root, None);
         assert_eq!(undone.iter().rev().cloned().collect::<Vec<_>>(), ended);
     }
 
@@ -236,7 +242,6 @@ mod tests {
     fn a_distribution_that_was_not_there_goes_with_what_it_has_made() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path()).unwrap();
-        std::fs::create_dir_all(folder.path().join("var/lib/data/images")).unwrap();
         let remove = |path: &str| Step::Remove { path: path.to_owned() };
         let disable = Step::Disable { unit: "k3s.service".to_owned() };
         let steps = [disable.clone(), load("end its containers"), remove("/var/lib/data"), remove("/run/k3s")];
@@ -244,10 +249,36 @@ mod tests {
         let setup = Setup { start, remove: steps.to_vec(), ..Setup::default() };
         let cluster = vec![planned("k3s.service", false, false, ServiceAction::Start)];
         let plan = HostPlan { cluster, ..HostPlan::default() };
-        let made = ["/var/lib/data".to_owned()];
-        assert_eq!(undo(&plan, &setup, &root, &made, true), steps, "this change has made the folder");
-        assert_eq!(undo(&plan, &setup, &root, &[], true), std::slice::from_ref(&disable), "it may be somebody's");
-        assert_eq!(undo(&plan, &setup, &root, &made, false), [disable], "others may count on it");
+        let all: &dyn Fn(&str) -> bool = &|_| true;
+        assert_eq!(undo(&plan, &setup, &root, Some(all)), steps);
+        let one: &dyn Fn(&str) -> bool = &|path| path == "/run/k3s";
+        assert_eq!(
+            undo(&plan, &setup, &root, Some(one)),
+            [&steps[..2], &steps[3..]].concat(),
+            "the other is somebody's"
+        );
+        assert_eq!(undo(&plan, &setup, &root, None), [disable], "others may count on it");
+    }
+
+    #[test]
+    fn what_a_step_undoes_is_not_done_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let leave = vec!["kubeadm".to_owned(), "reset".to_owned()];
+        let run = |command: &[String], undo: Option<Vec<String>>| Step::Run {
+            what: "do it".to_owned(),
+            command: command.to_vec(),
+            unless: None,
+            undo,
+            seconds: 1,
+        };
+        let remove = Step::Remove { path: "/etc/kubernetes".to_owned() };
+        let start = vec![run(&["kubeadm".to_owned(), "init".to_owned()], Some(leave.clone()))];
+        let setup = Setup { start, remove: vec![run(&leave, None), remove.clone()], ..Setup::default() };
+        let all: &dyn Fn(&str) -> bool = &|_| true;
+        let undone = undo(&HostPlan::default(), &setup, &root, Some(all));
+        assert_eq!(undone.iter().filter_map(Step::command).collect::<Vec<_>>(), [leave.as_slice()]);
+        assert_eq!(undone.last(), Some(&remove));
     }
 
     #[test]

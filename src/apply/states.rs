@@ -9,11 +9,7 @@ use crate::distro::{SAVED, Save, Step};
 use crate::host::Root;
 
 /// Where copies are, within the root, each under the number of the receipt that it was made for.
-const STATES: &str = "/var/lib/carrack/states";
-/// Removes a copy, and the folder of all copies where it was the last.
-const DISCARD: &str = "rm -rf -- \"$1\" && { rmdir -- \"${1%/*}\" 2>/dev/null || :; }";
-/// Making a folder takes no time; a disk that hangs is another matter.
-const SECONDS: u32 = 60;
+pub(super) const STATES: &str = "/var/lib/carrack/states";
 
 /// Adds saving the state to what `record` does before files change, and putting it back to what it does where it fails. Nothing
 /// where no other version of Kubernetes is installed, or its state is not here.
@@ -62,10 +58,7 @@ pub(super) fn unused(root: &Root, number: u32) -> String {
 /// What saves the state into `folder`, which is made, and can be done again. Where saving fails, what undoes its first step
 /// removes the unfinished copy.
 pub(super) fn saving(save: &Save, folder: &str) -> Vec<Step> {
-    let command = ["mkdir", "-p", "-m", "0700", folder].map(str::to_owned).to_vec();
-    let undo = Some(["/bin/sh", "-c", DISCARD, "discard", folder].map(str::to_owned).to_vec());
-    let what = "make a folder for the cluster's state".to_owned();
-    let make = Step::Run { what, command, unless: None, undo, seconds: SECONDS };
+    let make = Step::Folder { path: folder.to_owned() };
     let steps = save.save.iter().map(|step| step.with(SAVED, folder));
     [make].into_iter().chain(steps).collect()
 }
@@ -88,32 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_discarded_leaves_the_others() {
-        let states = tempfile::tempdir().unwrap().keep().join("states");
-        let discard = |number: &str| {
-            let arguments = ["-c", DISCARD, "discard"].map(std::ffi::OsStr::new);
-            let ran = std::process::Command::new("/bin/sh").args(arguments).arg(states.join(number)).status();
-            assert!(ran.unwrap().success());
-        };
-        for number in ["0007", "0008"] {
-            std::fs::create_dir_all(states.join(number).join("db")).unwrap();
-        }
-        discard("0007");
-        assert!(states.join("0008/db").is_dir() && !states.join("0007").exists());
-        discard("0008");
-        assert!(!states.exists());
-        discard("0008");
-    }
-
-    #[test]
-    fn saving_removes_nothing_and_can_be_taken_back() {
-        let copy = Step::Copy { from: "/var/lib/etcd".to_owned(), to: format!("{SAVED}/etcd") };
-        let save = Save { state: "/var/lib/etcd".to_owned(), save: vec![copy], restore: Vec::new() };
-        let steps = saving(&save, "/states/0007");
-        let Step::Run { command, undo: Some(undo), .. } = &steps[0] else { panic!("{steps:?}") };
-        assert_eq!(command.join(" "), "mkdir -p -m 0700 /states/0007");
-        assert_eq!(undo[..3], ["/bin/sh", "-c", DISCARD]);
-        let copied = Step::Copy { from: "/var/lib/etcd".to_owned(), to: "/states/0007/etcd".to_owned() };
-        assert_eq!(steps[1..], [copied]);
+    fn saving_can_be_taken_back() {
+        let copy =
+            |from: &str, to: &str| Step::Copy { from: from.to_owned(), to: to.to_owned(), unless: None, over: false };
+        let saved = copy("/var/lib/etcd", &format!("{SAVED}/etcd"));
+        let save = Save { state: "/var/lib/etcd".to_owned(), save: vec![saved], restore: Vec::new() };
+        let steps = saving(&save, "/var/lib/carrack/states/0007");
+        assert_eq!(steps[0], Step::Folder { path: "/var/lib/carrack/states/0007".to_owned() });
+        assert_eq!(steps[0].undone(), Some(Step::Remove { path: "/var/lib/carrack/states/0007".to_owned() }));
+        assert_eq!(steps[1..], [copy("/var/lib/etcd", "/var/lib/carrack/states/0007/etcd")]);
     }
 }

@@ -9,11 +9,13 @@ use super::archive;
 use super::by_hand::{self, Aside, Settled};
 use super::check::Check;
 use super::choices::Choices;
+use super::claims::{self, Claimed, Prior};
 use super::conflicts;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::difference;
 use super::dropped;
 use super::files::{Before, FileKind, Found, TargetFile};
+use super::folders;
 use super::history::History;
 use super::image_folder::{self, ImageFolder};
 use super::lock::RootLock;
@@ -29,6 +31,7 @@ use crate::distro::Setup;
 use crate::host::Root;
 use crate::io::Place;
 use crate::oci::{Digest, ImageConfig, Platform, media_type};
+use crate::site::node::Node;
 
 /// Where a bundle is to be installed.
 #[derive(Debug, Clone)]
@@ -89,6 +92,8 @@ pub struct Survey {
     pub(super) history: History,
     /// What the distribution wants.
     pub(super) setup: Setup,
+    /// What was at the places that it fills.
+    pub(super) claims: Vec<Claimed>,
     /// What is written besides the plan's files.
     pub(super) asides: Vec<Aside>,
     /// None where this only looks.
@@ -115,9 +120,13 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let history = History::of(&target.root)?;
     let name = &profile.name;
     site::guard(inputs, target, &history, &files)?;
+    let claims = claims::of(&setup.folders, name, &history, &target.root)?;
+    folders::refuse_root(&claims, inputs.node)?;
+    let setup = folders::told(setup, &claims, &target.root);
     let Settled { files, by_hand, asides } = by_hand::settle(files, &history, name, &target.root)?;
     let mut survey = compare(inputs, files, target, lock).await?;
-    (survey.setup, survey.asides, survey.plan.by_hand) = (setup, asides, by_hand);
+    (survey.setup, survey.claims) = (setup, claims);
+    (survey.asides, survey.plan.by_hand) = (asides, by_hand);
     (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
     survey.plan.site = site::changes(inputs.node, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
@@ -180,6 +189,13 @@ impl Survey {
         Ok(needed)
     }
 
+    /// The folder that the site names for the distribution's data, where that is absent.
+    pub(super) fn absent_root(&self, node: &Node) -> Option<String> {
+        let root = node.install_root.as_ref()?;
+        let absent = |one: &&Claimed| one.claim.path == *root && one.claim.before == Prior::Absent;
+        self.claims.iter().find(absent).map(|one| one.claim.path.clone())
+    }
+
     /// One that knows no more than the plan.
     fn of(target: &Target, plan: HostPlan, lock: Option<RootLock>) -> Self {
         Self {
@@ -190,6 +206,7 @@ impl Survey {
             preflight: Vec::new(),
             history: History::default(),
             setup: Setup::default(),
+            claims: Vec::new(),
             asides: Vec::new(),
             lock,
         }

@@ -6,7 +6,7 @@
 use super::cluster::Cluster;
 use super::objects::{self, with};
 use super::tree::{Map, text};
-use super::{Distribution, Join, Save, SetupFile, Step, file, guarded, hosts, kube_vip, labels, proxy, words};
+use super::{Distribution, FOREIGN, Join, Save, SetupFile, Step, file, guarded, hosts, kube_vip, labels, proxy, words};
 use crate::options::{Options, Part};
 use crate::site::node::{Endpoint, Membership, Role};
 
@@ -146,7 +146,7 @@ impl<'a> Canonical<'a> {
             if self.is_first() { ("bootstrap", "make the cluster") } else { ("join", "install the snap") };
         let name = self.cluster.node_name();
         let snap = self.snap().unwrap_or_default();
-        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &Self::config_file(), STATE, &name, snap]);
+        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &Self::config_file(), STATE, &name, FOREIGN, snap]);
         Step::Run {
             what: what.to_owned(),
             command: with(&command, &self.bases()),
@@ -157,14 +157,15 @@ impl<'a> Canonical<'a> {
     }
 }
 
-/// Takes the snap with its data away, where it is this one that brought it.
+/// Takes the snap with its data away, where it is this one that brought it. Where data of others was there before, snapd keeps a
+/// snapshot of what goes.
 fn leave() -> Vec<String> {
     const LEAVE: &str = "set -eu\n\
         [ -e \"$1/begun\" ] || [ -e \"$1/made\" ] || exit 0\n\
         : >\"$1/begun\"\n\
-        snap remove k8s --purge\n\
+        if [ -n \"$2\" ]; then snap remove k8s; else snap remove k8s --purge; fi\n\
         rm -f \"$1/made\" \"$1/begun\"";
-    words(["/bin/sh", "-c", LEAVE, "leave", STATE])
+    words(["/bin/sh", "-c", LEAVE, "leave", STATE, FOREIGN])
 }
 
 impl Distribution for Canonical<'_> {
@@ -299,6 +300,11 @@ impl Distribution for Canonical<'_> {
         let command = with(&kubectl, &["wait", "--for=condition=Ready", "--timeout=10s", &object]);
         start.push(Step::Wait { what: format!("the node {node} is ready"), command, seconds: 900 });
         start
+    }
+
+    /// The snap removes what it has made there, and Carrack nothing besides.
+    fn folders(&self) -> Vec<String> {
+        words(["/var/snap/k8s", "/etc/kubernetes", "/var/lib/kubelet"])
     }
 
     fn remove(&self) -> Vec<Step> {

@@ -4,16 +4,17 @@
 # $2: its configuration
 # $3: the folder where it is remembered how far this went
 # $4: the node's name
-# $5: the snap; its assertion is beside it
+# $5: something where data of others was there before: then snapd keeps a snapshot of what goes
+# $6: the snap; its assertion is beside it
 # all others: the snaps that it needs
 # To join, `k8s join-cluster` takes the token as an argument only, which the list of processes shows to every user. So that is not
 # done here: the next step sends it to the socket of k8sd.
 set -eu
-verb=$1 config=$2 state=$3 name=$4 snap=$5
-shift 5
+verb=$1 config=$2 state=$3 name=$4 foreign=$5 snap=$6
+shift 6
 
 if [ -e "$state/begun" ]; then
-    snap remove k8s --purge || true
+    if [ -n "$foreign" ]; then snap remove k8s || true; else snap remove k8s --purge || true; fi
 elif [ -e /snap/k8s/current ]; then
     echo 'this machine has the snap already'
     exit 0

@@ -54,6 +54,10 @@ impl Distribution for K3s<'_> {
         self.0.start(words([self.0.program(), "kubectl"]))
     }
 
+    fn folders(&self) -> Vec<String> {
+        self.0.folders()
+    }
+
     fn remove(&self) -> Vec<Step> {
         self.0.remove()
     }

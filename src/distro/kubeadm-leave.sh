@@ -1,22 +1,28 @@
-# Takes away what kubeadm.sh made, and nothing where it made nothing.
+# Takes the node away that kubeadm.sh made, and nothing where it made nothing. The folders of the node are removed afterwards,
+# by the installer itself, which knows whose they are.
 # $1: kubeadm
 # $2: the folder where it is remembered how far that went
-# all others: folders of the node, which go with it
+# $3: something where a folder of the node has data of others: then kubeadm, which empties them, does not
 set -eu
-kubeadm=$1 state=$2
-shift 2
+kubeadm=$1 state=$2 foreign=$3
 [ -e "$state/begun" ] || [ -e "$state/made" ] || exit 0
 : >"$state/begun"
-"$kubeadm" reset --force
-systemctl disable --now kubelet.service || true
-for folder in "$@"; do
-    # Volumes have data of others, which stays where it is once they are no longer mounted.
-    while read -r _ path _; do
-        path=$(printf '%b' "$path")
-        case $path in "$folder"/*) printf '%s\n' "$path" ;; esac
-    done </proc/self/mounts | sort -r | while IFS= read -r path; do
-        umount "$path"
+if [ -z "$foreign" ]; then
+    "$kubeadm" reset --force
+else
+    "$kubeadm" reset --force --skip-phases=cleanup-node
+    # What kubeadm writes, one by one, and only where it was not there before.
+    for file in admin super-admin kubelet bootstrap-kubelet controller-manager scheduler; do
+        file=/etc/kubernetes/$file.conf
+        grep -qxF "$file" "$state/before" 2>/dev/null || rm -f "$file"
     done
-    rm -rf --one-file-system "$folder"
-done
-rm -f "$state/made" "$state/begun"
+    for file in kube-apiserver kube-controller-manager kube-scheduler etcd kube-vip; do
+        file=/etc/kubernetes/manifests/$file.yaml
+        grep -qxF "$file" "$state/before" 2>/dev/null || rm -f "$file"
+    done
+    for folder in /etc/kubernetes/manifests /etc/kubernetes; do
+        grep -qxF "$folder" "$state/before" 2>/dev/null || rmdir "$folder" 2>/dev/null || true
+    done
+fi
+systemctl disable --now kubelet.service || true
+rm -f "$state/made" "$state/begun" "$state/before"

@@ -6,13 +6,15 @@
 use super::cluster::{Cluster, UNITS};
 use super::kubeadm_config::{self, Api, Config};
 use super::objects::{self, with};
-use super::{Distribution, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words};
+use super::{Distribution, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words};
 use crate::site::node::{Endpoint, Membership, Role};
 
 /// Where it is remembered how far making the node went, and what it is made with.
 const STATE: &str = "/var/lib/carrack/kubeadm";
 const MAKE: &str = include_str!("kubeadm.sh");
 const LEAVE: &str = include_str!("kubeadm-leave.sh");
+/// Where kubeadm writes what the kubelet reads, and where the kubelet keeps what it has unless it is told otherwise.
+const KUBELET: &str = "/var/lib/kubelet";
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 const DROP_IN: &str = "kubelet.service.d/10-kubeadm.conf";
 const STATIC_POD: &str = "/etc/kubernetes/manifests/kube-vip.yaml";
@@ -77,19 +79,22 @@ impl<'a> Kubeadm<'a> {
     }
 
     /// The folders that go with the node. kubeadm empties its own.
-    fn folders(&self) -> Vec<String> {
-        let mut folders = words(["/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubelet"]);
-        let root = self.cluster.node.install_root.iter();
-        folders.extend(root.flat_map(|root| [format!("{root}/etcd"), format!("{root}/kubelet")]));
+    fn made(&self) -> Vec<String> {
+        let mut folders = words(["/etc/kubernetes", KUBELET]);
+        folders.extend(self.config.kubelet_folder(self.cluster.node).filter(|folder| folder != KUBELET));
+        if self.is_server() && !self.config.has_external_etcd() {
+            folders.push(self.etcd());
+        }
         folders
     }
 
+    /// The kubelet's folder; its configuration is in [`KUBELET`] all the same.
+    fn kubelet(&self) -> String {
+        self.config.kubelet_folder(self.cluster.node).unwrap_or_else(|| KUBELET.to_owned())
+    }
+
     fn etcd(&self) -> String {
-        self.cluster
-            .node
-            .install_root
-            .as_ref()
-            .map_or_else(|| "/var/lib/etcd".to_owned(), |root| format!("{root}/etcd"))
+        self.config.etcd_folder(self.cluster.node)
     }
 
     fn uses_containerd(&self) -> bool {
@@ -159,13 +164,11 @@ impl<'a> Kubeadm<'a> {
     fn make(&self) -> Step {
         let (verb, what) = if self.is_first() { ("init", "make the cluster") } else { ("join", "join the cluster") };
         let (kubeadm, pod) = (self.program("kubeadm"), self.first_pod().map(|file| file.path).unwrap_or_default());
-        let mut undo = words(["/bin/sh", "-c", LEAVE, "leave", &kubeadm, STATE]);
-        undo.extend(self.folders());
         Step::Run {
             what: what.to_owned(),
-            command: words(["/bin/sh", "-c", MAKE, "make", &kubeadm, verb, &Self::config_file(), STATE, &pod]),
+            command: words(["/bin/sh", "-c", MAKE, "make", &kubeadm, verb, &Self::config_file(), STATE, &pod, FOREIGN]),
             unless: Some(format!("{STATE}/made")),
-            undo: Some(undo),
+            undo: Some(words(["/bin/sh", "-c", LEAVE, "reset", &kubeadm, STATE, FOREIGN])),
             seconds: 900,
         }
     }
@@ -211,8 +214,10 @@ impl<'a> Kubeadm<'a> {
             ("/var/lib/kubelet/config.yaml", "config.yaml"),
             ("/var/lib/kubelet/kubeadm-flags.env", "kubeadm-flags.env"),
         ];
-        let save = parts.map(|(from, to)| Step::Copy { from: from.to_owned(), to: format!("{SAVED}/{to}") });
-        let restore = parts.map(|(to, from)| Step::Copy { from: format!("{SAVED}/{from}"), to: to.to_owned() });
+        // Only etcd's folder is all its own.
+        let copy = |from: String, to: String, own: &str| Step::Copy { from, to, unless: None, over: own != etcd };
+        let save = parts.map(|(from, to)| copy(from.to_owned(), format!("{SAVED}/{to}"), etcd.as_str()));
+        let restore = parts.map(|(to, from)| copy(format!("{SAVED}/{from}"), to.to_owned(), to));
         let started = Step::Start { unit: "kubelet.service".to_owned(), restart: false };
         Save {
             state: etcd.clone(),
@@ -226,6 +231,7 @@ impl<'a> Kubeadm<'a> {
     fn snapshot(&self) -> Save {
         let etcd = self.etcd();
         let taken = format!("{etcd}/carrack-snapshot.db");
+        let pki = self.config.certificates_folder();
         let pod = format!("etcd-{}", self.cluster.node_name());
         let command = with(
             &self.kubectl(),
@@ -236,19 +242,25 @@ impl<'a> Kubeadm<'a> {
                 "--",
                 "etcdctl",
                 "--endpoints=https://127.0.0.1:2379",
-                "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
-                "--cert=/etc/kubernetes/pki/etcd/server.crt",
-                "--key=/etc/kubernetes/pki/etcd/server.key",
+                &format!("--cacert={pki}/etcd/ca.crt"),
+                &format!("--cert={pki}/etcd/server.crt"),
+                &format!("--key={pki}/etcd/server.key"),
                 "snapshot",
                 "save",
                 &taken,
             ],
         );
+        let copy = |from: &str, to: &str| Step::Copy {
+            from: from.to_owned(),
+            to: format!("{SAVED}/{to}"),
+            unless: None,
+            over: false,
+        };
         let save = vec![
             Step::Run { what: "take a snapshot of etcd".to_owned(), command, unless: None, undo: None, seconds: 600 },
-            Step::Copy { from: taken.clone(), to: format!("{SAVED}/etcd.db") },
-            Step::Remove { path: taken },
-            Step::Copy { from: "/etc/kubernetes".to_owned(), to: format!("{SAVED}/kubernetes") },
+            copy(&taken, "etcd.db"),
+            removed(&taken),
+            copy("/etc/kubernetes", "kubernetes"),
         ];
         Save { state: etcd, save, restore: Vec::new() }
     }
@@ -257,6 +269,7 @@ impl<'a> Kubeadm<'a> {
 impl Distribution for Kubeadm<'_> {
     fn refusals(&self) -> Vec<String> {
         let mut refusals = kubeadm_config::refusals(self.cluster.node);
+        refusals.extend(self.config.path_refusals(self.cluster));
         refusals.extend(kube_vip::of(self.cluster).and_then(|vip| vip.refusal(self.cluster.pack)));
         refusals
     }
@@ -304,7 +317,12 @@ impl Distribution for Kubeadm<'_> {
             start.push(Step::Start { unit: "containerd.service".to_owned(), restart: false });
         }
         start.push(self.make());
-        start.extend(self.pod().map(|file| Step::Copy { from: file.path, to: STATIC_POD.to_owned() }));
+        start.extend(self.pod().map(|file| Step::Copy {
+            from: file.path,
+            to: STATIC_POD.to_owned(),
+            unless: None,
+            over: true,
+        }));
         let kubelet = |restart| Step::Start { unit: "kubelet.service".to_owned(), restart };
         let upgrade = self.upgrade();
         start.push(match &upgrade {
@@ -338,17 +356,13 @@ impl Distribution for Kubeadm<'_> {
         start
     }
 
+    fn folders(&self) -> Vec<String> {
+        let root = self.cluster.node.install_root.iter().cloned();
+        root.chain(self.made()).collect()
+    }
+
     fn remove(&self) -> Vec<Step> {
-        match self.make() {
-            Step::Run { undo: Some(command), .. } => vec![Step::Run {
-                what: "leave the cluster".to_owned(),
-                command,
-                unless: None,
-                undo: None,
-                seconds: 600,
-            }],
-            _ => Vec::new(),
-        }
+        leaving(&self.program("kubeadm"), &self.kubelet(), self.made())
     }
 
     fn save(&self) -> Option<Save> {
@@ -358,6 +372,27 @@ impl Distribution for Kubeadm<'_> {
         let alone = self.is_first() && self.cluster.node.endpoint.is_none();
         Some(if alone { self.copy() } else { self.snapshot() })
     }
+}
+
+/// What takes a node away that this program has made.
+pub(super) fn leaving(kubeadm: &str, kubelet: &str, folders: Vec<String>) -> Vec<Step> {
+    let leave = Step::Run {
+        what: "leave the cluster".to_owned(),
+        command: words(["/bin/sh", "-c", LEAVE, "reset", kubeadm, STATE, FOREIGN]),
+        unless: None,
+        undo: None,
+        seconds: 600,
+    };
+    let kubelet = kubelet.to_owned();
+    let sweep = Step::Sweep { unit: None, data: None, state: None, kubelet, interfaces: Vec::new() };
+    let removed = folders.into_iter().map(|path| Step::Remove { path });
+    [leave, sweep].into_iter().chain(removed).collect()
+}
+
+/// Removes one file.
+pub(super) fn removed(path: &str) -> Step {
+    let command = words(["/bin/rm", "-f", "--", path]);
+    Step::Run { what: format!("remove {path}"), command, unless: None, undo: None, seconds: 60 }
 }
 
 /// Where the API is, as kubeadm writes it: a name or address with a port.

@@ -5,16 +5,23 @@
 # $3: its configuration
 # $4: the folder where it is remembered how far this went
 # $5: a static pod that has to be there first, or nothing
+# $6: something where a folder of the node has data of others: then kubeadm, which empties them, does not
 set -eu
-kubeadm=$1 verb=$2 config=$3 state=$4 pod=$5
+kubeadm=$1 verb=$2 config=$3 state=$4 pod=$5 foreign=$6
 
 if [ -e "$state/begun" ]; then
-    "$kubeadm" reset --force
+    if [ -n "$foreign" ]; then
+        "$kubeadm" reset --force --skip-phases=cleanup-node
+    else
+        "$kubeadm" reset --force
+    fi
 elif [ -e /etc/kubernetes/kubelet.conf ]; then
     echo 'this machine is a node already'
     exit 0
 fi
-mkdir -p "$state" /etc/kubernetes/manifests
+mkdir -p "$state"
+[ -e "$state/begun" ] || find /etc/kubernetes/ >"$state/before" 2>/dev/null || true
+mkdir -p /etc/kubernetes/manifests
 : >"$state/begun"
 sync
 if [ -n "$pod" ]; then cp "$pod" /etc/kubernetes/manifests/kube-vip.yaml; fi

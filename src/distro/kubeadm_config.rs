@@ -4,6 +4,7 @@ use super::cluster::Cluster;
 use super::kubeadm::{api, endpoint};
 use super::tree::{Map, list, map, text, texts};
 use super::{labels, proxy};
+use crate::places::{check_data_folder, check_removable};
 use crate::site::node::{Membership, Node, Role, Secret};
 use crate::yaml;
 
@@ -151,6 +152,61 @@ impl Config {
     /// Whether etcd is on other machines.
     pub(super) fn has_external_etcd(&self) -> bool {
         self.part("clusterConfiguration").get("etcd").is_some_and(|etcd| etcd.get("external").is_some())
+    }
+
+    /// The folder of etcd's data on this machine.
+    pub(super) fn etcd_folder(&self, node: &Node) -> String {
+        let root = node.install_root.as_ref().map(|root| format!("{root}/etcd"));
+        let said = || {
+            let etcd = self.part("clusterConfiguration").get("etcd").map(Map::of)?;
+            etcd.get("local").map(Map::of)?.text("dataDir").map(str::to_owned)
+        };
+        root.or_else(said).unwrap_or_else(|| "/var/lib/etcd".to_owned())
+    }
+
+    /// The folder of the cluster's certificates.
+    pub(super) fn certificates_folder(&self) -> String {
+        let whole = self.part("clusterConfiguration");
+        whole.text("certificatesDir").unwrap_or("/etc/kubernetes/pki").to_owned()
+    }
+
+    /// The kubelet's folder, where it is told one.
+    pub(super) fn kubelet_folder(&self, node: &Node) -> Option<String> {
+        if let Some(root) = &node.install_root {
+            return Some(format!("{root}/kubelet"));
+        }
+        let key = match node.cluster {
+            Membership::Init { .. } => "initConfiguration",
+            Membership::Join { .. } => "joinConfiguration",
+        };
+        let registration = self.part(key).get("nodeRegistration").map(Map::of)?;
+        let arguments = registration.get("kubeletExtraArgs")?;
+        let scalar = |node: &yaml::Node| node.scalar().map(|scalar| scalar.text.to_string());
+        let listed =
+            arguments.items().iter().find(|item| item.get("name").and_then(scalar).as_deref() == Some("root-dir"));
+        listed.and_then(|item| item.get("value")).or_else(|| arguments.get("root-dir")).and_then(scalar)
+    }
+
+    /// Which paths of the configuration cannot be what they are for.
+    pub(super) fn path_refusals(&self, cluster: &Cluster<'_>) -> Vec<String> {
+        let pack = cluster.pack;
+        let named = |what: &str, path: &str, why: &str| {
+            format!("`config` of the pack {pack} has `{what}: {path}`, which {why}")
+        };
+        let (etcd, pki) = (self.etcd_folder(cluster.node), self.certificates_folder());
+        let mut refusals = Vec::new();
+        if let Err(why) = check_data_folder(&etcd) {
+            refusals.push(named("etcd.local.dataDir", &etcd, why));
+        }
+        if let Err(why) = check_removable(&pki) {
+            refusals.push(named("certificatesDir", &pki, why));
+        }
+        if let Some(kubelet) = self.kubelet_folder(cluster.node)
+            && let Err(why) = check_data_folder(&kubelet)
+        {
+            refusals.push(named("kubeletExtraArgs.root-dir", &kubelet, why));
+        }
+        refusals
     }
 
     /// The document for this machine, and whether the site's secrets are in it.

@@ -17,13 +17,15 @@ mod objects;
 mod proxy;
 mod rancher;
 mod registries;
+mod renewed;
 mod rke2;
 mod step;
 mod tree;
 
 pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
-pub use step::{Join, SAVED, Step};
+pub use renewed::renewed;
+pub use step::{FOREIGN, Join, SAVED, Step};
 
 use crate::site::node::{Membership, Node, Role};
 
@@ -36,6 +38,10 @@ pub struct Setup {
     pub start: Vec<Step>,
     /// What takes it down and away again, before its files are removed.
     pub remove: Vec<Step>,
+    /// The folders and files that it fills by itself, and that go with it; none is there before it is installed.
+    pub folders: Vec<String>,
+    /// Whether a machine that has failed to join leaves the cluster by itself, so that nobody counts on its data.
+    pub leaves: bool,
     /// How its state is saved before an upgrade; none where this machine has none.
     pub save: Option<Save>,
 }
@@ -75,6 +81,8 @@ trait Distribution {
     fn files(&self) -> Vec<SetupFile>;
     /// See [`Setup::start`].
     fn start(&self) -> Vec<Step>;
+    /// See [`Setup::folders`].
+    fn folders(&self) -> Vec<String>;
     /// See [`Setup::remove`].
     fn remove(&self) -> Vec<Step>;
     /// See [`Setup::save`].
@@ -86,6 +94,8 @@ trait Distribution {
 /// # Errors
 /// What cannot be done as it is asked, all of it, before anything is changed.
 pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<String>> {
+    // Those have a program by which a node leaves.
+    let leaves = matches!(distribution, "kubeadm" | "canonical");
     let distribution: Box<dyn Distribution + '_> = match distribution {
         "k3s" => Box::new(k3s::K3s::of(cluster).map_err(|refusal| vec![refusal])?),
         "rke2" => Box::new(rke2::Rke2::of(cluster).map_err(|refusal| vec![refusal])?),
@@ -108,6 +118,8 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         files: host::files(cluster),
         start: host::start(cluster),
         remove: distribution.remove(),
+        folders: distribution.folders(),
+        leaves,
         save: distribution.save(),
     };
     setup.files.extend(distribution.files());
@@ -115,7 +127,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         setup.start.extend(distribution.start());
     } else {
         // Into a folder that becomes a machine's root, it may come later.
-        setup.remove = Vec::new();
+        (setup.remove, setup.folders) = (Vec::new(), Vec::new());
         setup.save = None;
     }
     Ok(setup)

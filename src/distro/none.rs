@@ -39,6 +39,10 @@ impl Distribution for Nothing<'_> {
         Vec::new()
     }
 
+    fn folders(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn remove(&self) -> Vec<Step> {
         Vec::new()
     }

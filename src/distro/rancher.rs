@@ -5,6 +5,7 @@ use super::cluster::{Cluster, UNITS};
 use super::tree::{Map, text, truth};
 use super::{SAVED, Save, SetupFile, Step, file, guarded, kube_vip, labels, proxy, registries, words};
 use crate::options::{Options, Part};
+use crate::places::{check_data_folder, check_file};
 use crate::site::node::{Endpoint, Membership, Role, Secret};
 
 /// What one of the two calls its things.
@@ -31,12 +32,13 @@ pub(super) struct Names {
 }
 
 /// What takes more than a command.
-const SWEEP: &str = include_str!("sweep.sh");
 const SAVE: &str = include_str!("rancher-save.sh");
 const RESTORE: &str = include_str!("rancher-restore.sh");
 /// Where the runtimes of both keep what runs.
 const STATE: &str = "/run/k3s";
 const KUBELET: &str = "/var/lib/kubelet";
+/// What a server's state is, in its folder, where it is not in etcd.
+pub(super) const PARTS: [&str; 4] = ["db", "token", "cred", "tls"];
 
 /// Keys of the configuration that are lists, and have what the profile says and what the site says.
 const JOINED: [&str; 3] = ["tls-san", "node-label", "node-taint"];
@@ -105,6 +107,18 @@ impl<'a> Rancher<'a> {
             refusals.push(format!(
                 "`config` of the pack {pack} has `data-dir: {other}`; take it out, and say `installRoot` in the site"
             ));
+        }
+        let named = |what: &str, path: &str, why: &str| {
+            format!("`config` of the pack {pack} has `{what}: {path}`, which {why}")
+        };
+        if let Err(why) = check_file(&self.kubeconfig()) {
+            refusals.push(named("write-kubeconfig", &self.kubeconfig(), why));
+        }
+        let kubelet = self.kubelet();
+        if kubelet != KUBELET
+            && let Err(why) = check_data_folder(&kubelet)
+        {
+            refusals.push(named("kubelet-arg", &format!("root-dir={kubelet}"), why));
         }
         refusals.extend(kube_vip::of(cluster).and_then(|vip| vip.refusal(pack)));
         match &cluster.node.cluster {
@@ -290,35 +304,54 @@ impl<'a> Rancher<'a> {
         self.profile.text("write-kubeconfig").map_or_else(usual, str::to_owned)
     }
 
-    /// Nothing where it is not the bundle that brought it: then the cluster is not Carrack's either.
+    /// The kubelet's folder.
+    fn kubelet(&self) -> String {
+        let lists = ["kubelet-arg", "kubelet-arg+"].into_iter().filter_map(|key| self.profile.get(key));
+        let texts = lists.flat_map(|node| match node.items() {
+            [] => node.scalar().into_iter().collect::<Vec<_>>(),
+            items => items.iter().filter_map(|item| item.scalar()).collect(),
+        });
+        let named: Vec<String> =
+            texts.filter_map(|scalar| Some(argument(&scalar.text, "root-dir")?.to_owned())).collect();
+        // The last one counts.
+        named.into_iter().next_back().unwrap_or_else(|| KUBELET.to_owned())
+    }
+
+    /// The folders and files that it makes, and that go with it. Nothing where it is not the bundle that brought it: then the
+    /// cluster is not Carrack's either.
+    fn made(&self) -> Vec<String> {
+        if !self.is_ours() {
+            return Vec::new();
+        }
+        // A folder that the site names may have something else in it by then.
+        let own = match &self.cluster.node.install_root {
+            None => vec![self.data()],
+            Some(root) => ["agent", "bin", "data", "server", "storage"].map(|part| format!("{root}/{part}")).to_vec(),
+        };
+        let made = ["/var/lib/cni", "/var/log/pods", "/var/log/containers", "/etc/rancher/node"];
+        let runtime = [self.kubeconfig(), STATE.to_owned(), "/run/flannel".to_owned(), self.kubelet()];
+        own.into_iter().chain(runtime).chain(made.map(str::to_owned)).collect()
+    }
+
+    /// See [`super::Setup::folders`].
+    pub(super) fn folders(&self) -> Vec<String> {
+        let root = self.cluster.node.install_root.iter().filter(|_| self.is_ours()).cloned();
+        root.chain(self.made()).collect()
+    }
+
     pub(super) fn remove(&self) -> Vec<Step> {
         if !self.is_ours() {
             return Vec::new();
         }
-        let data = self.data();
-        let mut sweep = words(["/bin/sh", "-c", SWEEP, "sweep", &data, STATE, KUBELET]);
-        sweep.extend(self.names.interfaces.iter().map(|name| (*name).to_owned()));
-        let mut remove = vec![
-            Step::Disable { unit: self.unit().to_owned() },
-            Step::Run { what: "end its containers".to_owned(), command: sweep, unless: None, undo: None, seconds: 300 },
-        ];
-        let made = [
-            STATE,
-            "/run/flannel",
-            KUBELET,
-            "/var/lib/cni",
-            "/var/log/pods",
-            "/var/log/containers",
-            "/etc/rancher/node",
-        ];
-        // A folder that the site names may hold more than the cluster.
-        let own = match &self.cluster.node.install_root {
-            None => vec![data],
-            Some(root) => ["agent", "bin", "data", "server", "storage"].map(|part| format!("{root}/{part}")).to_vec(),
+        let sweep = Step::Sweep {
+            unit: Some(self.unit().to_owned()),
+            data: Some(self.data()),
+            state: Some(STATE.to_owned()),
+            kubelet: self.kubelet(),
+            interfaces: self.names.interfaces.iter().map(|name| (*name).to_owned()).collect(),
         };
-        let folders = own.into_iter().chain([self.kubeconfig()]).chain(made.map(str::to_owned));
-        remove.extend(folders.map(|path| Step::Remove { path }));
-        remove
+        let removed = self.made().into_iter().map(|path| Step::Remove { path });
+        [Step::Disable { unit: self.unit().to_owned() }, sweep].into_iter().chain(removed).collect()
     }
 
     /// How the state is saved. A server that joined has its data from the others, and puts nothing back itself.
@@ -327,21 +360,8 @@ impl<'a> Rancher<'a> {
         if !self.is_server() || elsewhere || !self.is_ours() {
             return None;
         }
-        let server = format!("{}/server", self.data());
-        let run = |what: &str, script: &str, name: &str| Step::Run {
-            what: what.to_owned(),
-            command: words(["/bin/sh", "-c", script, name, self.program(), SAVED, &server, self.unit()]),
-            unless: None,
-            undo: None,
-            seconds: 1800,
-        };
         let joined = matches!(self.cluster.node.cluster, Membership::Join { .. }) || self.says("server");
-        let restore = run("put the cluster's data back", RESTORE, "restore");
-        Some(Save {
-            state: format!("{server}/db"),
-            save: vec![run("save the cluster's data", SAVE, "save")],
-            restore: if joined { Vec::new() } else { vec![restore] },
-        })
+        Some(saving(self.program(), &format!("{}/server", self.data()), self.unit(), joined))
     }
 
     /// Adds `cluster-init`; see [`super::k3s`].
@@ -358,4 +378,40 @@ impl<'a> Rancher<'a> {
     pub(super) fn add(&mut self, key: &str) {
         self.profile.set_default(key, truth(true));
     }
+}
+
+/// How the state of the server in a folder is saved: a snapshot of etcd, which may have members on other machines and goes on, or
+/// a copy of everything while the server stands still. Which of the two it is, its folder says.
+pub(super) fn saving(program: &str, server: &str, unit: &str, joined: bool) -> Save {
+    let run = |what: &str, script: &str, name: &str| Step::Run {
+        what: what.to_owned(),
+        command: words(["/bin/sh", "-c", script, name, program, SAVED, server, unit]),
+        unless: None,
+        undo: None,
+        seconds: 1800,
+    };
+    let save = PARTS.map(|part| Step::Copy {
+        from: format!("{server}/{part}"),
+        to: format!("{SAVED}/{part}"),
+        unless: Some(format!("{server}/db/etcd")),
+        over: false,
+    });
+    let restore = PARTS.map(|part| Step::Copy {
+        from: format!("{SAVED}/{part}"),
+        to: format!("{server}/{part}"),
+        unless: None,
+        over: false,
+    });
+    let restore = [Step::Stop { unit: unit.to_owned() }].into_iter().chain(restore);
+    let restore = restore.chain([run("restore the cluster's data", RESTORE, "restore-etcd")]);
+    Save {
+        state: format!("{server}/db"),
+        save: [run("save the cluster's data", SAVE, "save-etcd")].into_iter().chain(save).collect(),
+        restore: if joined { Vec::new() } else { restore.collect() },
+    }
+}
+
+/// The value of one of the kubelet's arguments, as `NAME=VALUE` with or without `--`.
+fn argument<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.trim_start_matches('-').strip_prefix(name)?.strip_prefix('=')
 }

@@ -59,6 +59,10 @@ impl Distribution for Rke2<'_> {
         self.0.start(vec![format!("{}/bin/kubectl", self.0.data())])
     }
 
+    fn folders(&self) -> Vec<String> {
+        self.0.folders()
+    }
+
     fn remove(&self) -> Vec<Step> {
         self.0.remove()
     }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// In a step that saves or restores a cluster's state: the folder of the copy.
 pub const SAVED: &str = "@SAVED@";
+/// In a step: `foreign` where a folder that the distribution fills is not Carrack's own to remove, nothing otherwise. Steps take it
+/// for `foreign` where nothing is put in its place: whose the folders of a prepared system are is known at its first start.
+pub const FOREIGN: &str = "@FOREIGN@";
 
 impl Step {
     /// The unit that it starts, where it does that.
@@ -16,12 +19,21 @@ impl Step {
         }
     }
 
+    /// The program that it runs once, and its arguments.
+    pub fn command(&self) -> Option<&[String]> {
+        match self {
+            Self::Run { command, .. } => Some(command),
+            _ => None,
+        }
+    }
+
     /// What takes it back, where it is a program that says so.
     pub fn undone(&self) -> Option<Self> {
         match self.clone() {
             Self::Run { what, undo: Some(command), seconds, .. } => {
                 Some(Self::Run { what: format!("undo: {what}"), command, unless: None, undo: None, seconds })
             }
+            Self::Folder { path } => Some(Self::Remove { path }),
             _ => None,
         }
     }
@@ -42,7 +54,10 @@ impl Step {
             Self::Wait { what, command, seconds } => {
                 Self::Wait { what, command: command.iter().map(fill).collect(), seconds }
             }
-            Self::Copy { from, to } => Self::Copy { from: fill(&from), to: fill(&to) },
+            Self::Copy { from, to, unless, over } => {
+                Self::Copy { from: fill(&from), to: fill(&to), unless: unless.as_ref().map(fill), over }
+            }
+            Self::Folder { path } => Self::Folder { path: fill(&path) },
             Self::Remove { path } => Self::Remove { path: fill(&path) },
             other => other,
         }
@@ -142,14 +157,45 @@ pub enum Step {
     },
     /// A machine joins its cluster through a socket of the machine's own.
     Join(Join),
-    /// A folder or file is copied with everything below it, replacing what is there. Nothing where there is none.
+    /// A folder or file is copied with everything below it, and the copy is read again and compared. Links and mount points are
+    /// followed on both sides and stay. Nothing where there is none.
     Copy {
         /// From where.
         from: String,
         /// To where.
         to: String,
+        /// A path within the root that says that it is not done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unless: Option<String>,
+        /// Whether what is in the target besides stays; otherwise that becomes just what is copied.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        over: bool,
     },
-    /// A folder or file is removed, with everything below it.
+    /// A folder for a copy of the cluster's state is made, and emptied where it is there.
+    Folder {
+        /// Its path.
+        path: String,
+    },
+    /// What containers have left is ended: processes in the control groups of this kubelet's pods and of this unit, and what is
+    /// mounted for them.
+    Sweep {
+        /// The unit that started them, where its control group goes too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+        /// The folder of the distribution's data, where it has a runtime of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<String>,
+        /// The folder of that runtime's state.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<String>,
+        /// The kubelet's folder.
+        kubelet: String,
+        /// Network interfaces that the distribution makes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        interfaces: Vec<String>,
+    },
+    /// What was made at a path since the installation is removed, a folder with everything below it, as the record of what was
+    /// there before allows.
     Remove {
         /// Its path.
         path: String,
@@ -171,7 +217,9 @@ impl fmt::Display for Step {
             }
             Self::Wait { what, .. } => write!(f, "wait until {what}"),
             Self::Join(join) => write!(f, "{} at {}", join.what, join.socket),
-            Self::Copy { from, to } => write!(f, "copy {from} to {to}"),
+            Self::Copy { from, to, .. } => write!(f, "copy {from} to {to}"),
+            Self::Folder { path } => write!(f, "make the folder {path}"),
+            Self::Sweep { .. } => write!(f, "end its containers: processes, mounts and network interfaces"),
             Self::Remove { path } => write!(f, "remove {path} with all that is in it"),
         }
     }

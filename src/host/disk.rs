@@ -74,6 +74,11 @@ const VIRTUAL: [&str; 4] = ["QEMU", "VMware", "VBOX", "Virtual"];
 const MAX_LAYERS: usize = 8;
 
 impl Facts {
+    /// All that is mounted, what was mounted later after what was before.
+    pub fn mounts(&self) -> Vec<Mount> {
+        self.text("/proc/self/mountinfo").unwrap_or_default().lines().filter_map(mount).collect()
+    }
+
     /// The file system that `path` is or would be on. Symbolic links are followed.
     pub fn mount(&self, path: &str) -> Option<Mount> {
         let text = self.text("/proc/self/mountinfo")?;

@@ -303,19 +303,6 @@ impl Place {
         removed.at("remove", &self.shown)
     }
 
-    /// Removes what is there, where something is, a folder with all that is in it.
-    ///
-    /// # Errors
-    /// The first that cannot be removed.
-    pub fn remove_all(&self) -> Result<(), PathError> {
-        if !self.is_folder() {
-            return self.remove();
-        }
-        let folder = self.open_folder(OFlags::RDONLY).at("open the folder", &self.shown)?;
-        empty(folder.as_fd(), &self.shown)?;
-        self.remove_empty()
-    }
-
     /// Makes the folders above it that are missing, mode 0755 whatever the umask, and makes their names durable.
     ///
     /// # Errors
@@ -487,23 +474,6 @@ fn names(folder: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Removes all that is in a folder.
-fn empty(folder: BorrowedFd<'_>, shown: &Path) -> Result<(), PathError> {
-    for name in names(folder).at("read the folder", shown)? {
-        let shown = shown.join(&name);
-        match fs::unlinkat(folder, &name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => continue,
-            Err(Errno::ISDIR | Errno::PERM) => {}
-            Err(error) => return Err(error).at("remove", &shown),
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let inner = fs::openat(folder, &name, flags, Mode::empty()).at("remove", &shown)?;
-        empty(inner.as_fd(), &shown)?;
-        fs::unlinkat(folder, &name, AtFlags::REMOVEDIR).at("remove", &shown)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -549,20 +519,6 @@ mod tests {
             assert!(walk(path).is_err(), "{path}");
         }
         drop(folder);
-    }
-
-    #[test]
-    fn a_folder_goes_with_all_that_is_in_it_and_nothing_else() {
-        let (folder, open) = folder();
-        symlink(folder.path().join("a"), folder.path().join("a/b/up")).unwrap();
-        let outside = tempfile::tempdir().unwrap();
-        std::fs::write(outside.path().join("file"), "").unwrap();
-        symlink(outside.path(), folder.path().join("a/b/outside")).unwrap();
-        open.place(Path::new("a/b")).unwrap().remove_all().unwrap();
-        assert_eq!(open.place(Path::new("a")).unwrap().names().unwrap(), Vec::<OsString>::new());
-        assert!(outside.path().join("file").exists());
-        open.place(Path::new("link")).unwrap().remove_all().unwrap();
-        assert!(folder.path().join("a").is_dir());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! which images the manifests need.
 
 mod charts;
+mod config_paths;
 mod constraints;
 mod decode;
 mod files;

@@ -8,7 +8,7 @@ use super::options;
 use super::paths::Folder;
 use super::{
     Dependency, Distribution, IgnoredImage, Layer, Origin, PACK_FILE_NAME, Pack, Packs, Position, Template,
-    constraints, decode, load, load::Document, requirements,
+    config_paths, constraints, decode, load, load::Document, requirements,
 };
 use crate::io::with_causes;
 use crate::oci::{Platform, Reference};
@@ -263,6 +263,9 @@ impl Decoder<'_, '_> {
         if !matches!(node.value, Value::Mapping(_)) {
             self.report.add(node.at, format!("`config` must be a mapping, found {}", node.describe()));
             return (None, Vec::new());
+        }
+        if let Some(distribution) = distribution {
+            config_paths::check(node, distribution, self.protected, self.report);
         }
         let unsure = distribution.map(|distribution| options::check(distribution, version, node, self.report));
         (Some(self.inline(node)), unsure.unwrap_or_default())

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::node::Taint;
+use crate::places::check_data_folder;
 
 /// Longest name of a label, and longest value.
 const MAX_LABEL: usize = 63;
@@ -35,6 +36,8 @@ const ADDRESS: &str = "the IPv4 or IPv6 address of a machine, such as 10.0.0.10"
 const INTERFACE: &str = "the name of a network interface, such as eth0: up to 15 bytes, without space, `/` and `:`";
 const PATH: &str =
     "an absolute path without `.`, `..`, `//` and `/` at its end, of letters, digits, `.`, `_`, `-` and `/`";
+const DATA_FOLDER: &str = "a folder of the distribution's own, such as /opt/edge or /mnt/disk1: none of the system, such as /srv, \
+    /usr/local and /var/lib, and none of another program";
 const JOIN: &str = "https://HOST:PORT, such as https://10.0.0.10:6443";
 const PROXY: &str = "http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for \
     it, in which signs such as @ and / are %40 and %2F";
@@ -91,6 +94,13 @@ pub(super) fn path(text: &str) -> Result<String, &'static str> {
         Some(parts) if parts.split('/').all(clean) => Ok(text.to_owned()),
         _ => Err(PATH),
     }
+}
+
+/// A folder that a program has for itself.
+pub(super) fn data_folder(text: &str) -> Result<String, &'static str> {
+    let path = path(text)?;
+    check_data_folder(&path).map_err(|_| DATA_FOLDER)?;
+    Ok(path)
 }
 
 /// Where a cluster is, without a `/` at its end.

@@ -24,7 +24,7 @@ pub(super) fn machine(spec: Fields<'_>, reading: &mut Reading<'_>) -> Node {
         proxy: proxy(spec, reading),
         certificates: certificates(spec, reading),
         registries: registries(spec, reading),
-        install_root: spec.parsed("installRoot", format::path, reading.report),
+        install_root: spec.parsed("installRoot", format::data_folder, reading.report),
         labels: labels(spec, reading),
         taints: taints(spec, reading),
     }

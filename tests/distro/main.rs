@@ -49,7 +49,18 @@ fn line(text: &mut String, step: &Step) {
         Step::Disable { unit } => writeln!(text, "disable {unit}"),
         Step::Enabled { unit, enabled: true } => writeln!(text, "enable {unit}, leaving it as it runs"),
         Step::Enabled { unit, .. } => writeln!(text, "disable {unit}, leaving it as it runs"),
-        Step::Copy { from, to } => writeln!(text, "copy {from} -> {to}"),
+        Step::Copy { from, to, unless, over } => {
+            let over = if *over { ", leaving what is there besides" } else { "" };
+            let _ = writeln!(text, "copy {from} -> {to}{over}");
+            unless.iter().try_for_each(|path| writeln!(text, "  unless {path}"))
+        }
+        Step::Folder { path } => writeln!(text, "make the empty folder {path}"),
+        Step::Sweep { unit, data, state, kubelet, interfaces } => {
+            let named = [("unit", unit), ("data", data), ("state", state)];
+            let named = named.iter().filter_map(|(name, value)| Some(format!(" {name} {}", value.as_ref()?)));
+            let named: String = named.collect();
+            writeln!(text, "sweep{named} kubelet {kubelet} {}", interfaces.join(" "))
+        }
         Step::Remove { path } => writeln!(text, "remove {path}"),
         Step::Join(join) => writeln!(
             text,

@@ -175,6 +175,17 @@ fn starting(root: &Path) -> Value {
     serde_json::from_slice(&fs::read(root.join("var/lib/carrack/journal/starting.json")).unwrap()).unwrap()
 }
 
+/// A system that is prepared is not looked at where it runs, so nothing is removed where its first start fails, and nothing counts
+/// as Carrack's own until it was looked at.
+fn nothing_is_removed_unseen(journal: &Value) {
+    let undo: Vec<Step> = serde_json::from_value(journal["undo"].clone()).unwrap();
+    assert!(!undo.iter().any(|step| matches!(step, Step::Remove { .. } | Step::Sweep { .. })), "{undo:?}");
+    for claims in [&journal["claims"], &journal["result"]["receipt"]["claims"]] {
+        let claims = claims.as_array().unwrap();
+        assert!(!claims.is_empty() && claims.iter().all(|claim| claim["prepared"] == true), "{claims:?}");
+    }
+}
+
 fn steps(journal: &Value) -> String {
     let steps: Vec<Step> = serde_json::from_value(journal["start"].clone()).unwrap();
     let mut text = String::new();
@@ -210,6 +221,7 @@ fn every_golden_tree_is_what_the_programs_write() {
             }
             found.retain(|path, _| !path.ends_with(".d/50-carrack-unfinished.conf"));
             for (head, text) in golden(distribution, case) {
+                // Whose the folders are is told at the first start.
                 let text = text.replace(KUBE_VIP, &bundle.image);
                 if head == "start" {
                     let journal = starting(&root);
@@ -259,6 +271,7 @@ fn every_site_is_prepared_for_its_first_start() {
             assert_eq!(found[FIRST_START[2]].0, fs::read(env!("CARGO_BIN_EXE_carrack-install")).unwrap());
             assert_eq!(found[FIRST_START[2]].1, 0o755);
             let journal = starting(&root);
+            nothing_is_removed_unseen(&journal);
             let steps = steps(&journal);
             assert!(steps.starts_with(&format!("run up to 10 s: call this machine {name}")), "{steps}");
             let unit = match (distribution, site) {

@@ -87,7 +87,7 @@ impl Published {
     /// A program: its subcommand is in the words before its section's flags.
     fn words(&self, distribution: &str, words: &[&str]) {
         let program = words[0].rsplit('/').next().unwrap_or_default();
-        if ["update-ca-certificates", "update-ca-trust", "systemctl"].contains(&program) {
+        if ["update-ca-certificates", "update-ca-trust", "systemctl", "rm"].contains(&program) {
             return;
         }
         if let Some(at) = words.iter().position(|word| *word == "--") {

@@ -211,6 +211,28 @@ fn run_script(host: &Host, step: &Step, saved: &Path) -> Output {
     command.output().unwrap()
 }
 
+/// Does what saves or restores a state: scripts with the stand-in, and copies as the installer makes them.
+fn carry_out(host: &Host, steps: &[Step], saved: &Path) {
+    let place = |path: &str| match path.strip_prefix("@SAVED@") {
+        Some(rest) => saved.join(rest.trim_start_matches('/')),
+        None => host.path("root").join(path.trim_start_matches('/')),
+    };
+    for step in steps {
+        match step {
+            Step::Run { .. } => good(&run_script(host, step, saved)),
+            Step::Copy { from, to, unless, .. } => {
+                let (from, to) = (place(from), place(to));
+                if from.exists() && !unless.as_ref().is_some_and(|path| place(path).exists()) {
+                    let _ = fs::remove_dir_all(&to);
+                    good(&Command::new("cp").arg("-a").arg(from).arg(to).output().unwrap());
+                }
+            }
+            Step::Stop { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 fn good(ran: &Output) {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
@@ -230,7 +252,7 @@ fn what_is_saved_is_put_back_where_a_later_version_has_changed_it() {
         fs::create_dir(&saved).unwrap();
         let save = setup.save.as_ref().unwrap();
         let server = serve();
-        good(&run_script(&host, &save.save[0], &saved));
+        carry_out(&host, &save.save, &saved);
         drop(server);
         // The upgrade.
         let program = host.path("programs/k3s");
@@ -241,7 +263,7 @@ fn what_is_saved_is_put_back_where_a_later_version_has_changed_it() {
         // And back: the older program does not read what the later one wrote, until it is put back.
         fs::write(&program, &text).unwrap();
         host.refuses(&["k3s", "server"], "the data is of a later version");
-        good(&run_script(&host, &save.restore[0], &saved));
+        carry_out(&host, &save.restore, &saved);
         fs::remove_file(host.path("root/etc/rancher/k3s/k3s.yaml")).unwrap();
         drop(serve());
         assert_eq!(host.has("/var/lib/rancher/k3s/server/db/etcd"), others);

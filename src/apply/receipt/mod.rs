@@ -12,12 +12,13 @@ pub(super) use self::store::{all, check_name, entries, file_name, folder, is_non
 use super::by_hand::Keys;
 use super::check::Verdict;
 use super::choices::Choices;
+use super::claims::{self, Claim};
 use super::cluster::NONE;
 use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
 use super::site::ReceiptSite;
-use crate::distro::{Save, Step};
+use crate::distro::{FOREIGN, Save, Step, renewed};
 use crate::oci::{Digest, Reference};
 
 /// Where receipts are kept, within the root.
@@ -81,6 +82,10 @@ pub struct Receipt {
     /// What takes the distribution down and away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<Step>,
+    /// What was at the places that the distribution fills before anything was installed; none where the installer did not write
+    /// that down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// How the cluster's state is saved and put back, where this machine has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Save>,
@@ -253,10 +258,37 @@ impl Receipt {
             services: Vec::new(),
             start: Vec::new(),
             remove: Vec::new(),
+            claims: Vec::new(),
             state: None,
             saved: None,
             choices: Some(Choices::default()),
             site: None,
+        }
+    }
+
+    /// Gives a receipt of an earlier installer the form of this one: its steps remove and end no more than what is known to be
+    /// its own.
+    pub(super) fn renew(&mut self) {
+        if self.receipt_version >= 4 {
+            return;
+        }
+        (self.start, self.remove) =
+            (renewed(std::mem::take(&mut self.start)), renewed(std::mem::take(&mut self.remove)));
+        if let Some(save) = &mut self.state {
+            (save.save, save.restore) =
+                (renewed(std::mem::take(&mut save.save)), renewed(std::mem::take(&mut save.restore)));
+        }
+        if let Some(saved) = &mut self.saved {
+            saved.restore = renewed(std::mem::take(&mut saved.restore));
+        }
+        let removed = self.remove.iter().filter_map(|step| match step {
+            Step::Remove { path } => Some(path.as_str()),
+            _ => None,
+        });
+        self.claims = claims::before_records(removed, &self.folders).collect();
+        let foreign = claims::whose(&self.claims);
+        for step in self.start.iter_mut().chain(&mut self.remove) {
+            *step = step.with(FOREIGN, foreign);
         }
     }
 

@@ -51,8 +51,9 @@ fn read(place: &Place) -> Result<Receipt, ApplyError> {
         return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
     }
     let receipt = serde_json::from_reader(text()?);
-    let receipt = receipt.map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })?;
+    let mut receipt: Receipt = receipt.map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })?;
     foreign::receipt(place, &receipt)?;
+    receipt.renew();
     Ok(receipt)
 }
 

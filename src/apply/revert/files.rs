@@ -74,7 +74,8 @@ impl Finder<'_> {
 
     /// Whether what takes the distribution away takes this path too.
     fn goes_with_its_folder(&self, path: &str) -> bool {
-        let holds = |step: &Step| matches!(step, Step::Remove { path: folder } if Path::new(path).starts_with(folder));
+        let below = |step: &Step| matches!(step, Step::Remove { path: folder } if Path::new(path).starts_with(folder));
+        let holds = |step: &Step| below(step) && self.kept(step).is_none();
         self.root.is_host() && self.unmade().any(holds)
     }
 

@@ -33,6 +33,7 @@ impl Revert {
             format!("{path} was changed since it was installed, and is replaced; save what is needed of it before")
         };
         let lost = self.lost.iter().map(lost).chain(self.overwritten.iter().map(overwritten));
+        let lost = lost.chain(self.kept.iter().cloned());
         self.by_hand.iter().flat_map(ByHand::warnings).chain(lost).chain(unreached).collect()
     }
 

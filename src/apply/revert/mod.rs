@@ -7,6 +7,7 @@ mod units;
 
 use super::ApplyError;
 use super::by_hand::{Aside, ByHand};
+use super::claims;
 use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::lock::RootLock;
@@ -49,6 +50,8 @@ pub struct Revert {
     pub stopped: Vec<String>,
     /// Units that are started.
     pub started: Vec<String>,
+    /// Folders of the distribution that are not Carrack's to remove, each with why.
+    pub kept: Vec<String>,
     /// What takes the distribution away besides, in words.
     pub steps: Vec<String>,
     /// From when the cluster's state is that is put back.
@@ -152,6 +155,7 @@ impl Finder<'_> {
             stopped: Vec::new(),
             started: Vec::new(),
             steps: Vec::new(),
+            kept: Vec::new(),
             goal,
             overwritten: Vec::new(),
             unreached: None,
@@ -181,6 +185,7 @@ impl Finder<'_> {
         };
         let mut receipt = target.receipt.clone();
         receipt.applied = receipt::now();
+        claims::inherit(&mut receipt.claims, self.current.receipt.claims.clone());
         for file in &mut receipt.files {
             if let Some(joined) = revert.joined.iter().find(|joined| joined.path == file.path) {
                 file.clone_from(joined);

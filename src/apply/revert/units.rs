@@ -1,6 +1,7 @@
 //! The units and the distribution on the way back: what stops, what starts, and the cluster's state.
 
 use super::{Finder, Goal, Revert};
+use crate::apply::claims::{Claim, Prior};
 use crate::apply::receipt::ReceiptService;
 use crate::apply::services;
 use crate::apply::states;
@@ -13,6 +14,15 @@ impl Finder<'_> {
         let others = self.history.others(&self.current.receipt.name);
         let theirs = move |step: &Step| others.iter().any(|entry| entry.receipt.remove.contains(step));
         self.current.receipt.remove.iter().filter(move |step| !theirs(step))
+    }
+
+    /// Why a step does not remove what it would: nothing where it does, and no text where there is nothing to keep.
+    pub(super) fn kept(&self, step: &Step) -> Option<Option<String>> {
+        let Step::Remove { path } = step else { return None };
+        let known = self.current.receipt.claims.iter().find(|claim| claim.path == *path);
+        let claim = known.cloned().unwrap_or_else(|| Claim::new(path, Prior::Unknown));
+        let why = claim.keeps()?;
+        Some(claim.has_content(self.root).then(|| format!("{path} stays: {why}")))
     }
 
     pub(super) fn units(&self, goal: Goal, revert: &mut Revert) {
@@ -42,10 +52,23 @@ impl Finder<'_> {
         match goal {
             Goal::Nothing => {
                 // In a root that is not the host, nothing of it is done.
-                record.remove = self.unmade().filter(|_| self.root.is_host()).cloned().collect();
+                let host = self.unmade().filter(|_| self.root.is_host());
+                let (kept, done): (Vec<&Step>, Vec<&Step>) = host.partition(|step| self.kept(step).is_some());
+                record.remove = done.into_iter().cloned().collect();
+                record.claims.clone_from(&current.claims);
+                revert.kept = kept.into_iter().filter_map(|step| self.kept(step)?).collect();
+                // What a program of the distribution removes, and leaves there.
+                let removed: Vec<&Step> = self.unmade().collect();
+                let others = current.claims.iter().filter(|_| self.root.is_host() && !removed.is_empty());
+                let others = others.map(|claim| Step::Remove { path: claim.path.clone() });
+                let others = others.filter(|step| !removed.contains(&step));
+                revert.kept.extend(others.filter_map(|step| self.kept(&step)?));
                 revert.steps = record.remove.iter().map(Step::to_string).collect();
             }
-            Goal::Before => self.state(revert),
+            Goal::Before => {
+                record.claims.clone_from(&current.claims);
+                self.state(revert);
+            }
             Goal::Installed => {}
         }
         let record = &mut revert.record;

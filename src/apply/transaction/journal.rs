@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::apply::ApplyError;
+use crate::apply::claims::{self, Claim, Prior};
 use crate::apply::containerd::{Client, ContainerdError, NameChange, Session};
 use crate::apply::files::{Before, FileError};
 use crate::apply::foreign;
 use crate::apply::receipt::Receipt;
 use crate::apply::staging::missing_folders;
-use crate::distro::Step;
+use crate::distro::{FOREIGN, Step, renewed};
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile, PathError, Place};
 use crate::oci::Digest;
@@ -129,6 +130,12 @@ pub(in crate::apply) struct Record {
     pub(in crate::apply) discarded: Vec<String>,
     /// Units that must not start on half their files.
     pub(in crate::apply) guarded: Vec<String>,
+    /// What was at the places that the distribution fills, before anything was installed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::apply) claims: Vec<Claim>,
+    /// Whether the distribution was not installed before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::apply) first: bool,
     /// What is left when it is done; absent while that is not known yet.
     pub(in crate::apply) result: Option<Outcome>,
 }
@@ -296,11 +303,12 @@ impl Journal {
             };
             let path = || place.shown().to_owned();
             let record = serde_json::from_slice(&text);
-            let record: Record = record.map_err(|source| ApplyError::Journal { path: path(), source })?;
+            let mut record: Record = record.map_err(|source| ApplyError::Journal { path: path(), source })?;
             if record.journal_version > VERSION {
                 return Err(ApplyError::LaterJournal(path()));
             }
             foreign::journal(&place, &record)?;
+            record.renew();
             return Ok(Some((Self { folder, phase }, record)));
         }
         Ok(None)
@@ -378,9 +386,40 @@ impl Record {
             again: Vec::new(),
             discarded: Vec::new(),
             guarded: Vec::new(),
+            claims: Vec::new(),
+            first: false,
             result: None,
         }
     }
+}
+
+impl Record {
+    /// Gives a journal of an earlier installer the form of this one. That one removed what the distribution had made only where
+    /// nothing of it was there before the change that failed; of what it uninstalled it knew the folders that it had made.
+    fn renew(&mut self) {
+        if self.journal_version >= 2 {
+            return;
+        }
+        for steps in
+            [&mut self.stop, &mut self.remove, &mut self.start, &mut self.undo, &mut self.restore, &mut self.again]
+        {
+            *steps = renewed(std::mem::take(steps));
+        }
+        let absent = removed_of(&self.undo).map(|path| Claim::new(path, Prior::Absent));
+        self.claims = absent.chain(claims::before_records(removed_of(&self.remove), &self.emptied)).collect();
+        let foreign = claims::whose(&self.claims);
+        for steps in [&mut self.remove, &mut self.start, &mut self.undo] {
+            steps.iter_mut().for_each(|step| *step = step.with(FOREIGN, foreign));
+        }
+        if let Some(Outcome::Installed { receipt, .. }) = &mut self.result {
+            receipt.renew();
+        }
+    }
+}
+
+/// What steps remove.
+fn removed_of(steps: &[Step]) -> impl Iterator<Item = &str> {
+    steps.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path.as_str()) } else { None })
 }
 
 fn folder(root: &Root) -> Result<Place, ApplyError> {

@@ -33,11 +33,12 @@ pub(super) use self::{
     switch::backup_of,
 };
 
+use super::claims::{self, Claim};
 use super::containerd::{ContainerdError, Session};
 use super::files::Before;
 use super::survey::blocking;
 use super::{ApplyError, Interrupt, lock, receipt};
-use crate::distro::Step;
+use crate::distro::{FOREIGN, Step};
 use crate::host::Root;
 use crate::io::with_causes;
 use crate::oci::Digest;
@@ -52,6 +53,8 @@ pub(super) struct Transaction {
     pub(super) record: Record,
     /// Is told how far it has come.
     progress: Arc<Progress>,
+    /// What stays of what should have been removed, for people.
+    stays: Vec<String>,
 }
 
 /// What a change has come to.
@@ -92,6 +95,7 @@ impl Transaction {
             }
             record.own.splice(0..0, left.own);
             record.made.splice(0..0, left.made);
+            claims::inherit(&mut record.claims, left.claims);
             record.guarded.extend(left.guarded);
         }
         let guarded = is_guarded(root, &record);
@@ -104,7 +108,7 @@ impl Transaction {
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
-        let transaction = Self { root: root.clone(), journal, record, progress: Arc::default() };
+        let transaction = Self { root: root.clone(), journal, record, progress: Arc::default(), stays: Vec::new() };
         if guarded
             && root.is_host()
             && let Err(error) = steps::reload()
@@ -139,7 +143,13 @@ impl Transaction {
     /// Where the journal cannot be read.
     pub(super) fn left(root: &Root) -> Result<Option<Self>, ApplyError> {
         let left = Journal::left(root)?;
-        Ok(left.map(|(journal, record)| Self { root: root.clone(), journal, record, progress: Arc::default() }))
+        Ok(left.map(|(journal, record)| Self {
+            root: root.clone(),
+            journal,
+            record,
+            progress: Arc::default(),
+            stays: Vec::new(),
+        }))
     }
 
     /// The same, which tells `progress` how far it has come.
@@ -241,10 +251,12 @@ impl Transaction {
     /// It is done: what is not needed any more goes.
     async fn finished(mut self, receipt: Option<PathBuf>, session: Option<&Session>) -> Done {
         // Before that is durable, nothing of the way back goes.
+        let stays = std::mem::take(&mut self.stays);
         let (mut warnings, finished) = match self.journal.advance(Phase::Finishing) {
             Ok(()) => self.let_go(session).await,
             Err(error) => (vec![with_causes(&error)], false),
         };
+        warnings.extend(stays);
         if !finished {
             warnings.push("what is left to do is tried again by the next run: carrack-install resume".to_owned());
         }
@@ -313,6 +325,9 @@ impl Transaction {
         if self.root.is_host() && !self.record.start.is_empty() {
             blocking(steps::reload).await?;
         }
+        if self.root.is_host() {
+            self.look_again()?;
+        }
         self.steps(self.to_start(), interrupt).await?;
         match &self.record.result {
             Some(Outcome::Installed { file, receipt, .. }) => {
@@ -320,6 +335,33 @@ impl Transaction {
             }
             Some(Outcome::Removed { .. }) | None => Ok(Some(None)),
         }
+    }
+
+    /// Before a system that was prepared starts anything: what was recorded of its folders when it did not run may be removed only
+    /// as far as that is still so. Written down, since what starts fills them.
+    fn look_again(&mut self) -> Result<(), ApplyError> {
+        let Record { claims, result, .. } = &mut self.record;
+        if !claims.iter().any(|claim| claim.prepared) {
+            return Ok(());
+        }
+        let Some(Outcome::Installed { receipt, .. }) = result else { return Ok(()) };
+        let archive = receipt.archive().map(|archive| archive.path.as_str());
+        claims::look_again(claims, &self.root, &|path| receipt.has_file(path) || archive == Some(path))?;
+        for known in receipt.claims.iter_mut().filter(|known| known.prepared) {
+            if let Some(claim) = claims.iter().find(|claim| claim.path == known.path) {
+                known.clone_from(claim);
+            }
+        }
+        let foreign = claims::whose(claims);
+        for step in receipt.start.iter_mut().chain(&mut receipt.remove) {
+            *step = step.with(FOREIGN, foreign);
+            if let Step::Sweep { interfaces, .. } = step {
+                interfaces.retain(|name| std::fs::symlink_metadata(format!("/sys/class/net/{name}")).is_err());
+            }
+        }
+        let Record { start, undo, .. } = &mut self.record;
+        start.iter_mut().chain(undo).for_each(|step| *step = step.with(FOREIGN, foreign));
+        Ok(self.journal.write(&self.record)?)
     }
 
     /// What is done when all files are in place. Where the host has been started since, its units have read them, or are about to:
@@ -342,19 +384,26 @@ impl Transaction {
         self.root.is_host().then(|| id.trim().to_owned())
     }
 
-    async fn steps(&self, steps: Vec<Step>, interrupt: &Interrupt) -> Result<(), ApplyError> {
+    async fn steps(&mut self, steps: Vec<Step>, interrupt: &Interrupt) -> Result<(), ApplyError> {
         let (root, interrupt, progress) = (self.root.clone(), interrupt.clone(), Arc::clone(&self.progress));
-        let one = move |step: &Step| {
-            let running = progress.step(step.to_string(), steps::limit_of(step));
-            steps::run(step, &root, &interrupt)?;
-            running.done();
-            Ok(())
+        let claims = self.record.claims.clone();
+        let all = move || {
+            let mut stays = Vec::new();
+            for step in &steps {
+                let running = progress.step(step.to_string(), steps::limit_of(step));
+                stays.extend(steps::run(step, &root, &claims, &interrupt)?);
+                running.done();
+            }
+            Ok(stays)
         };
-        let done = blocking(move || steps.iter().try_for_each(one)).await;
-        done.map_err(|error| match error {
-            StepError::Interrupted => ApplyError::Interrupted,
-            other => other.into(),
-        })
+        match blocking(all).await {
+            Ok(stays) => {
+                self.stays.extend(stays);
+                Ok(())
+            }
+            Err(StepError::Interrupted) => Err(ApplyError::Interrupted),
+            Err(other) => Err(other.into()),
+        }
     }
 
     async fn name(&self, session: Option<&Session>) -> Result<(), ApplyError> {
@@ -403,6 +452,9 @@ impl Transaction {
                 left.extend(self.name_back(session).await);
             }
             if left.is_empty() {
+                left.extend(self.remember().err().map(|error| with_causes(&error)));
+            }
+            if left.is_empty() {
                 left.extend(self.end().err().map(|error| with_causes(&error)));
                 // Only now: it is put back again where a run is killed before. What nobody has put back stays.
                 if started && !self.record.restore.is_empty() && left.is_empty() {
@@ -410,13 +462,34 @@ impl Transaction {
                 }
             }
         }
+        let stays = std::mem::take(&mut self.stays);
         let source = Box::new(source);
         match (left.is_empty(), &*source) {
             (true, ApplyError::Interrupted) => *source,
             (true, _) if nothing_yet => *source,
+            (true, _) if !stays.is_empty() => ApplyError::Stays { source, stays },
             (true, _) => ApplyError::RolledBack(source),
             (false, _) => ApplyError::NeedsPerson { source, left },
         }
+    }
+
+    /// What stays of a distribution that could not be installed is said, and what of it is Carrack's is written down for the next
+    /// attempt: no receipt has it.
+    fn remember(&mut self) -> Result<(), ApplyError> {
+        if !self.record.first || !self.root.is_host() {
+            return Ok(());
+        }
+        let left: Vec<Claim> =
+            self.record.claims.iter().filter(|claim| claim.has_content(&self.root)).cloned().collect();
+        for claim in &left {
+            let named = |stays: &String| stays.starts_with(&claim.path);
+            if !self.stays.iter().any(named) {
+                let why = claim.keeps().unwrap_or_else(|| "other machines of the cluster may count on it".to_owned());
+                self.stays.push(format!("{}: {why}", claim.path));
+            }
+        }
+        let ours: Vec<Claim> = left.into_iter().filter(|claim| claim.keeps().is_none()).collect();
+        claims::leave(&ours, &self.root)
     }
 
     /// What removes the copy of the cluster's state that was made, whole or not.
@@ -426,17 +499,17 @@ impl Transaction {
 
     /// Brings up what ran before, with the cluster's state of before where something had started. Without that state nothing is
     /// started.
-    async fn start_again(&self, started: bool, nothing_stopped: bool) -> Vec<String> {
+    async fn start_again(&mut self, started: bool, nothing_stopped: bool) -> Vec<String> {
         if !self.root.is_host() || nothing_stopped {
             return Vec::new();
         }
         let mut left: Vec<String> =
             blocking(steps::reload).await.err().map(|error| with_causes(&error)).into_iter().collect();
         if started {
-            left.extend(self.all(&self.record.restore).await);
+            left.extend(self.all(&self.record.restore.clone()).await);
         }
         if left.is_empty() {
-            left.extend(self.all(&self.record.again).await);
+            left.extend(self.all(&self.record.again.clone()).await);
         } else if let Some(Outcome::Installed { receipt, .. }) = &self.record.result
             && let Some(saved) = &receipt.saved
         {
@@ -460,25 +533,31 @@ impl Transaction {
 
     /// Does all steps, whatever becomes of each; but nothing is removed once one has failed, since something may be mounted there
     /// still. Returns what failed.
-    async fn all(&self, steps: &[Step]) -> Vec<String> {
+    async fn all(&mut self, steps: &[Step]) -> Vec<String> {
         if !self.root.is_host() {
             return Vec::new();
         }
         let (root, steps, progress) = (self.root.clone(), steps.to_vec(), Arc::clone(&self.progress));
-        let failed = move || {
-            let mut failed = Vec::new();
+        let claims = self.record.claims.clone();
+        let all = move || {
+            let (mut failed, mut stays) = (Vec::new(), Vec::new());
             for step in &steps {
                 if failed.is_empty() || !matches!(step, Step::Remove { .. }) {
                     let running = progress.step(step.to_string(), steps::limit_of(step));
-                    match steps::run(step, &root, &Interrupt::never()) {
-                        Ok(()) => running.done(),
+                    match steps::run(step, &root, &claims, &Interrupt::never()) {
+                        Ok(left) => {
+                            stays.extend(left);
+                            running.done();
+                        }
                         Err(error) => failed.push(with_causes(&error)),
                     }
                 }
             }
-            failed
+            (failed, stays)
         };
-        blocking(failed).await
+        let (failed, stays) = blocking(all).await;
+        self.stays.extend(stays);
+        failed
     }
 
     async fn name_back(&self, session: Option<&Session>) -> Option<String> {
@@ -512,11 +591,10 @@ impl Transaction {
             note(receipt::remove(&self.root, receipts));
         }
         for path in &self.record.discarded {
-            let Ok(place) = self.root.place(path) else { continue };
-            note(place.remove_all().map_err(ApplyError::from));
-            // The folder of all copies, where this was the last.
-            let _ = place.folder().map(|folder| folder.remove_empty());
+            note(steps::remove(path, &self.root, &[]).map(drop).map_err(ApplyError::from));
         }
+        // What an earlier attempt has left is in the receipt now, or gone.
+        note(claims::leave(&[], &self.root));
         let ended = self.end();
         let finished = ended.is_ok();
         note(ended);

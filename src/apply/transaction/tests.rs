@@ -312,7 +312,7 @@ fn what_the_host_has_started_with_its_files_is_not_started_again() {
     let (_folder, root, mut record) = host();
     record.start = vec![start(true)];
     let journal = Journal::begin(&root, &record).unwrap();
-    let mut transaction = Transaction { root: running, journal, record, progress: Arc::default() };
+    let mut transaction = Transaction { root: running, journal, record, progress: Arc::default(), stays: Vec::new() };
     assert_eq!(transaction.to_start(), [start(true)], "files have yet to come into their places");
     transaction.record.boot = transaction.boot();
     assert!(transaction.record.boot.is_some());
@@ -362,10 +362,28 @@ fn full(mut record: Record) -> Record {
     record.own = vec![path()];
     record.discarded = vec!["/var/lib/carrack/states/0001".to_owned()];
     record.guarded = vec![unit()];
-    let copy = Step::Copy { from: path(), to: "@SAVED@/etcd".to_owned() };
+    let copy = Step::Copy { from: path(), to: "@SAVED@/etcd".to_owned(), unless: Some(path()), over: false };
+    let claim = Claim {
+        real: Some(path()),
+        folders: vec!["inner/empty".to_owned()],
+        mounts: vec!["inner".to_owned()],
+        ..Claim::new("/etc/new", claims::Prior::Empty)
+    };
+    record.claims = vec![claim];
+    record.again = vec![
+        Step::Folder { path: path() },
+        Step::Sweep {
+            unit: Some(unit()),
+            data: Some(path()),
+            state: Some(path()),
+            kubelet: path(),
+            interfaces: vec!["cni0".to_owned()],
+        },
+    ];
     record.stop = vec![Step::Stop { unit: unit() }, copy.clone(), Step::Remove { path: "/etc/new/inner".to_owned() }];
     if let Some(Outcome::Installed { receipt, .. }) = &mut record.result {
         receipt.folders = vec![path()];
+        receipt.claims.clone_from(&record.claims);
         receipt.start = vec![Step::Start { unit: unit(), restart: false }];
         receipt.saved = Some(crate::apply::receipt::SavedState {
             folder: "/var/lib/carrack/states/0001".to_owned(),
@@ -412,10 +430,10 @@ async fn whatever_a_journal_says_nothing_outside_of_the_root_changes() {
     }
     // Everything that is used as a name or a path is checked, and named as it is in the file.
     let is_name = |pointer: &&String| {
-        ["path", "name", "unit", "from", "to", "folder", "file"]
+        ["path", "name", "unit", "from", "to", "folder", "file", "real", "data", "kubelet"]
             .iter()
             .any(|word| pointer.ends_with(&format!("/{word}")))
-            || ["/made/", "/own/", "/emptied/", "/discarded/", "/guarded/", "/folders/"]
+            || ["/made/", "/own/", "/emptied/", "/discarded/", "/guarded/", "/folders/", "/mounts/", "/interfaces/"]
                 .iter()
                 .any(|list| pointer.contains(list))
     };
@@ -460,5 +478,25 @@ fn whatever_a_receipt_says_it_is_checked() {
                 "{value:?}: {error:?}"
             );
         }
+    }
+}
+
+#[test]
+fn the_first_start_of_a_prepared_system_looks_at_its_folders_again_and_writes_that_down() {
+    let (folder, root, mut record) = host();
+    let claim = |path: &str| Claim { prepared: true, ..Claim::new(path, claims::Prior::Absent) };
+    record.claims = vec![claim("/var/lib/etcd"), claim("/var/lib/kubelet")];
+    let Some(Outcome::Installed { receipt, .. }) = &mut record.result else { panic!("no receipt") };
+    receipt.claims.clone_from(&record.claims);
+    killed_in(Phase::Starting, &root, record);
+    fs::create_dir_all(folder.path().join("var/lib/etcd")).unwrap();
+    fs::write(folder.path().join("var/lib/etcd/precious"), "ten years").unwrap();
+    Transaction::left(&root).unwrap().unwrap().look_again().unwrap();
+    let left = Transaction::left(&root).unwrap().unwrap();
+    assert_eq!(left.phase(), Phase::Starting);
+    let Some(Outcome::Installed { receipt, .. }) = &left.record.result else { panic!("no receipt") };
+    for claims in [&left.record.claims, &receipt.claims] {
+        assert!(claims[0].keeps().unwrap().contains("with content"), "{claims:?}");
+        assert_eq!(claims[1], Claim::new("/var/lib/kubelet", claims::Prior::Absent));
     }
 }

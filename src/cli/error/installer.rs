@@ -82,7 +82,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::Config { .. } | ApplyError::LayerCount { .. } => Kind::Integrity,
         ApplyError::Name(_) => Kind::Integrity,
         ApplyError::Interrupted => Kind::Interrupted,
-        ApplyError::RolledBack(_) => Kind::RolledBack,
+        ApplyError::RolledBack(_) | ApplyError::Stays { .. } => Kind::RolledBack,
         ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
         ApplyError::NotReleased { source, .. } => apply_kind(source),
     }
@@ -146,6 +146,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         }
         ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
             Some("everything was put back; when the cause is gone, run the same command again".into())
+        }
+        ApplyError::Stays { .. } => {
+            Some("look at what stays; when the cause is gone, run the same command again".into())
         }
         ApplyError::SeveralInstalled(profiles) => {
             Some(format!("say which, such as {}, after the command", profiles.first()?))

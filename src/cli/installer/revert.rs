@@ -73,6 +73,9 @@ struct Report<'a> {
     started: &'a [String],
     /// What takes the distribution away besides.
     steps: &'a [String],
+    /// Folders that are not removed, each with why.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    kept: &'a [String],
     state_of: Option<&'a str>,
     state_by_hand: Option<StateByHand<'a>>,
     warnings: Vec<String>,
@@ -248,6 +251,7 @@ fn report(way: &Revert, warnings: Vec<String>, changed: bool) -> Report<'_> {
         stopped: &way.stopped,
         started: &way.started,
         steps: &way.steps,
+        kept: &way.kept,
         state_of: way.state_of.as_deref(),
         state_by_hand: way.state_by_hand.as_ref().map(|saved| StateByHand { made: &saved.made, folder: &saved.folder }),
         warnings,

@@ -2,21 +2,27 @@
 
 mod join;
 mod programs;
+mod sweep;
 mod units;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(in crate::apply::transaction) use self::units::reload;
 pub(in crate::apply) use self::units::{has_systemd, unit_is};
 
-use self::programs::{Ended, execute, pause};
+use self::programs::{Ended, NOT_RUN, execute, pause};
+use self::sweep::Swept;
 use self::units::{UNIT_LIMIT, disable, enable, start, stop};
 use crate::apply::Interrupt;
+use crate::apply::claims::{Claim, Prior};
+use crate::apply::states::STATES;
+use crate::apply::tree::{self, CopyError, Manner, copy};
 use crate::distro::Step;
 use crate::host::Root;
 use crate::io::{AtPath, PathError};
+use crate::places::check_clean;
 
 /// Between two askings of what is waited for.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -58,7 +64,10 @@ pub enum StepError {
     /// The user wants it to stop.
     #[error("interrupted")]
     Interrupted,
-    /// A folder could not be copied or removed.
+    /// A copy of the cluster's state could not be made, or put back.
+    #[error(transparent)]
+    Copy(CopyError),
+    /// A folder could not be made or removed.
     #[error(transparent)]
     Path(#[from] PathError),
 }
@@ -72,11 +81,28 @@ pub(super) fn limit_of(step: &Step) -> Option<Duration> {
     }
 }
 
-/// Does one step.
+impl From<CopyError> for StepError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Interrupted => Self::Interrupted,
+            CopyError::Path(error) => Self::Path(error),
+            other => Self::Copy(other),
+        }
+    }
+}
+
+/// Does one step. Returns what stays of what it should have removed, for people. `claims` say what may be removed.
 ///
 /// # Errors
 /// See [`StepError`].
-pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(), StepError> {
+pub(super) fn run(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<Vec<String>, StepError> {
+    if let Step::Remove { path } = step {
+        return Ok(remove(path, root, claims)?);
+    }
+    done(step, root, claims, interrupt).map(|()| Vec::new())
+}
+
+fn done(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<(), StepError> {
     match step {
         Step::Start { unit, restart } => start(unit, *restart, interrupt),
         Step::Stop { unit } => stop(unit),
@@ -99,9 +125,57 @@ pub(super) fn run(step: &Step, root: &Root, interrupt: &Interrupt) -> Result<(),
         Step::Load { what, command, seconds } => program(what, command, limit(*seconds), interrupt),
         Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
         Step::Join(join) => join::join(join, root, interrupt),
-        Step::Copy { from, to } => copy(Path::new(from), Path::new(to), interrupt),
-        Step::Remove { path } => remove(Path::new(path)),
+        Step::Copy { from, to, unless, over } => {
+            if unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists())) {
+                return Ok(());
+            }
+            let manner = if *over { Manner::Over } else { Manner::Exact };
+            let keeps = own_copy(to, true).is_some();
+            Ok(copy(Path::new(from), Path::new(to), manner, keeps, interrupt)?)
+        }
+        Step::Folder { path } => folder(path, root, claims),
+        Step::Sweep { unit, data, state, kubelet, interfaces } => {
+            let (unit, data, state) = (unit.as_deref(), data.as_deref(), state.as_deref());
+            Swept { unit, data, state, kubelet }.sweep(claims, interrupt)?;
+            interfaces.iter().try_for_each(|name| interface(name, interrupt))
+        }
+        Step::Remove { path } => remove(path, root, claims).map(drop).map_err(StepError::from),
     }
+}
+
+/// Removes a network interface, where it is there and the system has the program for it.
+fn interface(name: &str, interrupt: &Interrupt) -> Result<(), StepError> {
+    if Path::new("/sys/class/net").join(name).symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let command = ["ip", "link", "delete", name].map(str::to_owned);
+    match execute(&command, UNIT_LIMIT, interrupt) {
+        Ok(Ended::Badly(why)) if why.starts_with(NOT_RUN) => Ok(()),
+        Ok(Ended::Badly(why)) => {
+            let what = format!("remove the network interface {name}");
+            Err(StepError::Program { what, program: "ip".to_owned(), why })
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Makes a folder for a copy of the cluster's state, empty, for root alone.
+fn folder(path: &str, root: &Root, claims: &[Claim]) -> Result<(), StepError> {
+    let shown = Path::new(path);
+    let own = own_copy(path, false)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a place for copies"));
+    own.at("make", shown)?;
+    remove(path, root, claims)?;
+    let at = root.resolve(path).map_err(io::Error::other).at("make", shown)?;
+    crate::io::create_folders(&at)?;
+    Ok(std::fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(0o700)).at("set the mode of", &at)?)
+}
+
+/// The claim of a copy of the cluster's state, or of something `within` one: it is Carrack's own.
+fn own_copy(path: &str, within: bool) -> Option<Claim> {
+    let rest = path.strip_prefix(STATES)?.strip_prefix('/')?;
+    let plain = check_clean(path).is_ok() && (within || !rest.contains('/'));
+    plain.then(|| Claim::new(path, Prior::Absent))
 }
 
 fn program(what: &str, command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<(), StepError> {
@@ -133,31 +207,28 @@ fn limit(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-/// Copies with everything that the system knows of each file, which is cp's business.
-fn copy(from: &Path, to: &Path, interrupt: &Interrupt) -> Result<(), StepError> {
-    if from.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    remove(to)?;
-    crate::io::create_folders(to.parent().unwrap_or(Path::new("/")))?;
-    let words: [PathBuf; 2] = [from.to_owned(), to.to_owned()];
-    let mut command = vec!["cp".to_owned(), "-a".to_owned(), "--".to_owned()];
-    command.extend(words.iter().map(|path| path.display().to_string()));
-    program(&format!("copy {}", from.display()), &command, Duration::from_secs(24 * 60 * 60), interrupt)?;
-    let synced = vec!["sync".to_owned(), "-f".to_owned(), to.display().to_string()];
-    program("sync the copy", &synced, UNIT_LIMIT, &Interrupt::never())
-}
-
-/// Removes a file, or a folder with all that is in it.
+/// Removes what was made at a path since the installation, as its claim allows. Returns what stays.
 ///
 /// # Errors
-/// Where the system refuses.
-pub(super) fn remove(path: &Path) -> Result<(), StepError> {
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Ok(found) if found.is_dir() => Ok(std::fs::remove_dir_all(path).at("remove", path)?),
-        _ => Ok(std::fs::remove_file(path).at("remove", path)?),
+/// Where there is no claim, or it does not allow it, or the system refuses.
+pub(super) fn remove(path: &str, root: &Root, claims: &[Claim]) -> Result<Vec<String>, PathError> {
+    let own = own_copy(path, false).map(|claim| {
+        let real =
+            root.resolve(path).ok().and_then(|at| Some(format!("/{}", at.strip_prefix(root.folder()).ok()?.to_str()?)));
+        Claim { real, ..claim }
+    });
+    let Some(claim) = claims.iter().find(|claim| claim.path == path).or(own.as_ref()) else {
+        let refused = io::Error::new(io::ErrorKind::InvalidInput, "what was there before is not recorded");
+        return Err(refused).at("remove", Path::new(path));
+    };
+    let left = tree::remove(claim, root)?;
+    if own.is_some()
+        && let Ok(at) = root.resolve(STATES)
+    {
+        // The folder of all copies, where this was the last.
+        let _ = std::fs::remove_dir(at);
     }
+    Ok(left)
 }
 
 #[cfg(test)]
@@ -180,7 +251,7 @@ mod tests {
     fn what_fails_is_told_with_what_it_said() {
         let command = ["sh", "-c", "echo one >&2; echo two >&2; exit 3"].map(str::to_owned).to_vec();
         let run_it = Step::Run { what: "try".to_owned(), command, unless: None, undo: None, seconds: 60 };
-        let error = run(&run_it, &root(), &Interrupt::never()).unwrap_err();
+        let error = run(&run_it, &root(), &[], &Interrupt::never()).unwrap_err();
         assert_eq!(error.to_string(), "cannot try: sh ended with exit status: 3: one; two");
     }
 
@@ -189,23 +260,23 @@ mod tests {
         let command = vec!["false".to_owned()];
         let unless = Some("/etc/passwd".to_owned());
         let run_it = Step::Run { what: "try".to_owned(), command, unless, undo: None, seconds: 60 };
-        run(&run_it, &root(), &Interrupt::never()).unwrap();
+        run(&run_it, &root(), &[], &Interrupt::never()).unwrap();
     }
 
     #[test]
     fn what_is_late_is_told() {
-        let error = run(&step(0, &["false"]), &root(), &Interrupt::never()).unwrap_err();
+        let error = run(&step(0, &["false"]), &root(), &[], &Interrupt::never()).unwrap_err();
         assert!(error.to_string().starts_with("the test is ready not within 0 seconds: ended with"), "{error}");
         let flag = tempfile::tempdir().unwrap().keep().join("flag");
         let script = format!("test -e {0} || {{ touch {0}; false; }}", flag.display());
-        run(&step(60, &["sh", "-c", &script]), &root(), &Interrupt::never()).unwrap();
+        run(&step(60, &["sh", "-c", &script]), &root(), &[], &Interrupt::never()).unwrap();
     }
 
     #[test]
     fn a_program_that_hangs_is_ended() {
         let command = vec!["sleep".to_owned(), "600".to_owned()];
         let run_it = Step::Run { what: "sleep".to_owned(), command, unless: None, undo: None, seconds: 1 };
-        let error = run(&run_it, &root(), &Interrupt::never()).unwrap_err();
+        let error = run(&run_it, &root(), &[], &Interrupt::never()).unwrap_err();
         assert_eq!(error.to_string(), "cannot sleep: sleep did not end within 1 seconds");
     }
 
@@ -232,13 +303,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("child");
         let text = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
-        run(&script(&text, 3), &root(), &Interrupt::never()).unwrap_err();
+        run(&script(&text, 3), &root(), &[], &Interrupt::never()).unwrap_err();
         await_that(|| is_gone(&file));
         std::fs::remove_file(&file).unwrap();
 
         let (interrupter, interrupt) = crate::apply::Interrupter::new();
         let run_it = script(&text, 600);
-        let running = std::thread::spawn(move || run(&run_it, &root(), &interrupt));
+        let running = std::thread::spawn(move || run(&run_it, &root(), &[], &interrupt));
         await_that(|| file.exists());
         assert!(!is_gone(&file));
         interrupter.interrupt();
@@ -249,7 +320,7 @@ mod tests {
     #[test]
     fn a_program_has_a_process_group_of_its_own() {
         let text = "set -- $(cat /proc/self/stat); test \"$5\" = $$";
-        run(&script(text, 60), &root(), &Interrupt::never()).unwrap();
+        run(&script(text, 60), &root(), &[], &Interrupt::never()).unwrap();
     }
 
     #[test]
@@ -257,31 +328,48 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("daemon");
         let text = format!("sleep 600 & echo $! > {}; echo told >&2", file.display());
-        run(&script(&text, 60), &root(), &Interrupt::never()).unwrap();
+        run(&script(&text, 60), &root(), &[], &Interrupt::never()).unwrap();
         assert!(!is_gone(&file), "it goes on");
         let end = |file: &Path| {
             let number: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
             rustix::process::kill_process(Pid::from_raw(number).unwrap(), Signal::KILL).unwrap();
         };
         end(&file);
-        let error = run(&script(&format!("{text}; exit 3"), 60), &root(), &Interrupt::never()).unwrap_err();
+        let error = run(&script(&format!("{text}; exit 3"), 60), &root(), &[], &Interrupt::never()).unwrap_err();
         assert_eq!(error.to_string(), "cannot try: sh ended with exit status: 3: told");
         end(&file);
     }
 
     #[test]
-    fn folders_are_copied_over_what_is_there() {
+    fn folders_are_copied_over_what_is_there_and_removed_where_that_is_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path).display().to_string();
         std::fs::create_dir_all(at("from/inner")).unwrap();
         std::fs::write(at("from/inner/file"), "new").unwrap();
         std::fs::create_dir_all(at("to/old")).unwrap();
-        let step = Step::Copy { from: at("from"), to: at("to") };
-        run(&step, &root(), &Interrupt::never()).unwrap();
-        run(&step, &root(), &Interrupt::never()).unwrap();
+        let step = Step::Copy { from: at("from"), to: at("to"), unless: None, over: false };
+        run(&step, &root(), &[], &Interrupt::never()).unwrap();
+        run(&step, &root(), &[], &Interrupt::never()).unwrap();
         assert_eq!(std::fs::read_to_string(at("to/inner/file")).unwrap(), "new");
         assert!(!Path::new(&at("to/old")).exists());
-        run(&Step::Remove { path: at("to") }, &root(), &Interrupt::never()).unwrap();
+        let remove = |claims: &[Claim]| run(&Step::Remove { path: at("to") }, &root(), claims, &Interrupt::never());
+        let refused = crate::io::with_causes(&remove(&[]).unwrap_err());
+        assert!(refused.contains("what was there before is not recorded"), "{refused}");
+        assert!(remove(&[Claim::new(&at("to"), Prior::Foreign)]).is_err());
+        assert!(Path::new(&at("to/inner/file")).exists());
+        assert_eq!(remove(&[Claim::new(&at("to"), Prior::Absent)]).unwrap(), Vec::<String>::new());
         assert!(!Path::new(&at("to")).exists());
+    }
+
+    #[test]
+    fn only_a_place_of_its_own_is_a_folder_for_a_copy() {
+        assert!(own_copy("/var/lib/carrack/states/0007", false).is_some());
+        assert!(own_copy("/var/lib/carrack/states/0007/etcd", true).is_some());
+        for path in ["/var/lib/carrack/states", "/var/lib/carrack/states/", "/var/lib/carrack/states/7/x", "/etc/x"] {
+            assert!(own_copy(path, false).is_none(), "{path}");
+        }
+        assert!(own_copy("/var/lib/carrack/states/7/../../x", true).is_none());
+        let make = Step::Folder { path: "/etc/kubernetes".to_owned() };
+        assert!(run(&make, &root(), &[], &Interrupt::never()).is_err());
     }
 }

@@ -30,6 +30,9 @@ pub(super) enum Ended {
     Badly(String),
 }
 
+/// How it is said that a program is not there, or cannot be run.
+pub(super) const NOT_RUN: &str = "cannot be run";
+
 pub(super) fn execute(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<Ended, StepError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(Ended::Badly("is not named".to_owned())) };
     let mut command = Command::new(program);
@@ -39,7 +42,7 @@ pub(super) fn execute(command: &[String], limit: Duration, interrupt: &Interrupt
     command.process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Ok(Ended::Badly(format!("cannot be run: {error}"))),
+        Err(error) => return Ok(Ended::Badly(format!("{NOT_RUN}: {error}"))),
     };
     let (out, said) = (drain(child.stdout.take()), drain(child.stderr.take()));
     let begun = Instant::now();
