@@ -425,7 +425,7 @@ mod tests {
         let index = |count: usize| format!(r#"{{"manifests":[{}]}}"#, vec![described(""); count].join(","));
         assert!(words.manifest(index(1024).as_bytes(), crate::oci::media_type::IMAGE_INDEX).is_ok());
         assert!(words.manifest(index(1025).as_bytes(), crate::oci::media_type::IMAGE_INDEX).is_err());
-        for bad in ["é", "a\u{1b}", &"x".repeat(256)] {
+        for bad in ["é", "a\\u001b", &"x".repeat(256)] {
             let text = described("").replace("a/b", bad);
             let described: Described = serde_json::from_str(&text).unwrap();
             assert!(words.blob(&described).is_err(), "{bad}");

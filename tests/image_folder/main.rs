@@ -190,6 +190,8 @@ async fn the_bundle_is_read_once() {
 async fn a_failed_change_is_taken_back() {
     for in_the_way in [ARCHIVE, "usr/local/bin/tool", "var/lib/carrack/receipts"] {
         let site = Site::new(&Sample::usual("1.0.0"));
+        // Otherwise the lock makes them, and takes them with it.
+        fs::create_dir_all(site.root().join("var/lib")).unwrap();
         let (trusted, source, survey) = site.look().await;
         let at = site.root().join(in_the_way);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
