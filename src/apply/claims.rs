@@ -389,4 +389,33 @@ mod tests {
         look_again(&mut claims, &root, &|_| false).unwrap();
         assert_eq!(claims, looked);
     }
+
+    #[test]
+    fn what_a_failed_attempt_to_join_has_left_is_the_next_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let data = folder.path().join("var/lib/rancher/k3s");
+        let folders = ["/var/lib/rancher/k3s".to_owned(), "/var/lib/kubelet".to_owned()];
+        let all = || of(&folders, "edge", &History::default(), &root);
+        let first: Vec<Claim> = all().unwrap().into_iter().map(|one| Claim { prepared: false, ..one.claim }).collect();
+        // k3s has made its certificates, and could not join.
+        fs::create_dir_all(data.join("agent")).unwrap();
+        fs::write(data.join("agent/client.crt"), "made").unwrap();
+        assert!(all().unwrap()[0].is_foreign, "nothing says whose it is");
+        leave(&first[..1], &root).unwrap();
+        let again = all().unwrap();
+        assert_eq!((&again[0].claim, again[0].is_foreign, again[0].is_new), (&first[0], false, false));
+        assert_eq!(again[0].claim.keeps(), None, "the receipt of the retry says that it is Carrack's");
+        assert!(again[1].is_new, "nothing was left there");
+        // The retry is done: its receipt has it now.
+        leave(&[], &root).unwrap();
+        leave(&[], &root).unwrap();
+        assert!(!folder.path().join("var/lib/carrack/left.json").exists());
+        assert!(all().unwrap()[0].is_foreign);
+        // What is not what Carrack writes is refused.
+        for text in [r#"[{"path":"/a/../b","before":"absent"}]"#, r#"[{"path":"/a/b","before":"ours"}]"#, "{"] {
+            fs::write(folder.path().join("var/lib/carrack/left.json"), text).unwrap();
+            assert!(all().is_err(), "{text}");
+        }
+    }
 }
