@@ -481,7 +481,7 @@ fn an_interrupted_run_is_told_by_all_that_only_look() {
     assert!(told.contains("journal/changing.json.damaged") && told.contains("hint: "), "{told}");
     fs::rename(journal("changing"), journal("changing").with_extension("json.damaged")).unwrap();
     let told = host.run(&["status"], 40).stderr;
-    assert!(told.contains("1 difference from what shop 1.0.0 installed"), "{told}");
+    assert!(told.contains("2 differences from what shop 1.0.0 installed") && told.contains(".carrack-old"), "{told}");
 }
 
 #[test]

@@ -148,7 +148,7 @@ impl Archive {
         };
         let digest =
             hash(self.partial.open()?, self.partial.shown(), || !interrupt.is_set())?.ok_or(ApplyError::Interrupted)?;
-        Ok(ReceiptArchive { path: self.path.clone(), digest, size })
+        Ok(ReceiptArchive { path: self.path.clone(), digest, size, original: None })
     }
 
     /// Leaves it, complete, under its provisional name for the transaction.

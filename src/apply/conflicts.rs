@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 
 use super::ApplyError;
 use super::files::{FileError, FileKind, TargetFile};
+use super::leftovers::Leftover;
 use super::transaction::{Transaction, backup_of};
 use crate::host::Root;
 use crate::io::{AtomicFile, PathError, Place, file_type};
@@ -88,7 +89,14 @@ pub(super) fn names_are_free<'a>(
     let ours: BTreeSet<&str> = changes.map(|change| change.path.as_str()).collect();
     for (path, places) in needed.into_iter().filter(|(path, _)| !ours.contains(path)) {
         if let Some(taken) = places.iter().find(|place| place.is_there()) {
-            return Err(FileError::Taken { path: path.to_owned(), taken: taken.shown().to_owned() }.into());
+            let (taken, path) = (taken.shown().to_owned(), path.to_owned());
+            let target =
+                root.place(&path).map_err(|source| FileError::Place { pack: "(installer)".to_owned(), source })?;
+            // It may be the only copy of what an interrupted run replaced.
+            if taken == backup_of(&target)?.shown() {
+                return Err(ApplyError::Leftovers(vec![Leftover { left: taken, place: target.shown().to_owned() }]));
+            }
+            return Err(FileError::Taken { path, taken }.into());
         }
     }
     Ok(())

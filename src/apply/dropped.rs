@@ -7,22 +7,49 @@ use super::files::{Before, FileError};
 use super::history::{Entry, History};
 use super::plan::{HostPlan, Removal};
 use super::receipt::ReceiptFile;
-use super::transaction::Kept;
+use super::transaction::{Kept, Originals};
 use crate::host::Root;
 use crate::oci::Digest;
 
-/// Files of the installed version of the profile `name` that are not in `plan`: those that are taken away, and paths of those
+/// What becomes of files that are not wanted any more.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    /// Those that are taken away.
+    pub(super) removals: Vec<Removal>,
+    /// Paths of those that stay, since somebody has changed them.
+    pub(super) stays: Vec<String>,
+    /// What was there before those that stay, by path; it stays where it is kept.
+    pub(super) originals: Vec<(String, Before)>,
+}
+
+impl Dropped {
+    fn stays(&mut self, path: String, original: Option<Before>) {
+        self.originals.extend(original.map(|original| (path.clone(), original)));
+        self.stays.push(path);
+    }
+}
+
+/// Tells where the originals of files that stay are.
+pub(super) fn left_originals(originals: &[(String, Before)]) -> Vec<String> {
+    let told = originals.iter().filter_map(|(path, original)| {
+        let place = match (&original.kept, &original.digest, &original.link) {
+            (Some(name), _, _) => format!("is kept as {}", Originals::shown(name, path)),
+            (None, Some(digest), _) => format!("is kept as {}", Kept::shown(digest)),
+            (None, None, Some(link)) => format!("was a symbolic link to {:?}", link.as_os_str()),
+            (None, None, None) => return None,
+        };
+        Some(format!("{path}: what was there before Carrack's file is not restored, and {place}"))
+    });
+    told.collect()
+}
+
+/// Files of the installed version of the profile `name` that are not in `plan`: those that are taken away, and those
 /// that stay, since somebody has changed them. One that another profile has too becomes what that one has installed, where its
 /// content is on this host.
 ///
 /// # Errors
 /// Where one cannot be looked at.
-pub(super) fn files(
-    history: &History,
-    name: &str,
-    root: &Root,
-    plan: &HostPlan,
-) -> Result<(Vec<Removal>, Vec<String>), ApplyError> {
+pub(super) fn files(history: &History, name: &str, root: &Root, plan: &HostPlan) -> Result<Dropped, ApplyError> {
     let wanted = |path: &str| {
         plan.files.iter().any(|planned| planned.file.path == path)
             || plan.archive.as_ref().is_some_and(|archive| archive.path == path)
@@ -30,12 +57,12 @@ pub(super) fn files(
     let kept = Kept::of(root)?;
     let others: BTreeMap<String, Before> =
         history.others(name).into_iter().rev().flat_map(|entry| entry.receipt.as_installed()).collect();
-    let (mut removals, mut stays) = (Vec::new(), Vec::new());
+    let mut dropped = Dropped::default();
     for (path, installed) in installed(history, name).into_iter().filter(|(path, _)| !wanted(path)) {
         let place = |source| FileError::Place { pack: installed.pack.clone(), source };
         let target = root.place(&path).map_err(place)?;
         if target.is_folder() {
-            stays.push(path);
+            dropped.stays(path, installed.original);
             continue;
         }
         let found = Before::at(&target)?;
@@ -45,23 +72,25 @@ pub(super) fn files(
             let here = theirs.digest.is_some_and(|digest| kept.holds(&digest));
             match (ours && !is_there(theirs), here) {
                 (true, true) => {
-                    removals.push(Removal { path, target, pack: installed.pack, original: Some(theirs.clone()) });
+                    let original = Some(theirs.clone());
+                    dropped.removals.push(Removal { path, target, pack: installed.pack, original });
                 }
-                (true, false) if found.is_some() => stays.push(path),
+                (true, false) if found.is_some() => dropped.stays(path, None),
                 _ => {}
             }
             continue;
         }
-        if installed.original.as_ref().is_some_and(is_there) {
+        // What was moved away is not there, whatever looks like it.
+        if installed.original.as_ref().is_some_and(|original| original.kept.is_none() && is_there(original)) {
             continue;
         }
         match &found {
             None if installed.original.is_none() => {}
-            Some(_) if !ours => stays.push(path),
-            _ => removals.push(Removal { path, target, pack: installed.pack, original: installed.original }),
+            Some(_) if !ours => dropped.stays(path, installed.original),
+            _ => dropped.removals.push(Removal { path, target, pack: installed.pack, original: installed.original }),
         }
     }
-    Ok((removals, stays))
+    Ok(dropped)
 }
 
 /// A file that is installed.
@@ -85,7 +114,8 @@ fn installed(history: &History, name: &str) -> BTreeMap<String, Installed> {
             (file.path.clone(), Installed { pack, digest, by_hand: wanted.is_some(), original })
         };
         let archive = receipt.archive().map(|archive| {
-            let one = Installed { pack: "(images)".to_owned(), digest: archive.digest, by_hand: false, original: None };
+            let original = archive.original.clone();
+            let one = Installed { pack: "(images)".to_owned(), digest: archive.digest, by_hand: false, original };
             (archive.path.clone(), one)
         });
         for (path, one) in receipt.files.iter().map(file).chain(archive) {

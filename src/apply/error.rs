@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::containerd::{ContainerdError, WantedError};
 use super::files::FileError;
+use super::leftovers::Leftover;
 use super::transaction::StepError;
+use super::verified::Verified;
 use crate::io::PathError;
 use crate::oci::Digest;
 use crate::problem::Problems;
@@ -138,8 +140,8 @@ pub enum ApplyError {
     Journal {
         /// The file.
         path: PathBuf,
-        /// Where the JSON is wrong.
-        source: serde_json::Error,
+        /// Why it cannot be read, or where the JSON is wrong.
+        source: io::Error,
     },
     /// A journal or receipt says something that Carrack does not write; nothing of it is acted upon.
     #[error("{}: {field} is {value:?}, which is not {wanted}", path.display())]
@@ -156,6 +158,20 @@ pub enum ApplyError {
     /// A later installer wrote a journal.
     #[error("{} was written by a later carrack-install", .0.display())]
     LaterJournal(PathBuf),
+    /// More than one journal is there, of which only one can be true.
+    #[error("there are {} journals where one can be: {}", .0.len(), shown(.0))]
+    Journals(Vec<PathBuf>),
+    /// A receipt of this profile is lost, and another version of it is to be installed.
+    #[error("the receipt of {name} {version} is lost, so what that installed is not known")]
+    LostReceipt {
+        /// The profile.
+        name: String,
+        /// The version that the receipt was of.
+        version: String,
+    },
+    /// What an interrupted run left, and no journal or receipt says whose it is.
+    #[error("an interrupted run left what may be the only copy of a file of this host: {}", left_behind(.0))]
+    Leftovers(Vec<Leftover>),
     /// A unit or program did not do what was asked.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -194,19 +210,29 @@ pub enum ApplyError {
     /// The user wants it to stop.
     #[error("interrupted; nothing on this host has changed")]
     Interrupted,
-    /// It failed after changes had begun, and they were taken back.
-    #[error("it failed, and everything was put back")]
-    RolledBack(#[source] Box<ApplyError>),
-    /// It failed after changes had begun, which were taken back; folders stay that are not, or may not be, removed.
-    #[error("it failed; files, services and images are as they were before, and this stays: {}", stays.join("; "))]
+    /// It failed after changes had begun, and they were undone and looked at again.
+    #[error("it failed and was undone; {verified}")]
+    RolledBack {
+        /// What failed.
+        source: Box<ApplyError>,
+        /// What was compared since.
+        verified: Verified,
+    },
+    /// It failed after changes had begun, and they were undone and looked at again; folders stay that are not, or may not be, removed.
+    #[error("it failed and was undone; {verified}; this stays: {}", stays.join("; "))]
     Stays {
         /// What failed first.
         source: Box<ApplyError>,
+        /// What was compared since.
+        verified: Verified,
         /// What stays, each with why.
         stays: Vec<String>,
     },
+    /// What was to come back is not what it was.
+    #[error("what was there before did not come back as it was: {}", .0.join("; "))]
+    NotAsBefore(Vec<String>),
     /// It failed after changes had begun, and not all could be taken back.
-    #[error("it failed, and not everything could be put back: {}", left.join("; "))]
+    #[error("it failed and could not be undone completely: {}", left.join("; "))]
     NeedsPerson {
         /// What failed first.
         source: Box<ApplyError>,
@@ -225,6 +251,15 @@ pub enum ApplyError {
 
 fn in_brackets(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
+}
+
+fn shown(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn left_behind(leftovers: &[Leftover]) -> String {
+    let one = |one: &Leftover| format!("{} (of {})", one.left.display(), one.place.display());
+    leftovers.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn needed(by: &[String]) -> String {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::FileType;
-use serde::{Deserialize, Serialize};
 
+pub use super::before::{Before, LinkTarget, Moment};
 use super::by_hand::Keys;
 use super::settle::Written;
 use crate::host::RootError;
@@ -84,52 +84,6 @@ pub enum Found {
     },
     /// A symbolic link, which is replaced.
     Link,
-}
-
-/// What was at a file's path before, as journals and receipts have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Before {
-    /// Of its content; absent where it was a symbolic link.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// Where the symbolic link led, where it was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub link: Option<String>,
-    /// Length in bytes.
-    pub size: u64,
-    /// Permission bits, octal: `0755`.
-    pub mode: String,
-    /// User and group by number, `0:0`.
-    pub owner: String,
-}
-
-impl Before {
-    /// Whether this is what `wanted` says; what that leaves open does not count.
-    pub(super) fn is(&self, wanted: &Self) -> bool {
-        let owner = wanted.owner.is_empty() || self.owner == wanted.owner;
-        owner && self.digest == wanted.digest && self.link == wanted.link && self.mode == wanted.mode
-    }
-
-    /// What is at `place` now; nothing where nothing is.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    pub(super) fn at(place: &Place) -> Result<Option<Self>, PathError> {
-        let Some(found) = place.stat()? else { return Ok(None) };
-        let link = match file_type(&found) {
-            FileType::Symlink => Some(place.read_link()?.to_string_lossy().into_owned()),
-            _ => None,
-        };
-        Ok(Some(Self {
-            // What is neither stays what it is: nothing takes its place.
-            digest: if file_type(&found) == FileType::RegularFile { hash_at(place)? } else { None },
-            link,
-            size: found.st_size as u64,
-            mode: format!("{:04o}", found.st_mode & 0o7777),
-            owner: format!("{}:{}", found.st_uid, found.st_gid),
-        }))
-    }
 }
 
 /// Why a bundle's files cannot be put on this host.
@@ -240,7 +194,7 @@ pub(super) fn look_at(place: &Place, size: u64) -> Result<Found, FileError> {
 }
 
 /// The digest of the file at `place`.
-fn hash_at(place: &Place) -> Result<Option<Digest>, PathError> {
+pub(super) fn hash_at(place: &Place) -> Result<Option<Digest>, PathError> {
     hash(place.open()?, place.shown(), || true)
 }
 

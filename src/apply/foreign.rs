@@ -74,6 +74,7 @@ fn record_is_plain(record: &Record) -> Checked {
             name(&at("staged.name"), &staged.name)?;
         }
         before(&at("before"), change.before.as_ref())?;
+        before(&at("restores"), change.restores.as_ref())?;
     }
     paths("made", &record.made)?;
     paths("own", &record.own)?;
@@ -156,6 +157,9 @@ fn receipt_is_plain(of: &str, receipt: &Receipt) -> Checked {
 
 fn before(field: &str, before: Option<&Before>) -> Checked {
     let Some(before) = before else { return Ok(()) };
+    if let Some(folder) = &before.kept {
+        name(&format!("{field}.kept"), folder)?;
+    }
     mode(&format!("{field}.mode"), &before.mode)?;
     owner(&format!("{field}.owner"), &before.owner)
 }

@@ -70,8 +70,16 @@ impl History {
 
     /// Whether this is what some version installed at `path`.
     pub(super) fn was_installed(&self, path: &str, digest: &Digest) -> bool {
+        let archives = || self.0.iter().filter_map(|entry| entry.receipt.archive());
         let files = self.0.iter().flat_map(|entry| &entry.receipt.files);
         files.into_iter().any(|file| file.path == path && file.digest == *digest)
+            || archives().any(|archive| archive.path == path && archive.digest == *digest)
+    }
+
+    /// What is installed at `path`, by each profile that has a file or archive there.
+    pub(super) fn installed_at(&self, path: &str) -> impl Iterator<Item = Digest> {
+        let all = self.installed().into_iter().flat_map(|entry| entry.receipt.as_installed());
+        all.filter(move |(installed, _)| installed == path).filter_map(|(_, was)| was.digest)
     }
 
     /// The number of the next receipt.
@@ -148,9 +156,18 @@ impl History {
     /// did.
     pub(super) fn original(&self, name: &str, path: &str) -> Option<Option<Before>> {
         let mut installed = self.of_profile(name).take(1).chain(self.others(name));
-        installed.find_map(|entry| {
-            entry.receipt.files.iter().find(|file| file.path == path).map(|file| file.original.clone())
-        })
+        installed.find_map(|entry| entry.receipt.original(path))
+    }
+
+    /// The version of the profile `name` whose receipt is lost: it was damaged, and a person has moved it away as the hint says. A later
+    /// receipt stands for it.
+    ///
+    /// # Errors
+    /// Where the folder of receipts cannot be read.
+    pub(super) fn lost(&self, name: &str, root: &Root) -> Result<Option<String>, ApplyError> {
+        let newest = self.of_profile(name).next().map_or(0, |entry| entry.number);
+        let lost = receipt::lost(root)?.into_iter().filter(|lost| lost.name == name && lost.number > newest);
+        Ok(lost.max_by_key(|lost| lost.number).map(|lost| lost.version))
     }
 }
 

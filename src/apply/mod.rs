@@ -9,7 +9,9 @@
 //! Up to the names nothing on the host has changed: a damaged bundle, a full disk or an interrupt leaves no trace. It must
 //! not know where a bundle's bytes lie or why they are trusted.
 
+mod adopt;
 mod archive;
+mod before;
 pub mod by_hand;
 mod check;
 mod choices;
@@ -29,6 +31,7 @@ mod history;
 mod image_folder;
 pub mod installed;
 mod interrupt;
+mod leftovers;
 pub mod lock;
 mod machine;
 mod missing;
@@ -57,6 +60,7 @@ mod transaction;
 mod tree;
 mod unfinished;
 mod upgrade;
+mod verified;
 
 pub use self::{
     choices::Choices,
@@ -64,6 +68,7 @@ pub use self::{
     error::ApplyError,
     image_folder::ImageFolder,
     interrupt::{Interrupt, Interrupter},
+    leftovers::{Leftover, take_up},
     lock::RootLock,
     resume::{Left, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
@@ -75,4 +80,5 @@ pub use self::{
     transaction::{Invocation, StepError},
     tree::CopyError,
     unfinished::{Unfinished, unfinished},
+    verified::Verified,
 };

@@ -7,6 +7,7 @@ use super::SiteChange;
 use super::by_hand::ByHand;
 use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
 use super::difference::Difference;
+use super::dropped;
 use super::files::{Before, Found, TargetFile};
 use super::image_folder;
 use super::receipt::ReceiptArchive;
@@ -27,6 +28,8 @@ pub struct HostPlan {
     pub removals: Vec<Removal>,
     /// What stays although it is not wanted any more, within the root, since it is not what was installed.
     pub stays: Vec<String>,
+    /// What was there before those, by path; it stays where it is kept.
+    pub left_originals: Vec<(String, Before)>,
     /// Configuration that was changed by hand, and what becomes of it.
     pub by_hand: Vec<ByHand>,
     /// Files that are replaced although somebody has changed them since they were installed, within the root.
@@ -183,7 +186,13 @@ impl HostPlan {
         let taken = self.taken.iter().map(|(path, profile)| {
             format!("{path} is a file of {profile}, which is installed too, and is replaced; {profile} has it again once this is gone")
         });
-        stays.chain(overwritten).chain(taken).chain(self.by_hand.iter().flat_map(ByHand::warnings)).collect()
+        let originals = dropped::left_originals(&self.left_originals);
+        stays
+            .chain(originals)
+            .chain(overwritten)
+            .chain(taken)
+            .chain(self.by_hand.iter().flat_map(ByHand::warnings))
+            .collect()
     }
 
     /// The units of the distribution, and those of packs.

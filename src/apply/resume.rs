@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::containerd::{Client, ContainerdError, Session};
 use super::receipt::Receipt;
 use super::transaction::{Invocation, Names, Outcome, Phase, Record, Transaction};
-use super::{ApplyError, Interrupt};
+use super::{ApplyError, Interrupt, Verified};
 use crate::host::Root;
 use crate::oci::Digest;
 use crate::progress::Progress;
@@ -28,6 +28,8 @@ pub enum Left {
         what: String,
         /// What a person should know.
         warnings: Vec<String>,
+        /// What came back, and was compared with what it had been.
+        verified: Verified,
     },
     /// A system that was prepared, and has yet to start for the first time.
     Deferred {
@@ -127,7 +129,7 @@ pub async fn resume(
         return Err(ApplyError::NeedsPerson { source: Box::new(ApplyError::NotFinished(what)), left: done.warnings });
     }
     done.warnings.extend(released.err().map(|error| format!("containerd keeps a lease for a day: {error}")));
-    Ok(Left::Finished { what, warnings: done.warnings })
+    Ok(Left::Finished { what, warnings: done.warnings, verified: done.verified })
 }
 
 /// Takes away the lease of the run that was killed, where its containerd runs; else that ends by itself within a day.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::adopt::adopt;
 use super::archive::{self, Archive};
 use super::claims::{self, Claimed};
 use super::cluster;
@@ -25,7 +26,7 @@ use super::states;
 use super::survey::{RuntimeSurvey, Survey, TargetRuntime, blocking};
 use super::sweep::{Sweep, Swept};
 use super::targets::Inputs;
-use super::transaction::{self, Change, Invocation, Kept, Names, Record, Transaction};
+use super::transaction::{self, Change, Invocation, Names, Record, Transaction};
 use super::{ApplyError, Interrupt};
 use crate::distro::Step;
 use crate::io::PathError;
@@ -183,14 +184,14 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, mut transaction: Transaction, mut warnings: Vec<String>) -> Result<Outcome, ApplyError> {
         let prepared = self.prepare(&mut transaction.record, &warnings).await;
-        let Prepared { swept, unpacked, written } = match prepared {
+        let Prepared { swept, unpacked, written, told } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Err(transaction.given_up(self.blame(error))),
         };
         let named = transaction.record.names.as_ref().map_or(0, |names| names.changes.len());
         let session = self.session.map(|session| &**session);
         let done = transaction.carry_out(session, &self.options.interrupt).await?;
-        warnings.extend(done.warnings);
+        warnings.extend(told.into_iter().chain(done.warnings));
         let Swept { imported, present, .. } = swept;
         let (receipt, deferred) = (done.receipt, done.deferred);
         Ok(Outcome { receipt, deferred, imported, present, unpacked, named, archive: written, warnings })
@@ -208,7 +209,8 @@ impl Job<'_> {
         let starts_cluster = matches!(self.inputs.node.cluster, Membership::Init { .. });
         steps_of(self.survey, name, starts_cluster, record);
         let mut receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, written.as_ref(), warnings);
-        complete(&mut receipt, self.survey, record)?;
+        let told = complete(&mut receipt, self.survey, record)?;
+        receipt.warnings.extend(told.iter().cloned());
         // Installed again, it has the state of before still behind it.
         let again = history.of_profile(name).next().filter(|entry| entry.receipt.bundle == receipt.bundle);
         receipt.saved = saved.or_else(|| again.and_then(|entry| entry.receipt.saved.clone()));
@@ -217,10 +219,11 @@ impl Job<'_> {
         record.emptied = current.map(|entry| innermost_first(&entry.receipt.folders)).unwrap_or_default();
         let chain = history.behind(name, &self.inputs.contents.identity);
         let kept = chain.iter().take(self.survey.target.keep).flat_map(|entry| entry.receipt.contents());
-        let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).collect();
+        let left = self.survey.plan.left_originals.iter().filter_map(|(_, original)| original.digest);
+        let kept = kept.chain(receipt.changed_before()).chain(history.needed_by_others(name)).chain(left).collect();
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
-        Ok(Prepared { swept, unpacked, written })
+        Ok(Prepared { swept, unpacked, written, told })
     }
 
     /// The archive that is to be written, beside its place.
@@ -284,21 +287,20 @@ impl Job<'_> {
         let mut changes = blocking(move || {
             let change = |staged: StagedFile| {
                 let (path, before) = (staged.file.path.clone(), Before::at(&staged.file.target)?);
-                Ok::<_, PathError>(Change { path, before, staged: Some(staged.leave()?) })
+                Ok::<_, PathError>(Change { path, before, staged: Some(staged.leave()?), restores: None })
             };
             staged.into_iter().map(change).collect::<Result<Vec<_>, _>>()
         })
         .await?;
-        let kept = Kept::of(&self.survey.target.root)?;
         for removal in &plan.removals {
-            changes.push(staging::removal(removal, &kept)?);
+            changes.push(staging::removal(removal, &self.survey.target.root)?);
         }
         for aside in &self.survey.asides {
             changes.push(aside.stage()?);
         }
         if let (Some(archive), Some(planned)) = (archive, &plan.archive) {
             let (path, before) = (planned.path.clone(), Before::at(&planned.target)?);
-            changes.push(Change { path, before, staged: Some(archive.leave()?) });
+            changes.push(Change { path, before, staged: Some(archive.leave()?), restores: None });
         }
         Ok(changes)
     }
@@ -327,6 +329,8 @@ struct Prepared {
     swept: Swept,
     unpacked: usize,
     written: Option<ReceiptArchive>,
+    /// What a person should know.
+    told: Vec<String>,
 }
 
 /// What is done to units.
@@ -344,24 +348,16 @@ fn steps_of(survey: &Survey, name: &str, starts_cluster: bool, record: &mut Reco
     record.again.extend(services::again(plan, setup, installed));
 }
 
-/// What a receipt says of what was there before.
-fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(), PathError> {
-    let current = survey.history.of_profile(&receipt.name).next();
+/// What a receipt says of what was there before. Returns what a person should know.
+fn complete(receipt: &mut Receipt, survey: &Survey, record: &mut Record) -> Result<Vec<String>, ApplyError> {
     let name = receipt.name.clone();
+    let current = survey.history.of_profile(&name).next();
+    let told = adopt(receipt, &mut record.files, &survey.history, &survey.target.root)?;
     for file in &mut receipt.files {
         let change = record.files.iter().find(|change| change.path == file.path);
-        let found = || change.and_then(|change| change.before.clone());
-        // What was right already was somebody else's.
-        let kept = survey.plan.files.iter().find(|planned| planned.file.path == file.path);
-        let kept = kept.filter(|planned| planned.action == FileAction::Keep);
-        let original = match (survey.history.original(&name, &file.path), kept) {
-            (Some(known), _) => known,
-            (None, Some(planned)) => Before::at(&planned.file.target)?,
-            (None, None) => found(),
-        };
-        file.original = original;
         let by_hand = survey.plan.by_hand.iter().any(|one| one.path == file.path);
-        file.changed_before = found().filter(|_| by_hand).and_then(|before| before.digest);
+        let found = change.and_then(|change| change.before.as_ref()).filter(|_| by_hand);
+        file.changed_before = found.and_then(|before| before.digest);
     }
     receipt.before = survey.history.behind(&name, &receipt.bundle).first().map(|entry| entry.number);
     // Those of other profiles too: whichever goes last takes them away.
@@ -381,7 +377,7 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &Record) -> Result<(
     receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
     let changes = record.names.iter().flat_map(|names| &names.changes);
     receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);
-    Ok(())
+    Ok(told)
 }
 
 /// Folders in the order in which they can be removed.

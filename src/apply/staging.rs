@@ -1,12 +1,14 @@
 //! Writing files beside their places, where they wait for their names.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 
 use super::ApplyError;
-use super::files::{Before, TargetFile};
+use super::files::{Before, LinkTarget, TargetFile};
 use super::plan::Removal;
-use super::transaction::{Change, Kept, Staged};
-use crate::io::{AtPath, AtomicFile, PathError, Place, Provisional, VerifiedReader};
+use super::transaction::{Change, Kept, Originals, Staged};
+use crate::host::Root;
+use crate::io::{AtPath, AtomicFile, PathError, Place, Provisional, VerifiedReader, copy_whole};
 
 /// A file that is complete beside its target. Dropped before it is left for the transaction, it is removed.
 #[derive(Debug)]
@@ -95,19 +97,55 @@ fn left(provisional: Provisional) -> Result<Staged, PathError> {
     Ok(Staged { name: provisional.leave()?, inode })
 }
 
-/// What becomes of a file that is taken away: what was there before anything was installed is written beside it.
+/// What becomes of a file that is taken away: what was there before anything was installed waits beside it for its name.
 ///
 /// # Errors
-/// As [`stage_again`].
-pub(super) fn removal(removal: &Removal, kept: &Kept) -> Result<Change, ApplyError> {
-    let staged = match &removal.original {
-        Some(original) => {
-            let content = original.digest.as_ref().map(|digest| kept.open(digest)).transpose()?;
-            Some(stage_again(&removal.target, original, content)?)
+/// As [`original`].
+pub(super) fn removal(removal: &Removal, root: &Root) -> Result<Change, ApplyError> {
+    let (staged, restores) = match &removal.original {
+        Some(was) => {
+            let (staged, restores) = original(&removal.path, &removal.target, was, root)?;
+            (Some(staged), Some(restores))
         }
-        None => None,
+        None => (None, None),
     };
-    Ok(Change { path: removal.path.clone(), before: Before::at(&removal.target)?, staged })
+    Ok(Change { path: removal.path.clone(), before: Before::at(&removal.target)?, staged, restores })
+}
+
+/// Stages the original `was` of the file `path`, which is to be at `target`, and returns what it must be then. The file itself comes
+/// back as it is kept; what earlier installers kept is written anew.
+///
+/// # Errors
+/// Where it is not there any more, or as [`stage_again`].
+pub(super) fn original(path: &str, target: &Place, was: &Before, root: &Root) -> Result<(Staged, Before), ApplyError> {
+    let Some(name) = &was.kept else {
+        let content = was.digest.as_ref().map(|digest| Kept::of(root)?.open(digest).map_err(ApplyError::from));
+        return Ok((stage_again(target, was, content.transpose()?)?, was.clone()));
+    };
+    let originals = Originals::of(root);
+    let staged = originals.stage(name, path, target)?;
+    let place = originals.place(name, path)?;
+    let restores = originals.look(name, path)?.ok_or(io::ErrorKind::NotFound).at("read", place.shown())?;
+    Ok((staged, restores))
+}
+
+/// Copies the file or link at `from` beside `target`, with all that it is.
+///
+/// # Errors
+/// Where it cannot be read or written.
+pub(super) fn stage_whole(target: &Place, from: &Place) -> Result<Staged, PathError> {
+    let at = AtomicFile::provisional(target)?;
+    target.make_folders()?;
+    at.remove()?;
+    copy_whole(from, &at)?;
+    staged_at(&at)
+}
+
+/// What waits at `at` for its name.
+pub(super) fn staged_at(at: &Place) -> Result<Staged, PathError> {
+    at.sync_folder()?;
+    let inode = at.inode().ok_or(io::ErrorKind::NotFound).at("look at", at.shown())?;
+    Ok(Staged { name: at.name().to_string_lossy().into_owned(), inode })
 }
 
 /// Writes what `was` somewhere beside `target`, with `content` where it was a file.
@@ -132,13 +170,11 @@ fn stage_link(target: &Place, was: &Before, owner: Option<(u32, u32)>) -> Result
     let at = AtomicFile::provisional(target)?;
     target.make_folders()?;
     at.remove()?;
-    at.symlink(was.link.as_deref().unwrap_or_default().as_ref())?;
+    at.symlink(was.link.as_ref().map_or(OsStr::new(""), LinkTarget::as_os_str))?;
     if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
         at.set_owner(uid, gid)?;
     }
-    at.sync_folder()?;
-    let inode = at.stat()?.map_or(0, |found| found.st_ino);
-    Ok(Staged { name: at.name().to_string_lossy().into_owned(), inode })
+    staged_at(&at)
 }
 
 /// Folders on the way to `target` that are not there yet, within its root, the outer ones first.

@@ -9,6 +9,7 @@ use super::containerd::{Client, ContainerdError};
 use super::files::{FileError, FileKind, Found, TargetFile, look_at};
 use super::history::{Entry, History};
 use super::image_folder;
+use super::leftovers;
 use super::receipt::{self, Receipt, ReceiptArchive, ReceiptFile, ReceiptImage, ReceiptRuntime};
 use super::transaction::unit_is;
 use crate::host::Root;
@@ -54,6 +55,12 @@ pub async fn installed(root: &Root) -> Result<Vec<Installed>, ApplyError> {
 async fn differences(receipt: &Receipt, history: &History, root: &Root) -> Result<Vec<Difference>, ApplyError> {
     let mut differences = Vec::new();
     for file in receipt.files.iter().filter(|file| !history.is_anothers(&receipt.name, &file.path)) {
+        let left = leftovers::beside(&file.path, root)?.map(|left| Difference {
+            what: left.display().to_string(),
+            expected: "absent".to_owned(),
+            found: "what an interrupted run left; it may be the only copy of a file".to_owned(),
+        });
+        differences.extend(left);
         let difference = file_difference(file, root)?;
         differences.extend(difference.map(|difference| match receipt.has_secret(&file.path) {
             true => Difference { expected: "as installed".to_owned(), ..difference },

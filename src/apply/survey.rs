@@ -123,11 +123,16 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let claims = claims::of(&setup.folders, name, &history, &target.root)?;
     folders::refuse_root(&claims, inputs.node)?;
     let setup = folders::told(setup, &claims, &target.root);
+    if let Some(version) = history.lost(name, &target.root)?.filter(|version| *version != profile.version) {
+        return Err(ApplyError::LostReceipt { name: name.clone(), version });
+    }
     let Settled { files, by_hand, asides } = by_hand::settle(files, &history, name, &target.root)?;
     let mut survey = compare(inputs, files, target, lock).await?;
     (survey.setup, survey.claims) = (setup, claims);
     (survey.asides, survey.plan.by_hand) = (asides, by_hand);
-    (survey.plan.removals, survey.plan.stays) = dropped::files(&history, name, &target.root, &survey.plan)?;
+    let dropped = dropped::files(&history, name, &target.root, &survey.plan)?;
+    (survey.plan.removals, survey.plan.stays) = (dropped.removals, dropped.stays);
+    survey.plan.left_originals = dropped.originals;
     survey.plan.site = site::changes(inputs.node, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;

@@ -6,6 +6,7 @@
 mod atomic_file;
 mod place;
 mod verified_reader;
+mod whole;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub use atomic_file::{AtomicFile, Provisional, create_folders, sync_dir};
 pub use place::{OpenFolder, Place, file_type, is_plain};
 pub use verified_reader::{Mismatch, VerifiedReader};
+pub use whole::{attributes, copy_whole};
 
 /// An I/O error with the path that it happened at.
 #[derive(Debug, thiserror::Error)]

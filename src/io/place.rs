@@ -5,17 +5,19 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timestamps};
 use rustix::io::Errno;
 
 use super::{AtPath, PathError};
 use crate::oci::Digest;
 
+/// Where a process finds the folders that it holds open, by number.
+pub(super) const FOLDERS: &str = "/proc/self/fd";
 /// Permission bits of folders that are made, whatever the umask.
 const FOLDER_MODE: u32 = 0o755;
 
@@ -361,6 +363,17 @@ impl Place {
             other => other.at("read the folder", &self.shown)?,
         };
         names(folder.as_fd()).at("read the folder", &self.shown)
+    }
+
+    /// Does something with a path that leads here through the folder that is held open, for calls that take paths alone. The last
+    /// component is not looked up on the way.
+    pub(super) fn with_path<T>(&self, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        self.in_folder(|folder, name| act(&Path::new(FOLDERS).join(folder.as_raw_fd().to_string()).join(name)))
+    }
+
+    /// Sets the times of what is there, a link itself and not what it leads to.
+    pub(super) fn set_times(&self, times: &Timestamps) -> io::Result<()> {
+        self.in_folder(|folder, name| Ok(fs::utimensat(folder, name, times, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
     /// Opens what is there, and no link.

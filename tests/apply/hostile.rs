@@ -119,7 +119,9 @@ async fn state_that_is_no_file_is_refused_at_once() {
             make(&path);
             let error = install(&bundle("1.0.0"), folder.path(), None).await.unwrap_err();
             // A receipt is read piece by piece, and the first is none.
-            assert!(matches!(error, ApplyError::Path(_) | ApplyError::Receipt { .. }), "{name}: {error:?}");
+            let refused =
+                matches!(error, ApplyError::Path(_) | ApplyError::Receipt { .. } | ApplyError::Journal { .. });
+            assert!(refused, "{name}: {error:?}");
         }
     }
 }

@@ -270,7 +270,7 @@ async fn a_failed_change_is_taken_back(runtime: &Runtime) {
         result
     });
     let result = result.await;
-    assert!(matches!(result, Err(ApplyError::RolledBack(_))), "{result:?}");
+    assert!(matches!(result, Err(ApplyError::RolledBack { .. })), "{result:?}");
     assert_eq!((runtime.names(), runtime.content(), tree(root.path())), before);
     assert_eq!(fs::read(root.path().join("etc/tool/config")).unwrap(), b"before\n");
     assert_eq!(runtime.leftovers(), (0, 0, 1));

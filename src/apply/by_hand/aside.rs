@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
-use crate::apply::staging::stage_again;
+use crate::apply::staging::stage_whole;
 use crate::apply::transaction::Change;
 use crate::host::Root;
 use crate::io::{AtPath, Place};
@@ -36,7 +36,7 @@ impl Aside {
     pub(in crate::apply) fn stage(&self) -> Result<Change, ApplyError> {
         let Self { path, target, from } = self;
         let was = Before::at(from)?.ok_or(ErrorKind::NotFound).at("read", from.shown())?;
-        let staged = stage_again(target, &was, Some(from.open()?))?;
-        Ok(Change { path: path.clone(), staged: Some(staged), before: Before::at(target)? })
+        let staged = Some(stage_whole(target, from)?);
+        Ok(Change { path: path.clone(), staged, before: Before::at(target)?, restores: Some(was) })
     }
 }

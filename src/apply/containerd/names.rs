@@ -148,6 +148,21 @@ impl Session {
         result
     }
 
+    /// Names that do not stand for what they did before `changes`.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub async fn differing_names(&self, changes: &[NameChange]) -> Result<Vec<String>, ContainerdError> {
+        let mut differing = Vec::new();
+        for change in changes {
+            let found = self.client.name_target(&change.name).await?.map(|target| target.digest);
+            if found != change.before.as_ref().map(|before| before.digest.clone()) {
+                differing.push(format!("the image name {} does not stand for what it did", change.name));
+            }
+        }
+        Ok(differing)
+    }
+
     async fn set_name(&self, name: &str, target: Option<&NameTarget>) -> Result<(), ContainerdError> {
         let Some(target) = target else { return self.remove_name(name).await };
         let image = target.image(name);

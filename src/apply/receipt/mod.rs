@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::store::{all, check_name, entries, file_name, folder, is_none_left, is_there, remove, write_as};
+pub(super) use self::store::{
+    all, check_name, entries, file_name, folder, is_none_left, is_there, lost, remove, write_as,
+};
 
 use super::by_hand::Keys;
 use super::check::Verdict;
@@ -230,6 +232,9 @@ pub struct ReceiptArchive {
     pub digest: Digest,
     /// Length of the file in bytes.
     pub size: u64,
+    /// What was there before anything was installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Before>,
 }
 
 impl Receipt {
@@ -313,12 +318,11 @@ impl Receipt {
     pub(super) fn as_installed(&self) -> Vec<(String, Before)> {
         let as_was = |file: &ReceiptFile| {
             let owner = file.owner.clone().unwrap_or_default();
-            let was = Before { digest: Some(file.digest), link: None, size: file.size, mode: file.mode.clone(), owner };
-            (file.path.clone(), was)
+            (file.path.clone(), Before::file(file.digest, file.size, file.mode.clone(), owner))
         };
         let archive = self.archive().map(|archive| {
-            let (digest, mode) = (Some(archive.digest), "0644".to_owned());
-            (archive.path.clone(), Before { digest, link: None, size: archive.size, mode, owner: String::new() })
+            let was = Before::file(archive.digest, archive.size, "0644".to_owned(), String::new());
+            (archive.path.clone(), was)
         });
         self.files.iter().map(as_was).chain(archive).collect()
     }
@@ -329,9 +333,16 @@ impl Receipt {
         started.chain(self.services.iter().map(|service| service.unit.as_str())).map(str::to_owned)
     }
 
-    /// Digests of what its files replaced that was not of an earlier version.
+    /// What was there before the file or archive at `path`; nothing where it has none there.
+    pub(super) fn original(&self, path: &str) -> Option<Option<Before>> {
+        let file = self.files.iter().find(|file| file.path == path).map(|file| file.original.clone());
+        file.or_else(|| Some(self.archive().filter(|archive| archive.path == path)?.original.clone()))
+    }
+
+    /// Digests of what its files replaced that was not of an earlier version, and that earlier installers kept by digest.
     pub(super) fn originals(&self) -> impl Iterator<Item = Digest> {
-        self.files.iter().filter_map(|file| file.original.as_ref()?.digest)
+        let originals = self.files.iter().filter_map(|file| file.original.as_ref());
+        originals.filter(|original| original.kept.is_none()).filter_map(|original| original.digest)
     }
 
     /// Digests of everything that a way back to it needs.
@@ -343,6 +354,16 @@ impl Receipt {
     /// Digests of configuration as persons had changed it before this was installed.
     pub(super) fn changed_before(&self) -> impl Iterator<Item = Digest> {
         self.files.iter().filter_map(|file| file.changed_before)
+    }
+
+    /// The archive of images, where one was written, to complete it.
+    pub(super) fn archive_mut(&mut self) -> Option<&mut ReceiptArchive> {
+        match &mut self.runtime {
+            ReceiptRuntime::K3s(folder) | ReceiptRuntime::Rke2(folder) | ReceiptRuntime::Canonical(folder) => {
+                folder.archive.as_mut()
+            }
+            ReceiptRuntime::None | ReceiptRuntime::Containerd { .. } => None,
+        }
     }
 
     /// The archive of images, where one was written.

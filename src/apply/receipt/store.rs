@@ -78,6 +78,43 @@ pub(in crate::apply) fn is_there(root: &Root, name: &str) -> Result<bool, ApplyE
     Ok(folder(root)?.child(name)?.is_there())
 }
 
+/// A receipt that was damaged, and that a person has moved away as the hint says: [`DAMAGED`] ends its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::apply) struct Lost {
+    /// Its number.
+    pub(in crate::apply) number: u32,
+    /// The profile's name.
+    pub(in crate::apply) name: String,
+    /// The profile's version.
+    pub(in crate::apply) version: String,
+    /// Its file, a single path component.
+    pub(in crate::apply) file: String,
+}
+
+/// Ends the name of a receipt that a person has moved away.
+pub(in crate::apply) const DAMAGED: &str = ".damaged";
+
+impl Lost {
+    /// What the name of a file says; nothing where it is not one of a receipt.
+    pub(in crate::apply) fn of(file: &str) -> Option<Self> {
+        let (number, rest) = file.strip_suffix(DAMAGED).unwrap_or(file).strip_suffix(".json")?.split_once('-')?;
+        // Names have hyphens too, and so have versions.
+        let splits = rest.match_indices('-').map(|(at, _)| (&rest[..at], &rest[at + 1..]));
+        let (name, version) = splits.into_iter().find(|(_, version)| semver::Version::parse(version).is_ok())?;
+        let (name, version) = (name.to_owned(), version.to_owned());
+        Some(Self { number: number.parse().ok()?, name, version, file: file.to_owned() })
+    }
+}
+
+/// The receipts that persons have moved away.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub(in crate::apply) fn lost(root: &Root) -> Result<Vec<Lost>, ApplyError> {
+    let files = folder(root)?.names()?.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(files.filter(|name| name.ends_with(DAMAGED)).filter_map(|name| Lost::of(&name)).collect())
+}
+
 /// Removes receipts by file name, and the folder where none is left.
 ///
 /// # Errors

@@ -5,13 +5,23 @@ use std::path::Path;
 use super::{Finder, From, Goal, Restored, Revert};
 use crate::apply::ApplyError;
 use crate::apply::by_hand::{self, Aside, ByHand, Changed, Key, Verdict};
-use crate::apply::dropped;
+use crate::apply::dropped::{self, Dropped};
 use crate::apply::files::Before;
 use crate::apply::plan::HostPlan;
 use crate::apply::receipt::ReceiptFile;
-use crate::apply::transaction::Kept;
+use crate::apply::transaction::{Kept, Originals};
 use crate::distro::Step;
 use crate::oci::Digest;
+
+/// What is kept of an original.
+enum Held {
+    /// All of it.
+    Whole,
+    /// It differs in this: it has another name, or was copied to a file system that keeps less.
+    Changed(Vec<String>),
+    /// Nothing.
+    Gone,
+}
 
 impl Finder<'_> {
     pub(super) fn files(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
@@ -32,13 +42,13 @@ impl Finder<'_> {
                 continue;
             }
             let same = found.as_ref().is_some_and(|found| found.digest == was.digest);
-            let from = match (joined, was.digest.filter(|digest| kept.holds(digest))) {
-                (Some(bytes), _) => Some(From::Joined(bytes)),
-                (None, _) if same => Some(From::File(target.clone())),
-                (None, Some(digest)) => Some(From::File(kept.place(&digest)?)),
-                (None, None) => None,
+            let from = match joined {
+                Some(bytes) => Some(From::Joined(bytes)),
+                None if same => Some(From::File(target.clone())),
+                None => self.kept_content(path, was, &kept)?,
             };
-            if goal == Goal::Before && matches!(from, Some(From::File(_))) && self.is_changed(path, found.as_ref()) {
+            let joined = matches!(from, None | Some(From::Joined(_)));
+            if goal == Goal::Before && !joined && self.is_changed(path, found.as_ref()) {
                 revert.overwritten.push(path.clone());
             }
             match from {
@@ -47,23 +57,64 @@ impl Finder<'_> {
             }
         }
         let plan = HostPlan::default();
-        let (removed, stays) = dropped::files(self.history, name, self.root, &plan)?;
+        let Dropped { removals, stays, originals } = dropped::files(self.history, name, self.root, &plan)?;
         let gone = |path: &String| !wanted.iter().any(|(wanted, _)| wanted == path);
-        revert.removed = removed.into_iter().filter(|removal| gone(&removal.path)).collect();
+        revert.left_originals = originals.into_iter().filter(|(path, _)| gone(path)).collect();
+        revert.removed = removals.into_iter().filter(|removal| gone(&removal.path)).collect();
         for removal in &mut revert.removed {
             // It goes with its folder, in which nothing can be put back.
             if goal == Goal::Nothing && self.goes_with_its_folder(&removal.path) {
-                removal.original = None;
+                let original = removal.original.take();
+                revert.left_originals.extend(original.map(|original| (removal.path.clone(), original)));
             }
-            let digest = removal.original.as_ref().and_then(|original| original.digest);
-            if digest.is_some_and(|digest| !kept.holds(&digest)) {
-                removal.original = None;
-                revert.lost.push(removal.path.clone());
+            let Some(original) = &removal.original else { continue };
+            match self.state_of_original(&removal.path, original, &kept)? {
+                Held::Whole => {}
+                Held::Changed(differ) => revert.changed.push((removal.path.clone(), differ)),
+                Held::Gone => {
+                    removal.original = None;
+                    revert.lost.push(removal.path.clone());
+                }
             }
         }
         revert.removed.retain(|removal| removal.original.is_some() || removal.target.is_there());
         revert.stays = stays.into_iter().filter(gone).collect();
         Ok(())
+    }
+
+    /// Where the content of a file as it `was` is: what is kept by digest, or the original, which the version that is gone back to had
+    /// found to be right as it was.
+    fn kept_content(&self, path: &str, was: &Before, kept: &Kept) -> Result<Option<From>, ApplyError> {
+        let Some(digest) = was.digest else { return Ok(None) };
+        let original = self.history.original(&self.current.receipt.name, path).flatten();
+        let originals = Originals::of(self.root);
+        if let Some(original) = original.filter(|original| original.digest == was.digest)
+            && let Some(name) = &original.kept
+            && let Some(found) = originals.look(name, path)?
+        {
+            if found.is(was) {
+                return Ok(Some(From::Original(original)));
+            }
+            if found.digest == was.digest {
+                return Ok(Some(From::File(originals.place(name, path)?)));
+            }
+        }
+        Ok(if kept.holds(&digest) { Some(From::File(kept.place(&digest)?)) } else { None })
+    }
+
+    /// Whether the original of `path` can come back, and as what it was.
+    fn state_of_original(&self, path: &str, original: &Before, kept: &Kept) -> Result<Held, ApplyError> {
+        let Some(name) = &original.kept else {
+            let gone = match (&original.digest, &original.link) {
+                (Some(digest), _) => !kept.holds(digest),
+                (None, Some(link)) => link.is_lossy(),
+                (None, None) => true,
+            };
+            return Ok(if gone { Held::Gone } else { Held::Whole });
+        };
+        let found = Originals::of(self.root).look(name, path)?;
+        let differ = found.map(|found| found.differences(original));
+        Ok(differ.map_or(Held::Gone, |differ| if differ.is_empty() { Held::Whole } else { Held::Changed(differ) }))
     }
 
     /// Whether somebody has changed a file since it was installed.

@@ -65,6 +65,10 @@ pub struct Revert {
     unreached: Option<String>,
     /// Files whose original is not on this host any more.
     lost: Vec<String>,
+    /// Files whose original is not what it was when it was moved away, and in what.
+    changed: Vec<(String, Vec<String>)>,
+    /// What was there before files that stay, by path; it stays where it is kept.
+    left_originals: Vec<(String, Before)>,
     asides: Vec<Aside>,
     /// Files of the receipt that is gone back to, as they will be.
     joined: Vec<ReceiptFile>,
@@ -91,6 +95,8 @@ pub struct Restored {
 enum From {
     /// In this file.
     File(Place),
+    /// In the folder of originals: the file itself comes back.
+    Original(Before),
     /// Here: what was there before, with what a person has changed since.
     Joined(Vec<u8>),
 }
@@ -160,6 +166,8 @@ impl Finder<'_> {
             overwritten: Vec::new(),
             unreached: None,
             lost: Vec::new(),
+            changed: Vec::new(),
+            left_originals: Vec::new(),
             state_of: None,
             state_by_hand: None,
             root: self.root.clone(),
@@ -175,9 +183,11 @@ impl Finder<'_> {
 
     fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
         let name = &self.current.receipt.name;
-        let kept = self.history.needed_by_others(name);
+        let mut kept = self.history.needed_by_others(name);
+        kept.extend(revert.left_originals.iter().filter_map(|(_, original)| original.digest));
         let Some(target) = self.target else {
-            let receipts = self.history.of_profile(name).map(|entry| entry.file.clone()).collect();
+            let lost = receipt::lost(self.root)?.into_iter().filter(|lost| lost.name == *name).map(|lost| lost.file);
+            let receipts = self.history.of_profile(name).map(|entry| entry.file.clone()).chain(lost).collect();
             let states = self.history.of_profile(name).filter_map(|entry| entry.receipt.saved.as_ref());
             revert.record.discarded = states.map(|saved| saved.folder.clone()).collect();
             revert.record.result = Some(transaction::Outcome::Removed { receipts, kept });

@@ -172,6 +172,10 @@ pub(in crate::apply) struct Change {
     /// What it was; absent where nothing was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::apply) before: Option<Before>,
+    /// What it must be again once it has its name, where something comes back. With a folder of originals, the file itself is
+    /// kept there until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::apply) restores: Option<Before>,
 }
 
 impl Change {
@@ -186,7 +190,7 @@ impl Change {
     /// The same where its provisional name is another one.
     pub(in crate::apply) fn provisional(path: &str, staged: &Place) -> Self {
         let name = staged.name().to_string_lossy().into_owned();
-        Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None }
+        Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None, restores: None }
     }
 }
 
@@ -294,24 +298,18 @@ impl Journal {
     /// Where it cannot be read, or a later installer has written it.
     pub(in crate::apply) fn left(root: &Root) -> Result<Option<(Self, Record)>, ApplyError> {
         let folder = folder(root)?;
+        let mut found = Vec::new();
         for phase in Phase::ALL {
             let place = folder.child(phase.file())?;
-            let text = match place.read(LIMIT) {
-                Ok(None) => continue,
-                Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => continue,
-                other => other?.unwrap_or_default(),
-            };
-            let path = || place.shown().to_owned();
-            let record = serde_json::from_slice(&text);
-            let mut record: Record = record.map_err(|source| ApplyError::Journal { path: path(), source })?;
-            if record.journal_version > VERSION {
-                return Err(ApplyError::LaterJournal(path()));
+            if place.is_there() {
+                found.push((phase, place));
             }
-            foreign::journal(&place, &record)?;
-            record.renew();
-            return Ok(Some((Self { folder, phase }, record)));
         }
-        Ok(None)
+        match found.as_slice() {
+            [] => Ok(None),
+            [(phase, place)] => Ok(Some((Self { folder, phase: *phase }, read(place)?))),
+            _ => Err(ApplyError::Journals(found.iter().map(|(_, place)| place.shown().to_owned()).collect())),
+        }
     }
 
     /// How far it has come.
@@ -420,6 +418,28 @@ impl Record {
 /// What steps remove.
 fn removed_of(steps: &[Step]) -> impl Iterator<Item = &str> {
     steps.iter().filter_map(|step| if let Step::Remove { path } = step { Some(path.as_str()) } else { None })
+}
+
+fn read(place: &Place) -> Result<Record, ApplyError> {
+    /// What all journals have.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Any {
+        journal_version: u32,
+    }
+    let path = place.shown();
+    let damaged = |source: io::Error| ApplyError::Journal { path: path.to_owned(), source };
+    let text = match place.read(LIMIT) {
+        Err(error) if error.source.kind() == io::ErrorKind::PermissionDenied => return Err(error.into()),
+        other => other.map_err(|error| damaged(error.source))?.unwrap_or_default(),
+    };
+    if serde_json::from_slice::<Any>(&text).is_ok_and(|any| any.journal_version > VERSION) {
+        return Err(ApplyError::LaterJournal(path.to_owned()));
+    }
+    let mut record: Record = serde_json::from_slice(&text).map_err(|error| damaged(error.into()))?;
+    foreign::journal(place, &record)?;
+    record.renew();
+    Ok(record)
 }
 
 fn folder(root: &Root) -> Result<Place, ApplyError> {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 
-use super::switch::copy;
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
 use crate::host::Root;
-use crate::io::{AtPath, PathError, Place};
+use crate::io::{AtPath, PathError, Place, copy_whole};
 use crate::oci::Digest;
 use crate::places::OWN;
 
@@ -50,7 +49,7 @@ impl Kept {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 let partial = to.with_ending(".new")?;
                 partial.remove()?;
-                copy(from, &partial)?;
+                copy_whole(from, &partial)?;
                 partial.rename(&to).at("rename to", to.shown())?;
                 to.sync_folder()?;
                 from.remove()
@@ -70,17 +69,13 @@ impl Kept {
         self.place(digest)?.open()
     }
 
-    /// Removes all but `needed`, and the folder where nothing is.
+    /// Removes those of `known` that are not `needed`, and the folder where nothing is. What no receipt knows of stays: it may be the
+    /// only copy of somebody's.
     ///
     /// # Errors
     /// The first that cannot be removed.
-    pub(super) fn prune(&self, needed: &BTreeSet<Digest>) -> Result<(), PathError> {
-        let needed: BTreeSet<String> = needed.iter().map(Digest::hex).collect();
-        for name in self.0.names()? {
-            if name.to_str().is_none_or(|name| !needed.contains(name)) {
-                self.0.child(&name)?.remove()?;
-            }
-        }
+    pub(super) fn prune(&self, known: &BTreeSet<Digest>, needed: &BTreeSet<Digest>) -> Result<(), PathError> {
+        known.difference(needed).try_for_each(|digest| self.place(digest)?.remove())?;
         let _ = self.0.remove_empty();
         Ok(())
     }
@@ -89,6 +84,11 @@ impl Kept {
     pub(in crate::apply) fn holds(&self, digest: &Digest) -> bool {
         let found = self.place(digest).and_then(|place| Before::at(&place));
         found.is_ok_and(|found| found.is_some_and(|found| found.digest == Some(*digest)))
+    }
+
+    /// The same within the root, for people.
+    pub(in crate::apply) fn shown(digest: &Digest) -> String {
+        format!("{OWN}/{KEPT}/{}", digest.hex())
     }
 
     /// Where the file with this content is, or would be.

@@ -14,6 +14,7 @@
 mod guard;
 mod journal;
 mod kept;
+mod originals;
 mod steps;
 mod switch;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use self::steps::StepError;
 pub(super) use self::{
     journal::{Change, Names, Outcome, Phase, Record, Staged},
     kept::Kept,
+    originals::Originals,
     steps::{has_systemd, unit_is},
     switch::backup_of,
 };
@@ -36,7 +38,9 @@ pub(super) use self::{
 use super::claims::{self, Claim};
 use super::containerd::{ContainerdError, Session};
 use super::files::Before;
+use super::receipt::Receipt;
 use super::survey::blocking;
+use super::verified::Verified;
 use super::{ApplyError, Interrupt, lock, receipt};
 use crate::distro::{FOREIGN, Step};
 use crate::host::Root;
@@ -68,6 +72,8 @@ pub(super) struct Done {
     pub(super) deferred: bool,
     /// Whether nothing is left to do; otherwise the journal stays, and the next run tries again.
     pub(super) finished: bool,
+    /// What came back, and was compared with what it had been.
+    pub(super) verified: Verified,
 }
 
 impl Transaction {
@@ -234,7 +240,10 @@ impl Transaction {
         }
         match self.forward(session, interrupt).await {
             Ok(Some(receipt)) => Ok(self.finished(receipt, session).await),
-            Ok(None) => Ok(Done { receipt: None, warnings: Vec::new(), deferred: true, finished: true }),
+            Ok(None) => {
+                let verified = Verified::of(&self.record.files, false);
+                Ok(Done { receipt: None, warnings: Vec::new(), deferred: true, finished: true, verified })
+            }
             Err(source) if self.has_removed() => Err(ApplyError::NeedsPerson {
                 source: Box::new(source),
                 left: vec!["what was removed does not come back, and the rest is still to be done".to_owned()],
@@ -250,6 +259,7 @@ impl Transaction {
 
     /// It is done: what is not needed any more goes.
     async fn finished(mut self, receipt: Option<PathBuf>, session: Option<&Session>) -> Done {
+        let verified = Verified::of(&self.record.files, false);
         // Before that is durable, nothing of the way back goes.
         let stays = std::mem::take(&mut self.stays);
         let (mut warnings, finished) = match self.journal.advance(Phase::Finishing) {
@@ -260,7 +270,7 @@ impl Transaction {
         if !finished {
             warnings.push("what is left to do is tried again by the next run: carrack-install resume".to_owned());
         }
-        Done { receipt, warnings, deferred: false, finished }
+        Done { receipt, warnings, deferred: false, finished, verified }
     }
 
     /// The receipt where everything is done; nothing where the rest has to wait.
@@ -314,6 +324,11 @@ impl Transaction {
                 let _shown = self.progress.begin(&change.path);
                 switch::forward(std::slice::from_ref(change), &self.root)?;
                 self.progress.advance(1);
+            }
+            // Before anything is started, which may write to it.
+            let differing = switch::differing(&self.record.files, &self.root, false);
+            if !differing.is_empty() {
+                return Err(ApplyError::NotAsBefore(differing));
             }
             self.record.boot = self.boot();
             self.journal.write(&self.record)?;
@@ -444,12 +459,16 @@ impl Transaction {
                 left.extend(self.journal.advance(then).err().map(|error| with_causes(&error)));
             }
         }
+        // Another run could not make these what they were either, so the change ends, and a person is told. Looked at before anything
+        // is started, which may write to them.
+        let mut differing = Vec::new();
         // What could not be put back is tried again by the next run, and nothing starts until then.
         if self.phase() == then {
+            differing = switch::differing(&self.record.files, &self.root, true);
             left.extend(self.start_again(started, matches!(from, Phase::Preparing | Phase::Naming)).await);
             if left.is_empty() && !nothing_yet {
                 // Last: the containerd that has the names may be the distribution's own.
-                left.extend(self.name_back(session).await);
+                left.extend(self.names_back(session).await);
             }
             if left.is_empty() {
                 left.extend(self.remember().err().map(|error| with_causes(&error)));
@@ -463,12 +482,15 @@ impl Transaction {
             }
         }
         let stays = std::mem::take(&mut self.stays);
+        left.extend(differing);
+        let names = self.record.names.as_ref().map_or(0, |names| names.changes.len());
+        let verified = Verified { names, ..Verified::of(&self.record.files, true) };
         let source = Box::new(source);
         match (left.is_empty(), &*source) {
             (true, ApplyError::Interrupted) => *source,
             (true, _) if nothing_yet => *source,
-            (true, _) if !stays.is_empty() => ApplyError::Stays { source, stays },
-            (true, _) => ApplyError::RolledBack(source),
+            (true, _) if !stays.is_empty() => ApplyError::Stays { source, verified, stays },
+            (true, _) => ApplyError::RolledBack { source, verified },
             (false, _) => ApplyError::NeedsPerson { source, left },
         }
     }
@@ -560,19 +582,25 @@ impl Transaction {
         failed
     }
 
-    async fn name_back(&self, session: Option<&Session>) -> Option<String> {
-        let names = self.record.names.as_ref().filter(|names| !names.changes.is_empty())?;
+    /// Gives names of images back what they stood for, and looks again. Returns what failed, or differs.
+    async fn names_back(&self, session: Option<&Session>) -> Vec<String> {
+        let Some(names) = self.record.names.as_ref().filter(|names| !names.changes.is_empty()) else {
+            return Vec::new();
+        };
         let restored = match session {
-            Some(session) => session.restore_names(&names.changes).await,
+            Some(session) => restore(names, session).await,
             None => match names.session().await {
                 Ok(session) => {
-                    let restored = session.restore_names(&names.changes).await;
-                    restored.and(session.end(true).await)
+                    let restored = restore(names, &session).await;
+                    match session.end(true).await {
+                        Ok(()) => restored,
+                        Err(error) => restored.and(Err(error)),
+                    }
                 }
                 Err(error) => Err(error),
             },
         };
-        restored.err().map(|error| format!("names of images: {}", with_causes(&error)))
+        restored.unwrap_or_else(|error| vec![format!("names of images: {}", with_causes(&error))])
     }
 
     /// Lets go of what is not needed any more, and says what a person should know, and whether nothing is left to do. What could
@@ -612,13 +640,20 @@ impl Transaction {
         let kept = Kept::of(&self.root)?;
         let is_needed = |before: &Before| before.digest.is_some_and(|digest| needed.contains(&digest));
         switch::finish(&self.record.files, &self.root, &kept, is_needed)?;
-        Ok(kept.prune(&needed)?)
+        let known = receipt::all(&self.root)?.iter().flat_map(Receipt::contents).collect();
+        Ok(kept.prune(&known, &needed)?)
     }
 }
 
 /// The host goes on by itself where systemd starts it; a system that is prepared needs it only for its first start.
 fn is_guarded(root: &Root, record: &Record) -> bool {
     if root.is_host() { has_systemd() } else { !record.start.is_empty() }
+}
+
+/// Gives names back what they stood for, and returns those that do not.
+async fn restore(names: &Names, session: &Session) -> Result<Vec<String>, ContainerdError> {
+    session.restore_names(&names.changes).await?;
+    session.differing_names(&names.changes).await
 }
 
 /// Takes the names away that nothing needs.

@@ -1,15 +1,14 @@
 //! Files take the places of others, together: forward, back, and for good. Each can be broken off anywhere and begun again.
 
-use std::fs::Permissions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 
 use super::journal::{Change, Staged};
 use super::kept::Kept;
+use super::originals::Originals;
 use crate::apply::ApplyError;
 use crate::apply::files::{Before, FileError};
 use crate::host::Root;
-use crate::io::{AtPath, PathError, Place, with_causes};
+use crate::io::{AtPath, PathError, Place, copy_whole, with_causes};
 
 /// Ends the name of what a new file replaced, until everything is done.
 const BACKUP: &str = ".carrack-old";
@@ -96,7 +95,7 @@ fn restore(target: &Place, change: &Change) -> Result<(), PathError> {
         (Some(_), Some(staged)) if target.inode() == Some(staged.inode) => {
             return Err(gone()).at("put back", target.shown());
         }
-        (Some(before), _) if Before::at(target)?.as_ref() != Some(before) => {
+        (Some(before), _) if !Before::at(target)?.is_some_and(|found| found.is(before)) => {
             return Err(gone()).at("put back", target.shown());
         }
         // What stands there otherwise may be somebody else's, and the reason why the new name could not be given.
@@ -109,7 +108,8 @@ fn restore(target: &Place, change: &Change) -> Result<(), PathError> {
     if has_folder(target) { target.sync_folder() } else { Ok(()) }
 }
 
-/// Lets go of what was there before: what a later way back needs goes to `kept`, the rest is removed.
+/// Lets go of what was there before: originals go to theirs, what a later way back needs goes to `kept`, and the rest is removed.
+/// Originals that are in their places again are let go of there.
 ///
 /// # Errors
 /// The first that cannot be kept or removed; the others are tried all the same.
@@ -121,18 +121,50 @@ pub(super) fn finish(
 ) -> Result<(), ApplyError> {
     let mut result = Ok(());
     for change in changes {
-        let Some(before) = &change.before else { continue };
-        let done = resolve(&change.path, root).and_then(|target| {
-            let backup = backup_of(&target)?;
-            match &before.digest {
-                Some(digest) if needed(before) => kept.take(&backup, digest)?,
-                _ => backup.remove()?,
-            }
-            Ok(())
-        });
+        let done = resolve(&change.path, root).and_then(|target| let_go(change, &target, root, kept, &needed));
         result = result.and(done);
     }
     result
+}
+
+fn let_go(
+    change: &Change,
+    target: &Place,
+    root: &Root,
+    kept: &Kept,
+    needed: impl Fn(&Before) -> bool,
+) -> Result<(), ApplyError> {
+    let (backup, originals) = (backup_of(target)?, Originals::of(root));
+    match &change.before {
+        Some(Before { kept: Some(name), .. }) => originals.take(&backup, name, &change.path)?,
+        Some(before @ Before { digest: Some(digest), .. }) if needed(before) => kept.take(&backup, digest)?,
+        Some(_) => backup.remove()?,
+        None => {}
+    }
+    // Durable before the journal goes: what is found here without one may be somebody's only copy.
+    if change.before.is_some() && has_folder(target) {
+        target.sync_folder()?;
+    }
+    match &change.restores {
+        Some(Before { kept: Some(name), .. }) => originals.release(name, &change.path),
+        _ => Ok(()),
+    }
+}
+
+/// Looks again at what was to come back, and returns each file that is not what it was, with what differs. Where `back`, that is what
+/// was there before; otherwise what is staged as such.
+pub(super) fn differing(changes: &[Change], root: &Root, back: bool) -> Vec<String> {
+    let differing = changes.iter().filter_map(|change| {
+        let wanted = if back { change.before.as_ref() } else { change.restores.as_ref() }?;
+        let found = resolve(&change.path, root).and_then(|target| Ok(Before::at(&target)?));
+        let differs = match found {
+            Ok(Some(found)) => found.differences(wanted).join(", "),
+            Ok(None) => "it is not there".to_owned(),
+            Err(error) => with_causes(&error),
+        };
+        (!differs.is_empty()).then(|| format!("{} is not what it was: {differs}", change.path))
+    });
+    differing.collect()
 }
 
 /// Removes folders as far as they are empty: what somebody else has put there stays.
@@ -166,8 +198,8 @@ fn keep(target: &Place, backup: &Place) -> Result<(), PathError> {
             // Under another name until it is whole.
             let partial = backup.with_ending(".new")?;
             partial.remove()?;
-            let copied =
-                copy(target, &partial).and_then(|()| partial.rename(backup).at("keep the old file as", backup.shown()));
+            let copied = copy_whole(target, &partial)
+                .and_then(|_| partial.rename(backup).at("keep the old file as", backup.shown()));
             if copied.is_err() {
                 let _ = partial.remove();
             }
@@ -177,40 +209,16 @@ fn keep(target: &Place, backup: &Place) -> Result<(), PathError> {
     }
 }
 
-/// Copies content, mode and owner, and syncs them. Nothing may be at `backup`.
-pub(super) fn copy(target: &Place, backup: &Place) -> Result<(), PathError> {
-    let (mut from, shown) = (target.open()?, backup.shown());
-    let found = from.metadata().at("look at", target.shown())?;
-    let mut to = backup.create(0o600)?;
-    io::copy(&mut from, &mut to).at("write", shown)?;
-    fchown(&to, Some(found.uid()), Some(found.gid())).at("set the owner of", shown)?;
-    to.set_permissions(Permissions::from_mode(found.mode())).at("set the mode of", shown)?;
-    to.sync_all().at("sync", shown)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
     fn a_file_may_go_with_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path()).unwrap();
-        let change = Change { path: "/gone/file".to_owned(), staged: None, before: None };
+        let change = Change { path: "/gone/file".to_owned(), staged: None, before: None, restores: None };
         forward(std::slice::from_ref(&change), &root).unwrap();
         assert_eq!(back(&[change], &[], &root), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_copy_is_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, backup) = (folder.path().join("file"), folder.path().join("file.old"));
-        fs::write(&target, "old").unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o750)).unwrap();
-        copy(&Place::of(&target).unwrap(), &Place::of(&backup).unwrap()).unwrap();
-        assert_eq!(fs::read(&backup).unwrap(), b"old");
-        assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 }

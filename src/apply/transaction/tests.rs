@@ -52,10 +52,11 @@ fn host() -> (tempfile::TempDir, Root, Record) {
         fs::write(target.with_file_name(&name), format!("new {path}")).unwrap();
         let inode = target.with_file_name(&name).metadata().unwrap().ino();
         let before = Before::at(&Place::of(&target).unwrap()).unwrap();
-        record.files.push(Change { path: format!("/{path}"), staged: Some(Staged { name, inode }), before });
+        let staged = Some(Staged { name, inode });
+        record.files.push(Change { path: format!("/{path}"), staged, before, restores: None });
     }
     let before = Before::at(&Place::of(&at("etc/removed")).unwrap()).unwrap();
-    record.files.push(Change { path: "/etc/removed".to_owned(), staged: None, before });
+    record.files.push(Change { path: "/etc/removed".to_owned(), staged: None, before, restores: None });
     record.made = vec!["/etc/new".to_owned(), "/etc/new/inner".to_owned()];
     let kept = vec![Digest::of(b"old"), Digest::of(b"gone")];
     let file = "0002-shop-1.1.0.json".to_owned();
@@ -99,7 +100,7 @@ async fn killed_between_any_two_files_it_goes_on() {
         let (folder, root, record) = host();
         switch::forward(&record.files[..done], &root).unwrap();
         // The next one has its second name, and not its new one yet.
-        if let Some(Change { path, before: Some(_), staged: Some(_) }) = record.files.get(done) {
+        if let Some(Change { path, before: Some(_), staged: Some(_), .. }) = record.files.get(done) {
             let target = root.place(path).unwrap();
             target.hard_link(&backup_of(&target).unwrap()).unwrap();
         }
@@ -142,7 +143,7 @@ async fn killed_between_any_two_files_it_goes_back() {
             assert_eq!(switch::back(&record.files[back..], &[], &root), Vec::<String>::new());
             killed_in(phase, &root, record);
             let error = resumed(&root).await.unwrap_err();
-            assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
+            assert!(matches!(error, ApplyError::RolledBack { .. }), "{error}");
             assert_eq!(tree(folder.path()), before, "{forward} {back}");
         }
     }
@@ -151,7 +152,7 @@ async fn killed_between_any_two_files_it_goes_back() {
     switch::forward(&record.files, &root).unwrap();
     receipt::write_as(&root, "0002-shop-1.1.0.json", &receipt()).unwrap();
     killed_in(Phase::Undoing, &root, record);
-    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack { .. }));
     let mut left = tree(folder.path());
     left.retain(|path, _| !path.starts_with("var"));
     assert_eq!(left, before);
@@ -166,7 +167,7 @@ async fn a_file_that_cannot_be_put_puts_all_back() {
     fs::remove_file(folder.path().join("etc/link.carrack-new")).unwrap();
     killed_in(Phase::Naming, &root, record);
     let error = resumed(&root).await.unwrap_err();
-    assert!(matches!(error, ApplyError::RolledBack(_)), "{error}");
+    assert!(matches!(error, ApplyError::RolledBack { .. }), "{error}");
     assert_eq!(tree(folder.path()), before);
 }
 
@@ -179,10 +180,13 @@ async fn what_cannot_be_put_back_stays_in_the_journal() {
     let error = resumed(&root).await.unwrap_err();
     let ApplyError::NeedsPerson { left, .. } = &error else { panic!("{error}") };
     assert!(left.len() == 1 && left[0].contains("etc/replaced"), "{left:?}");
-    // The person puts it there, and the next run ends it.
+    // The person puts it there, and the next run ends it; what it cannot know is not claimed.
     fs::write(folder.path().join("etc/replaced.carrack-old"), "old").unwrap();
-    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    let error = resumed(&root).await.unwrap_err();
+    let ApplyError::NeedsPerson { left, .. } = &error else { panic!("{error}") };
+    assert_eq!(left, &["/etc/replaced is not what it was: modification time"]);
     assert_eq!(tree(folder.path()), untouched());
+    assert!(Transaction::left(&root).unwrap().is_none());
 }
 
 /// Where there are no hard links, the second name is a copy, which may be broken off.
@@ -193,7 +197,7 @@ async fn half_a_copy_of_the_old_file_does_not_take_its_place() {
     fs::write(folder.path().join("etc/replaced.carrack-old"), "ol").unwrap();
     fs::write(folder.path().join("etc/removed.carrack-old"), "somebody's").unwrap();
     killed_in(Phase::Restoring, &root, record);
-    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack(_)));
+    assert!(matches!(resumed(&root).await.unwrap_err(), ApplyError::RolledBack { .. }));
     let mut left = tree(folder.path());
     assert_eq!(left.remove("etc/removed.carrack-old").as_deref(), Some("100644 somebody's"));
     assert_eq!(left, before);

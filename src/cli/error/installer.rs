@@ -1,9 +1,9 @@
 //! Errors of the offline side's steps, as a user sees them.
 
 use super::{CliError, Kind};
-use crate::apply::ApplyError;
 use crate::apply::containerd::ContainerdError;
 use crate::apply::files::FileError;
+use crate::apply::{ApplyError, Leftover};
 use crate::host::RootError;
 
 impl From<RootError> for CliError {
@@ -57,13 +57,16 @@ fn apply_kind(error: &ApplyError) -> Kind {
         | ApplyError::LaterReceipt { .. }
         | ApplyError::RememberedSite(_)
         | ApplyError::Journal { .. }
-        | ApplyError::LaterJournal(_) => Kind::Local,
+        | ApplyError::LaterJournal(_)
+        | ApplyError::Journals(_) => Kind::Local,
         // Told alone only before anything has changed.
         ApplyError::Step(_) => Kind::NotReady,
         ApplyError::Unfinished(_) | ApplyError::Collected(_) => Kind::RolledBack,
         ApplyError::NothingInstalled(_)
         | ApplyError::NotInstalled { .. }
         | ApplyError::NothingBefore(_)
+        | ApplyError::LostReceipt { .. }
+        | ApplyError::Leftovers(_)
         | ApplyError::NotFinished(_) => Kind::NotReady,
         ApplyError::SeveralInstalled(_) => Kind::Usage,
         // For want of memory, or a mistake of ours.
@@ -82,8 +85,8 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::Config { .. } | ApplyError::LayerCount { .. } => Kind::Integrity,
         ApplyError::Name(_) => Kind::Integrity,
         ApplyError::Interrupted => Kind::Interrupted,
-        ApplyError::RolledBack(_) | ApplyError::Stays { .. } => Kind::RolledBack,
-        ApplyError::NeedsPerson { .. } => Kind::NeedsPerson,
+        ApplyError::RolledBack { .. } | ApplyError::Stays { .. } => Kind::RolledBack,
+        ApplyError::NeedsPerson { .. } | ApplyError::NotAsBefore(_) => Kind::NeedsPerson,
         ApplyError::NotReleased { source, .. } => apply_kind(source),
     }
 }
@@ -125,13 +128,35 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
             Some("give the site of this machine once more, later versions keep it: carrack-install apply BUNDLE --site FILE".into())
         }
         ApplyError::Receipt { path, .. } => {
-            Some(format!("put {} right from a backup, or move it away and apply again", path.display()))
+            let path = path.display();
+            Some(format!(
+                "restore it from a backup; without one, rename it, which keeps it in its folder: mv {path} {path}.damaged, and apply the \
+                 bundle of the same version again, which writes a new receipt"
+            ))
         }
         ApplyError::Journal { path, .. } => {
             let path = path.display();
             Some(format!(
-                "what it says of the interrupted run is lost: move it away, see what differs: carrack-install status, and apply \
-                 the bundle again: mv {path} {path}.damaged"
+                "what it says of the interrupted run is lost; what that had replaced lies beside each file as NAME.carrack-old, and is \
+                 not removed. Rename the journal: mv {path} {path}.damaged, and run the interrupted command again; apply with the same \
+                 bundle puts those files back first"
+            ))
+        }
+        ApplyError::Journals(paths) => {
+            let first = paths.first()?.display();
+            Some(format!(
+                "an interrupted run has one; keep the one whose name fits the state of the host, rename the others, such as: mv {first} \
+                 {first}.damaged, and continue: carrack-install resume"
+            ))
+        }
+        ApplyError::LostReceipt { name, version } => {
+            Some(format!("apply the bundle of {name} {version} first, which writes a new receipt"))
+        }
+        ApplyError::Leftovers(leftovers) => {
+            let Leftover { left, place } = leftovers.first()?;
+            let (left, place) = (left.display(), place.display());
+            Some(format!(
+                "look at both; to restore it: mv {left} {place}; if it is not needed, move it elsewhere; then run the same command again"
             ))
         }
         ApplyError::Foreign { path, .. } => Some(format!(
@@ -144,8 +169,8 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Path(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
             Some("run carrack-install as root".into())
         }
-        ApplyError::RolledBack(_) | ApplyError::Containerd(ContainerdError::Call { .. }) => {
-            Some("everything was put back; when the cause is gone, run the same command again".into())
+        ApplyError::RolledBack { .. } | ApplyError::Containerd(ContainerdError::Call { .. }) => {
+            Some("fix the cause, then run the same command again".into())
         }
         ApplyError::Stays { .. } => {
             Some("look at what stays; when the cause is gone, run the same command again".into())

@@ -11,7 +11,7 @@ use super::ask::{self, Line};
 use super::{pinned, plan, preflight, resume, signals, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey};
+use crate::apply::{Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey, take_up};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
@@ -127,6 +127,9 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
     let node = variables::node(site.as_ref(), &memory)?;
     let inputs = Inputs { contents, source: &source, values: &values, node: &node };
+    if !args.dry_run && waiting.is_none() {
+        take_up(inputs, &target)?.iter().for_each(|told| ui.warn(told));
+    }
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
         let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;

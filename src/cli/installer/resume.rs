@@ -79,9 +79,10 @@ pub(super) fn go_on(root: &Root, discard: bool, runtime: &tokio::runtime::Runtim
         Left::Begun { what, .. } => {
             ui.status(&format!("an earlier run ({what}) was interrupted before it changed anything"));
         }
-        Left::Finished { what, warnings } => {
+        Left::Finished { what, warnings, verified } => {
             warnings.iter().for_each(|warning| ui.warn(warning));
-            ui.status(&format!("an earlier run ({what}) was interrupted, and is finished now"));
+            let verified = if verified.is_empty() { String::new() } else { format!("; {verified}") };
+            ui.status(&format!("an earlier run ({what}) was interrupted, and is finished now{verified}"));
         }
         Left::Deferred { what } => ui.status(&format!("{what} is finished when this system starts for the first time")),
     }

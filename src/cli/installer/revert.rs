@@ -156,11 +156,12 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
     let what = way.what.clone();
     let progress = Arc::default();
     let shown = ui.show("restoring", &progress);
-    let warnings = runtime.block_on(way.go(&signals::change(), &progress));
+    let gone = runtime.block_on(way.go(&signals::change(), &progress));
     drop(shown);
-    let warnings = warnings?;
+    let (warnings, verified) = gone?;
     warnings.iter().for_each(|warning| ui.warn(warning));
-    ui.status(&format!("done: {what}"));
+    let verified = if verified.is_empty() { String::new() } else { format!("; {verified}") };
+    ui.status(&format!("done: {what}{verified}"));
     if let Some(lost) = lost {
         return Err(lost);
     }
