@@ -70,7 +70,7 @@ fn two_parts_are_never_one_to_the_host() {
                 + "    - {name: other, layer: addon, manifests: [./m.yaml]}\n",
             "pack shop's file /var/lib/rancher/k3s/server/manifests is a file, and pack other's manifest m.yaml needs a folder",
         ),
-        (file(&format!("/etc/{}", "a".repeat(256))), "would have a name of more than 255 bytes"),
+        (file(&format!("/etc/{}", "a".repeat(256))), "has a component of more than 255 bytes"),
         (manifests("./rbac.v1.yaml, ./rbac.v2.yaml"), "is right"),
         (file(&format!("/etc/{}", "a".repeat(255))), "is right"),
     ] {
