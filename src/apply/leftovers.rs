@@ -10,7 +10,7 @@ use super::survey::Target;
 use super::targets::{Inputs, targets};
 use super::transaction::{Originals, backup_of};
 use crate::host::Root;
-use crate::io::{AtPath, Place};
+use crate::io::{AtPath, AtomicFile, Place};
 use crate::oci::Digest;
 
 /// A file that an interrupted run left, and the place that it may belong to.
@@ -38,6 +38,7 @@ pub fn take_up(inputs: Inputs<'_>, target: &Target) -> Result<Vec<String>, Apply
             Settled::PutBack => told.push(format!("{} was put back, which an interrupted run had replaced", file.path)),
             Settled::Refused(leftover) => refused.push(leftover),
         }
+        remove_staged(&file.target, file.digest)?;
     }
     if refused.is_empty() { Ok(told) } else { Err(ApplyError::Leftovers(refused)) }
 }
@@ -59,6 +60,15 @@ pub(super) fn clear<'a>(
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(ApplyError::Leftovers(refused)) }
+}
+
+/// Removes what waited for its name beside `target`, where its content is the bundle's: that is written again.
+fn remove_staged(target: &Place, wanted: Digest) -> Result<(), ApplyError> {
+    let staged = AtomicFile::provisional(target)?;
+    if Before::at(&staged)?.is_some_and(|found| found.digest == Some(wanted)) {
+        staged.remove()?;
+    }
+    Ok(())
 }
 
 enum Settled {

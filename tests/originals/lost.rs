@@ -78,6 +78,23 @@ fn what_nobody_knows_stays() {
     assert_eq!(host.read("/var/lib/carrack/kept/somebodys"), "whatever this is");
 }
 
+/// What waits beside a file under its provisional name goes where the bundle has the same content, and stays otherwise.
+#[test]
+fn only_what_the_bundle_has_is_removed_under_a_provisional_name() {
+    let host = Host::new();
+    let bundle = build(&host.sandbox, "1.0.0", &[("/etc/app.conf", "one")], &[]);
+    host.write("/etc/app.conf", "theirs");
+    host.write("/etc/app.conf.carrack-new", "half of o");
+    let told = host.run(&["apply", &bundle, "--yes"], 40).stderr;
+    assert!(told.contains("app.conf.carrack-new is not Carrack's"), "{told}");
+    assert_eq!(host.read("/etc/app.conf.carrack-new"), "half of o");
+    host.write("/etc/app.conf.carrack-new", "one");
+    host.run(&["apply", &bundle, "--yes"], 0);
+    assert!(!host.at("/etc/app.conf.carrack-new").exists());
+    host.run(&["uninstall", "--yes"], 0);
+    assert_eq!(host.read("/etc/app.conf"), "theirs");
+}
+
 /// What Carrack had installed does not become the operator's, and what was theirs does not become Carrack's.
 #[test]
 fn a_damaged_receipt_costs_no_original() {
