@@ -33,6 +33,11 @@ impl History {
         Ok(Self(receipt::entries(root)?.into_iter().map(entry).collect()))
     }
 
+    /// The receipts themselves, the newest first.
+    pub(super) fn receipts(&self) -> impl Iterator<Item = &Receipt> {
+        self.0.iter().map(|entry| &entry.receipt)
+    }
+
     /// What is installed of each profile, what was installed last first.
     pub(super) fn installed(&self) -> Vec<&Entry> {
         let mut installed: Vec<&Entry> = Vec::new();

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use super::ApplyError;
 use super::containerd::{Wanted, WantedImage};
 use super::files::{FileError, Found, TargetFile, look_at};
+use super::history::History;
 use super::plan::{FileAction, PlannedArchive};
-use super::receipt::{self, ReceiptImage};
+use super::receipt::{Receipt, ReceiptImage};
 use super::resume::waiting;
 use super::targets::Inputs;
 use crate::bundle::{BundledManifest, Contents};
@@ -124,19 +125,18 @@ pub(super) fn blobs_of(manifest: &BundledManifest) -> impl Iterator<Item = (Dige
     all.map(|blob| (blob.digest, blob.size))
 }
 
-/// What would become of the archive; nothing where the bundle has no images.
+/// What would become of the archive on a host with this history; nothing where the bundle has no images.
 ///
 /// # Errors
-/// Where something is in the way, or receipts or the archive cannot be read.
+/// Where something is in the way, or the journal or the archive cannot be read.
 pub(super) fn look(
     inputs: Inputs<'_>,
     wanted: &Wanted,
     files: &[TargetFile],
     folder: ImageFolder,
     root: &Root,
+    history: &History,
 ) -> Result<Option<PlannedArchive>, ApplyError> {
-    let mut receipts = receipt::all(root)?;
-    receipts.splice(0..0, waiting(root)?);
     let profile = &inputs.contents.profile;
     let ending = if folder.takes_zstd() { "tar.zst" } else { "tar" };
     let path = format!("{}/{}-{}.{ending}", folder.path(inputs.node), profile.name, profile.version);
@@ -147,11 +147,12 @@ pub(super) fn look(
     if wanted.images.is_empty() {
         return Ok(None);
     }
-    let images = receipt_images(wanted);
-    let last = receipts.iter().find_map(|receipt| Some((receipt, receipt.archive()?)).filter(|(_, a)| a.path == path));
+    let waiting = waiting(root)?;
+    let mut receipts = waiting.iter().chain(history.receipts());
+    let last = receipts.find_map(|receipt| Some((receipt, receipt.archive()?)).filter(|(_, a)| a.path == path));
     // What is in an archive follows from its images; its digest does only with the release that wrote it, so the receipt
     // has to tell.
-    let trusted = last.filter(|(receipt, _)| receipt.images == images).map(|(_, archive)| archive);
+    let trusted = last.filter(|(receipt, _)| has_images(receipt, wanted)).map(|(_, archive)| archive);
     let found = look_at(&target, trusted.map_or(u64::MAX, |archive| archive.size))?;
     let kept = trusted.filter(|archive| archive.is(&found)).cloned();
     let action = match &found {
@@ -165,17 +166,24 @@ pub(super) fn look(
 
 /// The images as a receipt has them.
 pub(super) fn receipt_images(wanted: &Wanted) -> Vec<ReceiptImage> {
-    let image = |image: &WantedImage| {
-        let blobs =
-            image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(manifest.layers.iter()));
-        let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
-        ReceiptImage {
-            reference: image.reference.clone(),
-            names: image.names.clone(),
-            target: image.target.digest,
-            manifests: image.manifests.iter().map(|manifest| manifest.manifest.digest).collect(),
-            blobs: blobs.into_iter().collect(),
-        }
-    };
-    wanted.images.iter().map(image).collect()
+    wanted.images.iter().map(receipt_image).collect()
+}
+
+fn receipt_image(image: &WantedImage) -> ReceiptImage {
+    let blobs =
+        image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(manifest.layers.iter()));
+    let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
+    ReceiptImage {
+        reference: image.reference.clone(),
+        names: image.names.clone(),
+        target: image.target.digest,
+        manifests: image.manifests.iter().map(|manifest| manifest.manifest.digest).collect(),
+        blobs: blobs.into_iter().collect(),
+    }
+}
+
+/// Whether a receipt has just these images. They are compared one by one: a list of many thousands takes megabytes.
+fn has_images(receipt: &Receipt, wanted: &Wanted) -> bool {
+    let same = |(known, image): (&ReceiptImage, &WantedImage)| *known == receipt_image(image);
+    receipt.images.len() == wanted.images.len() && receipt.images.iter().zip(&wanted.images).all(same)
 }

@@ -52,14 +52,14 @@ pub async fn preflight(
 ) -> Result<Vec<Check>, ApplyError> {
     let mut checks = Vec::new();
     let contents = inputs.map(|inputs| inputs.contents);
-    let files = match inputs {
+    let (files, history) = match inputs {
         Some(inputs) => {
             demands(inputs, target, machine, &mut checks)?;
-            let files = files(inputs, target, &mut checks)?;
-            site::guard(inputs, target, &History::of(&target.root)?, &files)?;
-            files
+            let (files, history) = (files(inputs, target, &mut checks)?, History::of(&target.root)?);
+            site::guard(inputs, target, &history, &files)?;
+            (files, history)
         }
-        None => Vec::new(),
+        None => (Vec::new(), History::default()),
     };
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
@@ -84,7 +84,7 @@ pub async fn preflight(
         }
     }
     if let (TargetRuntime::Folder(folder), Some(inputs)) = (&target.runtime, inputs) {
-        archive(inputs, &files, *folder, target, &mut checks, &mut space)?;
+        archive(inputs, &files, *folder, target, &history, &mut checks, &mut space)?;
     }
     checks.extend(space.checks());
     Ok(checks)
@@ -149,12 +149,13 @@ fn archive(
     files: &[TargetFile],
     folder: ImageFolder,
     target: &Target,
+    history: &History,
     checks: &mut Vec<Check>,
     space: &mut Space<'_>,
 ) -> Result<(), PathError> {
     let contents = inputs.contents;
     let planned = image_folder::wanted(contents, &target.platform)
-        .and_then(|wanted| image_folder::look(inputs, &wanted, files, folder, &target.root));
+        .and_then(|wanted| image_folder::look(inputs, &wanted, files, folder, &target.root, history));
     match planned {
         Ok(Some(planned)) if planned.action != FileAction::Keep => {
             // One that is decompressed in the end is there twice for a moment.

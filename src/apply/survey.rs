@@ -127,7 +127,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
         return Err(ApplyError::LostReceipt { name: name.clone(), version });
     }
     let Settled { files, by_hand, asides } = by_hand::settle(files, &history, name, &target.root)?;
-    let mut survey = compare(inputs, files, target, lock).await?;
+    let mut survey = compare(inputs, files, target, &history, lock).await?;
     (survey.setup, survey.claims) = (setup, claims);
     (survey.asides, survey.plan.by_hand) = (asides, by_hand);
     let dropped = dropped::files(&history, name, &target.root, &survey.plan)?;
@@ -222,11 +222,12 @@ async fn compare(
     inputs: Inputs<'_>,
     files: Vec<TargetFile>,
     target: &Target,
+    history: &History,
     lock: Option<RootLock>,
 ) -> Result<Survey, ApplyError> {
     let Inputs { contents, source, .. } = inputs;
     if let TargetRuntime::Folder(folder) = target.runtime {
-        return survey_folder(inputs, files, folder, target, lock).await;
+        return survey_folder(inputs, files, folder, target, history, lock).await;
     }
     let files = blocking(move || look(files)).await?;
     let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
@@ -257,10 +258,11 @@ async fn survey_folder(
     files: Vec<TargetFile>,
     folder: ImageFolder,
     target: &Target,
+    history: &History,
     lock: Option<RootLock>,
 ) -> Result<Survey, ApplyError> {
     let wanted = Arc::new(image_folder::wanted(inputs.contents, &target.platform)?);
-    let archive = image_folder::look(inputs, &wanted, &files, folder, &target.root)?;
+    let archive = image_folder::look(inputs, &wanted, &files, folder, &target.root, history)?;
     let images = Arc::clone(&wanted);
     let plan = blocking(move || Ok::<_, ApplyError>(HostPlan::with_archive(look(files)?, &images, archive)));
     Ok(Survey { archived: Some(wanted), ..Survey::of(target, plan.await?, lock) })
