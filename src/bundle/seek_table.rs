@@ -2,7 +2,7 @@
 //! digests.
 //!
 //! It stays on disk: a bundle may have millions of frames. It is read once in pieces when the bundle is opened, to check it
-//! and to note where every thousandth frame lies, and then where frames are looked up.
+//! and to note where the first frame of each piece lies, and then where frames are looked up.
 
 use std::fs::File;
 use std::io;
@@ -16,8 +16,8 @@ const HEADER: usize = 8;
 const ENTRY: usize = 8;
 /// Length of the footer, the last bytes of a bundle.
 const FOOTER: usize = 9;
-/// Entries that are read at once.
-const PIECE: usize = 1024;
+/// Entries that are read at once: each look-up decodes so many. The largest table has 1 MiB of marks, then.
+const PIECE: usize = 128;
 
 /// Frames in a bundle, at most: 64 TiB of data.
 const MAX_FRAMES: u32 = 16 << 20;
