@@ -163,7 +163,8 @@ fn who_is_asked_sees_what_it_is_about() {
         let output = child.wait_with_output().unwrap();
         let seen = String::from_utf8(output.stdout).unwrap().replace('\r', "");
         assert_eq!(output.status.code(), Some(130), "{seen}");
-        let (before, _) = seen.split_once("apply this? [y/N]").unwrap();
+        let (before, _) = seen.split_once("apply edge 2.0.0 (sha256:").unwrap();
+        assert!(seen.contains("[y/N]"), "{seen}");
         assert!(
             before
                 .contains("replace file     /etc/motd (4 B, 0644)\n        @@ -1 +1 @@\n        -one\n        +two\n"),
