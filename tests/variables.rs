@@ -388,9 +388,10 @@ fn what_is_missing_is_asked_for_at_a_terminal() {
     answer("Words (text), any text: ", "some words");
     answer("secret, text that matches [ -~]{4,40}: ", "can");
     answer("secret, text that matches [ -~]{4,40}: ", "canary one");
-    answer("apply this? [y/N] ", "y");
+    answer("[y/N] ", "y");
     screen.read_to_string(&mut seen).unwrap();
     assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("\napply shop 2.0.0 (sha256:"), "{seen}");
     assert!(seen.contains("variable secret is "), "{seen}");
     assert!(seen.contains("some words"), "{seen}");
     assert!(!seen.contains("canary"), "{seen}");

@@ -86,3 +86,43 @@ fn content(at: &Place, file: &ReceiptFile) -> Result<Option<Vec<u8>>, PathError>
     let Some(content) = at.read(file.size)? else { return Ok(None) };
     Ok((Digest::of(&content) == file.digest).then_some(content))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A system that was prepared has both until its first start.
+    #[test]
+    fn a_value_is_read_from_what_was_installed_or_from_what_is_kept_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let (text, kept) = ("key=canary\n", KeptValue::as_it_is("/shop.conf".to_owned(), 4, 6));
+        let mut receipt = Receipt::empty("shop", "1.0.0");
+        receipt.files = vec![ReceiptFile {
+            path: kept.path.clone(),
+            digest: Digest::of(text.as_bytes()),
+            size: text.len() as u64,
+            mode: "0600".to_owned(),
+            owner: None,
+            pack: "shop".to_owned(),
+            kind: "file".to_owned(),
+            wanted: None,
+            keys: Vec::new(),
+            changed_before: None,
+            private: true,
+            original: None,
+        }];
+        let (there, old) = (folder.path().join("shop.conf"), folder.path().join("shop.conf.carrack-old"));
+        let value = || read(&kept, &receipt, &root).unwrap();
+        assert_eq!(value(), None);
+        fs::write(&there, text).unwrap();
+        assert_eq!(value().as_deref(), Some("canary"));
+        fs::rename(&there, &old).unwrap();
+        fs::write(&there, "key=others\n").unwrap();
+        assert_eq!(value().as_deref(), Some("canary"));
+        fs::write(&old, "key=theirs\n").unwrap();
+        assert_eq!(value(), None);
+    }
+}
