@@ -13,6 +13,11 @@ use serde_json::Value;
 
 const CHART: &str = "apiVersion: v2\nname: web\nversion: 1.0.0\n";
 
+/// The name of a manifest that is too long once the pack's name stands before it.
+fn long() -> String {
+    format!("{}.yaml", "a".repeat(240))
+}
+
 /// A profile with these packs, beside a chart `web`, and manifests and files by any name.
 fn check(packs: &str) -> (Sandbox, Ran) {
     let sandbox = Sandbox::new();
@@ -22,6 +27,7 @@ fn check(packs: &str) -> (Sandbox, Ran) {
     for name in ["a_b.yaml", "a-b.yaml", "m.yaml", "M.json", "chart-web.yaml", "rbac.v1.yaml", "rbac.v2.yaml"] {
         sandbox.write(name, "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
     }
+    sandbox.write(&long(), "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
     let text = format!(
         "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: shop, version: 1.0.0}}\nspec:\n  packs:\n{packs}"
     );
@@ -70,7 +76,8 @@ fn two_parts_are_never_one_to_the_host() {
                 + "    - {name: other, layer: addon, manifests: [./m.yaml]}\n",
             "pack shop's file /var/lib/rancher/k3s/server/manifests is a file, and pack other's manifest m.yaml needs a folder",
         ),
-        (file(&format!("/etc/{}", "a".repeat(256))), "has a component of more than 255 bytes"),
+        (file(&format!("/etc/{}", "a".repeat(256))), "`path` has a component of more than 255 bytes"),
+        (manifests(&format!("./{}", long())), "would have a name of more than 255 bytes"),
         (manifests("./rbac.v1.yaml, ./rbac.v2.yaml"), "is right"),
         (file(&format!("/etc/{}", "a".repeat(255))), "is right"),
     ] {

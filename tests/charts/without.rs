@@ -145,7 +145,8 @@ fn a_schema_elsewhere_is_not_fetched() {
             format!(r#"{{"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "http://{host}/x.json"}}"#);
         let shop = Shop::chart("[]", &[("values.schema.json", &*schema)]);
         let said = refused(shop.carrack(&helm, &["images", "."]));
-        says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered", &host]);
+        let reference = format!("values.schema.json refers to $ref \"http://{host}/x.json\"");
+        says(&said, &["shop is not a chart that can be used", &reference]);
         // Who had asked would stand in the queue.
         let asked = server.accept().map(drop).map_err(|error| error.kind());
         assert_eq!(asked, Err(ErrorKind::WouldBlock), "{} has asked", helm.display());
