@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::bundle::{Bundle, BundleError};
+#[cfg(feature = "operator")]
+use crate::bundle::Bundle;
+use crate::bundle::BundleError;
 use crate::oci::Digest;
 use crate::trust::{self, Trusted};
 
@@ -19,6 +21,7 @@ impl IdentityArgs {
     ///
     /// # Errors
     /// Where it cannot be read, is damaged, or is another bundle.
+    #[cfg(feature = "operator")]
     pub(super) fn open(&self, path: &Path) -> Result<Bundle, BundleError> {
         Bundle::open_only(path, self.identity.as_ref())
     }
