@@ -10,7 +10,7 @@ use crate::apply::ApplyError;
 use crate::apply::files::FileError;
 use crate::apply::foreign;
 use crate::host::Root;
-use crate::io::{AtomicFile, Place};
+use crate::io::{AtPath, AtomicFile, PathError, Place};
 use crate::places::OWN;
 
 /// No receipt is longer: ten thousand images and files make a few MiB.
@@ -44,17 +44,24 @@ fn read(place: &Place) -> Result<Receipt, ApplyError> {
         receipt_version: u32,
     }
     let path = place.shown();
-    // Piece by piece: those of many images are long.
-    let text = || place.open().map(|file| io::BufReader::new(io::Read::take(file, LIMIT)));
-    let version = serde_json::from_reader::<_, Any>(text()?).map_or(0, |any| any.receipt_version);
+    let version = serde_json::from_reader::<_, Any>(text(place)?).map_or(0, |any| any.receipt_version);
     if version > RECEIPT_VERSION {
         return Err(ApplyError::LaterReceipt { path: path.to_owned(), version });
     }
-    let receipt = serde_json::from_reader(text()?);
+    let receipt = serde_json::from_reader(text(place)?);
     let mut receipt: Receipt = receipt.map_err(|source| ApplyError::Receipt { path: path.to_owned(), source })?;
     foreign::receipt(place, &receipt)?;
     receipt.renew();
     Ok(receipt)
+}
+
+/// The text of a receipt, to be read piece by piece: those of many images are long.
+fn text(place: &Place) -> Result<impl io::Read, PathError> {
+    let file = place.open()?;
+    if file.metadata().at("read", place.shown())?.len() > LIMIT {
+        return Err(io::Error::other(format!("it has more than {LIMIT} bytes"))).at("read", place.shown());
+    }
+    Ok(io::BufReader::new(io::Read::take(file, LIMIT)))
 }
 
 /// Writes a receipt under the file name `name`, and returns its path on this host.
