@@ -81,7 +81,6 @@ impl RootLock {
     /// # Errors
     /// [`ApplyError::Busy`] where another process has it, or where the file cannot be made or is not to be trusted.
     pub fn take(root: &Root) -> Result<Self, ApplyError> {
-        let busy = |holder| ApplyError::Busy(root.folder().to_owned(), holder);
         let folder = File::open(root.folder()).at("open", root.folder())?;
         let folder = flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(folder);
         if folder.is_none()
@@ -89,31 +88,17 @@ impl RootLock {
             && left.record.journal_version < FIRST_JOURNAL
         {
             // The installer that wrote it may be at work: it holds this lock then, and knows no other.
-            return Err(busy("of an earlier version".to_owned()));
+            return Err(ApplyError::Busy(root.folder().to_owned(), "of an earlier version".to_owned()));
         }
         let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = place(root)?;
-        let mut made = Vec::new();
-        for _ in 0..ATTEMPTS {
-            made.extend(super::staging::missing_folders(&place));
-            place.make_folders()?;
-            check_folder(&place, root)?;
-            match LockFile::take(&place, Some(root), &trusted(root)?) {
-                // A run that has just ended has removed the folder.
-                Err(Refused::Path(error)) if error.source.kind() == io::ErrorKind::NotFound => {}
-                Err(Refused::Path(error)) => {
-                    remove_empty(&made, root);
-                    return Err(error.into());
-                }
-                Err(Refused::Busy(holder)) => return Err(busy(holder)),
-                Ok(held) => {
-                    // From here on, dropping the lock removes them.
-                    add_folders(root, &made)?;
-                    return Ok(Self { _held: held, _folder: folder });
-                }
+        let (place, mut made) = (place(root)?, Vec::new());
+        match take_in_folder(&place, root, &mut made) {
+            Ok(held) => Ok(Self { _held: held, _folder: folder }),
+            Err(error) => {
+                remove_empty(&made, root);
+                Err(error)
             }
         }
-        Err(io::Error::other("it is removed again and again")).at("create", place.shown())?
     }
 
     /// Who has the lock of `root`, in words. Nothing is changed. Who may not open the lock is told nothing.
@@ -176,7 +161,11 @@ impl LockFile {
                 continue;
             }
             let left = text_of(&mut file);
-            write(&file, &folders(&left).map(str::to_owned).collect::<Vec<_>>()).at("write", path)?;
+            if let Err(error) = write(&file, &folders(&left).map(str::to_owned).collect::<Vec<_>>()) {
+                // A disk that is full. While the lock is held, what bears the name is this file.
+                place.remove()?;
+                return Err(error).at("write", path)?;
+            }
             let held = Held { place: place.clone(), root: root.cloned(), file: Mutex::new(Some(file)) };
             let held = Arc::new(held);
             let mut all = HELD.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,6 +196,27 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.release();
     }
+}
+
+/// Takes the lock at `place` in a folder that is made where it is missing; `made` gets the folders that were.
+fn take_in_folder(place: &Place, root: &Root, made: &mut Vec<String>) -> Result<LockFile, ApplyError> {
+    for _ in 0..ATTEMPTS {
+        made.extend(super::staging::missing_folders(place));
+        place.make_folders()?;
+        check_folder(place, root)?;
+        match LockFile::take(place, Some(root), &trusted(root)?) {
+            // A run that has just ended has removed the folder.
+            Err(Refused::Path(error)) if error.source.kind() == io::ErrorKind::NotFound => {}
+            Err(Refused::Path(error)) => return Err(error.into()),
+            Err(Refused::Busy(holder)) => return Err(ApplyError::Busy(root.folder().to_owned(), holder)),
+            Ok(held) => {
+                // From here on, dropping the lock removes them.
+                add_folders(root, made)?;
+                return Ok(held);
+            }
+        }
+    }
+    Err(io::Error::other("it is removed again and again")).at("create", place.shown())?
 }
 
 fn place(root: &Root) -> Result<Place, ApplyError> {

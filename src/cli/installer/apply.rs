@@ -11,7 +11,9 @@ use super::ask::{self, Line};
 use super::{pinned, plan, preflight, resume, signals, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
-use crate::apply::{Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey, take_up};
+use crate::apply::{
+    ApplyError, Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey, take_up,
+};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
@@ -111,11 +113,14 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     let runtime = target::runtime()?;
     let (lock, waiting) = if args.dry_run {
         resume::warn_unfinished(&root, ui)?;
-        (None, None)
+        (Ok(None), None)
     } else {
         signals::listen(&runtime, ui)?;
-        let lock = RootLock::take(&root)?;
-        (Some(lock), resume::make_way(&root, &runtime, ui)?)
+        match RootLock::take(&root) {
+            // Preflight tells more of a host that cannot be written: all that is wrong, and what to do.
+            Err(error) if cannot_be_written(&error) => (Err(error), None),
+            lock => (Ok(Some(lock?)), resume::make_way(&root, &runtime, ui)?),
+        }
     };
     // What was interrupted may have written another receipt just now.
     let memory = Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?;
@@ -127,12 +132,12 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
     let node = variables::node(site.as_ref(), &memory)?;
     let inputs = Inputs { contents, source: &source, values: &values, node: &node };
-    if !args.dry_run && waiting.is_none() {
+    if matches!(lock, Ok(Some(_))) && waiting.is_none() {
         take_up(inputs, &target)?.iter().for_each(|told| ui.warn(told));
     }
     let survey = runtime.block_on(async {
         let checks = args.skip.require(inputs, &target, ui).await?;
-        let mut survey = survey(inputs, &target, lock).await.map_err(CliError::before_changes)?;
+        let mut survey = survey(inputs, &target, lock?).await.map_err(CliError::before_changes)?;
         survey.preflight = checks;
         Ok::<_, CliError>(survey)
     })?;
@@ -174,6 +179,13 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     })?;
     drop(shown);
     report(outcome, &host_plan, contents, &values, ui)
+}
+
+/// Whether a lock was not taken because nothing can be written there.
+fn cannot_be_written(error: &ApplyError) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kinds = [PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull];
+    matches!(error, ApplyError::Path(error) if kinds.contains(&error.source.kind()))
 }
 
 /// What somebody is asked: which bundle, and into what.
