@@ -94,8 +94,14 @@ impl Terminal {
 
     /// Waits until `text` has been printed, in one piece.
     pub(crate) fn wait_for(&mut self, text: &str) {
-        let is_there = |printed: &Printed| printed.bytes.windows(text.len()).any(|part| part == text.as_bytes());
-        self.wait(text, is_there);
+        self.wait_for_times(text, 1);
+    }
+
+    /// Waits until `text` has been printed so many times.
+    pub(crate) fn wait_for_times(&mut self, text: &str, times: usize) {
+        let count =
+            |printed: &Printed| printed.bytes.windows(text.len()).filter(|part| *part == text.as_bytes()).count();
+        self.wait(text, |printed| count(printed) >= times);
     }
 
     /// Waits until so much has been printed; a program that does not get there is ended.

@@ -43,16 +43,21 @@ fn anything_else_changes_nothing() {
 const VARIABLES: &str = "  variables:\n    - {name: storeId, description: The number of the store, format: number, required: true}\n    - {name: token, description: \
                          What the store logs in with, sensitive: true, required: true}\n";
 
+/// How the questions for them end.
+const STORE: &str = "a number such as 42, -7 or 1.5: ";
+const TOKEN: &str = "(token), any text: ";
+
 #[test]
 fn what_is_sensitive_is_not_shown() {
     for columns in WIDTHS {
         let scene = Scene::with(VARIABLES);
         let mut terminal = scene.install(&APPLY, columns);
-        terminal.wait_for("(storeId)");
+        // What is typed before a question has ended is shown before it.
+        terminal.wait_for(STORE);
         terminal.types("seven\r");
-        terminal.wait_for("\"seven\"");
+        terminal.wait_for_times(STORE, 2);
         terminal.types("42\r");
-        terminal.wait_for("(token)");
+        terminal.wait_for(TOKEN);
         terminal.types("canary\x7fy\r");
         terminal.wait_for("[y/N] ");
         terminal.types("y\r");
@@ -67,16 +72,16 @@ fn what_is_sensitive_is_not_shown() {
 fn a_value_that_is_not_typed_changes_nothing() {
     for (keys, code, name) in [("\x03", 130, "ctrl-c"), ("\x04", 10, "ctrl-d")] {
         let scene = Scene::with(VARIABLES);
-        for (first, variable) in [("", "storeId"), ("42\r", "token")] {
+        for (first, variable, question) in [("", "storeId", STORE), ("42\r", "token", TOKEN)] {
             let mut terminal = scene.install(&APPLY, 80);
             if !first.is_empty() {
-                terminal.wait_for("(storeId)");
+                terminal.wait_for(STORE);
                 terminal.types(first);
             }
-            terminal.wait_for(&format!("({variable})"));
+            terminal.wait_for(question);
             terminal.types(keys);
             if name == "ctrl-d" && variable == "storeId" {
-                terminal.wait_for("(token)");
+                terminal.wait_for(TOKEN);
                 terminal.types(keys);
             }
             let left = terminal.end();
