@@ -392,19 +392,26 @@ impl Record {
 }
 
 impl Record {
-    /// Gives a journal of an earlier installer the form of this one. That one removed what the distribution had made only where
-    /// nothing of it was there before the change that failed; of what it uninstalled it knew the folders that it had made.
+    /// Gives a journal of an earlier installer the form of this one. A step of its own that removes a folder was there only where
+    /// the folder was absent before the change that failed. Its script that left a node of kubeadm was always there: whose the
+    /// folders of that are, and whether the containers are this change's, is not known. Of what it uninstalled it knew the folders
+    /// that it had made.
     fn renew(&mut self) {
         if self.journal_version >= 2 {
             return;
         }
+        let absent: Vec<Claim> = removed_of(&self.undo).map(|path| Claim::new(path, Prior::Absent)).collect();
         for steps in
             [&mut self.stop, &mut self.remove, &mut self.start, &mut self.undo, &mut self.restore, &mut self.again]
         {
             *steps = renewed(std::mem::take(steps));
         }
-        let absent = removed_of(&self.undo).map(|path| Claim::new(path, Prior::Absent));
-        self.claims = absent.chain(claims::before_records(removed_of(&self.remove), &self.emptied)).collect();
+        // Only the script of kubeadm becomes one that has no runtime.
+        self.undo.retain(|step| !matches!(step, Step::Sweep { data: None, .. }));
+        self.claims = absent;
+        let removed = claims::before_records(removed_of(&self.remove), &self.emptied);
+        let left = removed_of(&self.undo).map(|path| Claim::new(path, Prior::Unknown));
+        claims::inherit(&mut self.claims, removed.chain(left).collect());
         let foreign = claims::whose(&self.claims);
         for steps in [&mut self.remove, &mut self.start, &mut self.undo] {
             steps.iter_mut().for_each(|step| *step = step.with(FOREIGN, foreign));
@@ -445,4 +452,40 @@ fn read(place: &Place) -> Result<Record, ApplyError> {
 fn folder(root: &Root) -> Result<Place, ApplyError> {
     let place = |source| FileError::Place { pack: "(journal)".to_owned(), source };
     Ok(root.below(OWN, "journal").map_err(place)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(words: &[&str]) -> Step {
+        let command = ["/bin/sh", "-c", "rm -rf"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        Step::Run { what: "undo".to_owned(), command, unless: None, undo: None, seconds: 1 }
+    }
+
+    #[test]
+    fn a_journal_of_an_earlier_installer_says_absent_only_of_what_it_had_seen_absent() {
+        let mut record = Record::new("apply edge 1".to_owned(), Invocation::default());
+        record.journal_version = 1;
+        record.undo = vec![
+            script(&["leave", "/usr/bin/kubeadm", "/s", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"]),
+            Step::Remove { path: "/var/lib/rancher/k3s".to_owned() },
+        ];
+        record.renew();
+        let claims: Vec<(&str, Prior)> = record.claims.iter().map(|one| (one.path.as_str(), one.before)).collect();
+        let unknown = ["/etc/kubernetes", "/var/lib/kubelet", "/var/lib/etcd"].map(|path| (path, Prior::Unknown));
+        assert_eq!(claims[0], ("/var/lib/rancher/k3s", Prior::Absent));
+        assert_eq!(claims[1..], unknown);
+        let Step::Run { command, .. } = &record.undo[0] else { panic!("{:?}", record.undo) };
+        assert_eq!(command.last().map(String::as_str), Some("foreign"), "kubeadm does not empty them either");
+        assert!(!record.undo.iter().any(|step| matches!(step, Step::Sweep { .. })), "{:?}", record.undo);
+
+        let mut record = Record::new("apply edge 1".to_owned(), Invocation::default());
+        record.journal_version = 1;
+        record.undo = vec![script(&["sweep", "/d", "/run/k3s", "/var/lib/kubelet"])];
+        record.undo.push(Step::Remove { path: "/d".to_owned() });
+        record.renew();
+        assert!(matches!(&record.undo[0], Step::Sweep { data: Some(data), .. } if data == "/d"));
+        assert_eq!(record.claims, [Claim::new("/d", Prior::Absent)]);
+    }
 }
