@@ -27,6 +27,9 @@ const LIMIT: u64 = 1 << 20;
 /// More folders than that, though all empty, are somebody's.
 const MAX_FOLDERS: usize = 1000;
 
+/// Receipts record what was there from this version on.
+pub(super) const RECORDING: u32 = 4;
+
 /// What was at a path before anything was installed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -120,7 +123,7 @@ impl Claim {
 pub(super) struct Claimed {
     /// What was there.
     pub(super) claim: Claim,
-    /// Whether no receipt had it.
+    /// Whether no receipt had it, and none of the profile had anything of a distribution.
     pub(super) is_new: bool,
     /// Whether there is content that is in no receipt.
     pub(super) is_foreign: bool,
@@ -140,13 +143,15 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
         let archive = |receipt: &Receipt| receipt.archive().is_some_and(|archive| archive.path == path);
         installed.iter().any(|receipt| receipt.has_file(path) || archive(receipt))
     };
+    let mut current = history.of_profile(name).take(1).map(|entry| &entry.receipt);
+    let is_new = !current.any(|receipt| !receipt.start.is_empty() || !receipt.remove.is_empty());
     let mut all = Vec::new();
     for path in folders {
         let is = |claim: &&Claim| claim.path == *path;
-        let known = installed.iter().flat_map(|receipt| &receipt.claims).find(is);
-        let attempted = || left.iter().find(is);
-        if let Some(claim) = known.or_else(attempted) {
-            all.push(Claimed { claim: claim.clone(), is_new: false, is_foreign: false });
+        let known = installed.iter().flat_map(|receipt| &receipt.claims).find(is).cloned();
+        let attempted = || left.iter().find(is).cloned();
+        if let Some(claim) = known.or_else(attempted).or_else(|| around(path, &installed)) {
+            all.push(Claimed { claim, is_new: false, is_foreign: false });
             continue;
         }
         // What a killed run has put there by now is not what was there.
@@ -159,7 +164,7 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
             }
         };
         claim.prepared = !root.is_host();
-        all.push(Claimed { claim, is_new: true, is_foreign });
+        all.push(Claimed { claim, is_new, is_foreign });
     }
     Ok(all)
 }
@@ -207,6 +212,13 @@ pub(super) fn before_records<'a>(
         let ours = made.iter().any(|folder| is_within(path, folder));
         Claim::new(path, if ours { Prior::Absent } else { Prior::Unknown })
     })
+}
+
+/// The claim of a folder in which a receipt of an earlier installer has what it claims: those had the folder's parts only.
+fn around(path: &str, installed: &[&Receipt]) -> Option<Claim> {
+    let mut earlier = installed.iter().filter(|receipt| receipt.receipt_version < RECORDING);
+    let receipt = earlier.find(|receipt| receipt.claims.iter().any(|claim| is_within(&claim.path, path)))?;
+    before_records([path].into_iter(), &receipt.folders).next()
 }
 
 /// What a failed attempt to install has left that is Carrack's.
@@ -356,6 +368,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::distro::Step;
 
     #[test]
     fn what_was_recorded_of_a_prepared_system_counts_only_once_it_is_looked_at_again() {
@@ -388,6 +401,54 @@ mod tests {
         fs::write(at("/var/lib/absent/state"), "made").unwrap();
         look_again(&mut claims, &root, &|_| false).unwrap();
         assert_eq!(claims, looked);
+    }
+
+    /// What 0.3 has written, as it is read now.
+    fn installed(remove: Vec<Step>, folders: &[&str], root: &Root) -> History {
+        let mut receipt = Receipt::empty("edge", "1.0.0");
+        receipt.receipt_version = 3;
+        receipt.remove = remove;
+        receipt.folders = folders.iter().map(|path| (*path).to_owned()).collect();
+        crate::apply::receipt::write_as(root, "0001-edge-1.0.0.json", &receipt).unwrap();
+        History::of(root).unwrap()
+    }
+
+    #[test]
+    fn a_snap_that_an_earlier_installer_has_made_is_neither_foreign_nor_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let command = ["/bin/sh", "-c", "snap remove k8s --purge", "leave", "/var/lib/carrack/canonical"];
+        let what = "remove the snap and its data".to_owned();
+        let command = command.map(str::to_owned).to_vec();
+        let history = installed(vec![Step::Run { what, command, unless: None, undo: None, seconds: 1 }], &[], &root);
+        let folders = ["/var/snap/k8s", "/etc/kubernetes", "/var/lib/kubelet", "/var/lib/new"].map(str::to_owned);
+        for path in &folders {
+            fs::create_dir_all(folder.path().join(&path[1..])).unwrap();
+            fs::write(folder.path().join(&path[1..]).join("state"), "made").unwrap();
+        }
+        let claims = of(&folders, "edge", &history, &root).unwrap();
+        for one in &claims[..3] {
+            assert_eq!((one.claim.before, one.is_new, one.is_foreign), (Prior::Unknown, false, false), "{one:?}");
+        }
+        // That one is foreign, and not a reason to take the distribution away.
+        assert_eq!((claims[3].is_new, claims[3].is_foreign), (false, true));
+        assert!(of(&folders[3..], "other", &history, &root).unwrap()[0].is_new, "another profile has none of it");
+    }
+
+    #[test]
+    fn the_folder_around_what_an_earlier_installer_has_made_is_known() {
+        for (made, before) in [(&["/data/edge"][..], Prior::Absent), (&[][..], Prior::Unknown)] {
+            let folder = tempfile::tempdir().unwrap();
+            let root = Root::new(folder.path()).unwrap();
+            let history = installed(vec![Step::Remove { path: "/data/edge/etcd".to_owned() }], made, &root);
+            for path in ["data/edge/etcd", "data/edgeless"] {
+                fs::create_dir_all(folder.path().join(path)).unwrap();
+                fs::write(folder.path().join(path).join("state"), "made").unwrap();
+            }
+            let claims = of(&["/data/edge".to_owned(), "/data/edgeless".to_owned()], "edge", &history, &root).unwrap();
+            assert_eq!((claims[0].claim.before, claims[0].is_foreign), (before, false));
+            assert!(claims[1].is_foreign);
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::site::node::{Endpoint, Membership, Role};
 const STATE: &str = "/var/lib/carrack/canonical";
 /// Archives of images in here are put where the snap's containerd imports them from when it starts.
 pub const IMAGES: &str = "/var/lib/carrack/canonical/images";
+/// The folders that the snap fills.
+pub(super) const FOLDERS: [&str; 3] = ["/var/snap/k8s", "/etc/kubernetes", "/var/lib/kubelet"];
 const MAKE: &str = include_str!("canonical.sh");
 const UPGRADE: &str = include_str!("canonical-upgrade.sh");
 const K8S: &str = "/snap/bin/k8s";
@@ -304,7 +306,7 @@ impl Distribution for Canonical<'_> {
 
     /// The snap removes what it has made there, and Carrack nothing besides.
     fn folders(&self) -> Vec<String> {
-        words(["/var/snap/k8s", "/etc/kubernetes", "/var/lib/kubelet"])
+        words(FOLDERS)
     }
 
     fn remove(&self) -> Vec<Step> {

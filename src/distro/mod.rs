@@ -24,7 +24,7 @@ mod tree;
 
 pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
-pub use renewed::renewed;
+pub use renewed::{renewed, taken_away};
 pub use step::{FOREIGN, Join, SAVED, Step};
 
 use crate::site::node::{Membership, Node, Role};

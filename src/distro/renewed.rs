@@ -1,7 +1,7 @@
 //! Steps as installers before 0.4.0 have written them down, in the form in which this one does them. Theirs removed and ended more
 //! than what they had made.
 
-use super::{Step, kubeadm, rancher, words};
+use super::{Step, canonical, kubeadm, rancher, words};
 
 /// Steps of a receipt or journal of an earlier installer.
 pub fn renewed(steps: Vec<Step>) -> Vec<Step> {
@@ -10,6 +10,17 @@ pub fn renewed(steps: Vec<Step>) -> Vec<Step> {
         _ => None,
     });
     steps.into_iter().flat_map(|step| one(step, unit.as_deref())).collect()
+}
+
+/// The folders that such steps take away: those that they remove, and those of a snap, which removes them itself.
+pub fn taken_away(steps: &[Step]) -> impl Iterator<Item = &str> {
+    steps.iter().flat_map(|step| match step {
+        Step::Remove { path } => vec![path.as_str()],
+        Step::Run { command, .. } if matches!(command.as_slice(), [_, _, _, name, _] if name == "leave") => {
+            canonical::FOLDERS.to_vec()
+        }
+        _ => Vec::new(),
+    })
 }
 
 fn one(step: Step, unit: Option<&str>) -> Vec<Step> {

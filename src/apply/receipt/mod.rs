@@ -20,7 +20,7 @@ use super::containerd::NameTarget;
 use super::files::{Before, Found};
 use super::installed::KeptValue;
 use super::site::ReceiptSite;
-use crate::distro::{FOREIGN, Save, Step, renewed};
+use crate::distro::{FOREIGN, Save, Step, renewed, taken_away};
 use crate::oci::{Digest, Reference};
 
 /// Where receipts are kept, within the root.
@@ -274,7 +274,7 @@ impl Receipt {
     /// Gives a receipt of an earlier installer the form of this one: its steps remove and end no more than what is known to be
     /// its own.
     pub(super) fn renew(&mut self) {
-        if self.receipt_version >= 4 {
+        if self.receipt_version >= claims::RECORDING {
             return;
         }
         (self.start, self.remove) =
@@ -286,11 +286,7 @@ impl Receipt {
         if let Some(saved) = &mut self.saved {
             saved.restore = renewed(std::mem::take(&mut saved.restore));
         }
-        let removed = self.remove.iter().filter_map(|step| match step {
-            Step::Remove { path } => Some(path.as_str()),
-            _ => None,
-        });
-        self.claims = claims::before_records(removed, &self.folders).collect();
+        self.claims = claims::before_records(taken_away(&self.remove), &self.folders).collect();
         let foreign = claims::whose(&self.claims);
         for step in self.start.iter_mut().chain(&mut self.remove) {
             *step = step.with(FOREIGN, foreign);
