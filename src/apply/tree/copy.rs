@@ -81,7 +81,7 @@ fn is_stop(error: &io::Error) -> bool {
     matches!(error.get_ref(), Some(inner) if inner.downcast_ref::<Stopped>().is_some())
 }
 
-/// Copies a folder or file, nothing where there is none. Links and mount points on both sides are followed: the contents are
+/// Copies a folder or file, nothing where there is none, unless a listing beside `from` says that there was. Links and mount points on both sides are followed: the contents are
 /// copied, and a mount point stays one. The copy is read again and compared before this returns. `keeps` says whether how much
 /// there is is written beside the copy; where it stands beside `from`, it is checked before anything changes.
 ///
@@ -95,7 +95,7 @@ pub(in crate::apply) fn copy(
     interrupt: &Interrupt,
 ) -> Result<(), CopyError> {
     let found = match fs::metadata(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return saved_nothing(from),
         other => other.at("look at", from)?,
     };
     let follows = manner == Manner::Exact;
@@ -116,6 +116,16 @@ pub(in crate::apply) fn copy(
         AtomicFile::write_all(&summary_of(&to), 0o600, &summary)?;
     }
     Ok(())
+}
+
+/// Whether nothing was there when what is missing now was saved.
+fn saved_nothing(copy: &Path) -> Result<(), CopyError> {
+    let listing = summary_of(copy);
+    if !listing.try_exists().at("look at", &listing)? {
+        return Ok(());
+    }
+    let why = format!("it is missing, and {} lists what it had", listing.display());
+    Err(CopyError::Damaged { copy: copy.to_owned(), why })
 }
 
 /// Whether a copy is what was saved. One that an installer before 0.4.0 has made does not say.

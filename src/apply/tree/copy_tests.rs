@@ -150,7 +150,7 @@ fn a_file_is_replaced_at_once_and_nothing_is_no_error() {
 
 #[test]
 fn a_damaged_copy_is_not_restored() {
-    for damage in ["content", "missing", "more", "mode", "listing"] {
+    for damage in ["content", "missing", "more", "mode", "listing", "all"] {
         let place = Place::new();
         data(&place);
         place.copy("etcd", "saved", Manner::Exact).unwrap();
@@ -159,6 +159,7 @@ fn a_damaged_copy_is_not_restored() {
             "content" => fs::write(wal, "written by 1.29").unwrap(),
             "missing" => fs::remove_file(wal).unwrap(),
             "more" => place.write("saved/member/wal/2.wal", ""),
+            "all" => fs::remove_dir_all(place.at("saved")).unwrap(),
             "mode" => fs::set_permissions(wal, fs::Permissions::from_mode(0o777)).unwrap(),
             _ => place.write("saved.listing.json", "{"),
         }

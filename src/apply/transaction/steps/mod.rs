@@ -131,6 +131,7 @@ fn done(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Re
             }
             let manner = if *over { Manner::Over } else { Manner::Exact };
             let keeps = own_copy(to, true).is_some();
+            saved_is_there(from, root)?;
             Ok(copy(Path::new(from), Path::new(to), manner, keeps, interrupt)?)
         }
         Step::Folder { path } => folder(path, root, claims),
@@ -176,6 +177,17 @@ fn own_copy(path: &str, within: bool) -> Option<Claim> {
     let rest = path.strip_prefix(STATES)?.strip_prefix('/')?;
     let plain = check_clean(path).is_ok() && (within || !rest.contains('/'));
     plain.then(|| Claim::new(path, Prior::Absent))
+}
+
+/// What is copied from a copy of the cluster's state needs the folder of that copy: parts may be missing in it, since not every
+/// cluster has all of them.
+fn saved_is_there(from: &str, root: &Root) -> Result<(), CopyError> {
+    let Some(folder) = Path::new(from).parent().filter(|_| own_copy(from, true).is_some()) else { return Ok(()) };
+    let at = root.resolve(&folder.to_string_lossy()).map_err(io::Error::other).at("find", folder)?;
+    if at.is_dir() {
+        return Ok(());
+    }
+    Err(CopyError::Damaged { copy: folder.to_owned(), why: "its folder is missing".to_owned() })
 }
 
 fn program(what: &str, command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<(), StepError> {
@@ -359,6 +371,18 @@ mod tests {
         assert!(Path::new(&at("to/inner/file")).exists());
         assert_eq!(remove(&[Claim::new(&at("to"), Prior::Absent)]).unwrap(), Vec::<String>::new());
         assert!(!Path::new(&at("to")).exists());
+    }
+
+    #[test]
+    fn nothing_is_restored_from_a_copy_that_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let from = "/var/lib/carrack/states/0007/etcd";
+        let lost = saved_is_there(from, &root).unwrap_err().to_string();
+        assert!(lost.contains("/var/lib/carrack/states/0007 is not what was saved"), "{lost}");
+        saved_is_there("/var/lib/etcd", &root).unwrap();
+        std::fs::create_dir_all(folder.path().join("var/lib/carrack/states/0007")).unwrap();
+        saved_is_there(from, &root).unwrap();
     }
 
     #[test]
