@@ -411,3 +411,58 @@ pub(super) fn api(minor: u64) -> Option<Api> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs a script on the folder `root` instead of `/etc/kubernetes`, with programs that do nothing.
+    fn run(script: &str, arguments: &[&str], root: &Path) {
+        let programs = root.join("bin");
+        fs::create_dir_all(&programs).unwrap();
+        for name in ["systemctl", "kubeadm", "sync"] {
+            fs::write(programs.join(name), "#!/bin/sh\n").unwrap();
+            fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let script = script.replace("/etc/kubernetes", root.join("kubernetes").to_str().unwrap());
+        let path = format!("{}:/usr/bin:/bin", programs.display());
+        let ended = Command::new("/bin/sh").args(["-c", &script, "script"]).args(arguments).env("PATH", path).status();
+        assert!(ended.unwrap().success(), "{script}");
+    }
+
+    #[test]
+    fn folders_that_were_empty_before_the_node_stay_and_others_go() {
+        for before in ["absent", "empty", "manifests", "file", "link"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (root, kubernetes) = (folder.path(), folder.path().join("kubernetes"));
+            match before {
+                "absent" => {}
+                "empty" => fs::create_dir(&kubernetes).unwrap(),
+                "manifests" => fs::create_dir_all(kubernetes.join("manifests")).unwrap(),
+                "file" => {
+                    fs::create_dir_all(kubernetes.join("manifests")).unwrap();
+                    fs::write(kubernetes.join("admin.conf"), "somebody's").unwrap();
+                }
+                _ => {
+                    fs::create_dir_all(root.join("disk/manifests")).unwrap();
+                    symlink("disk", &kubernetes).unwrap();
+                }
+            }
+            let state = root.join("state");
+            let state = state.to_str().unwrap();
+            run(MAKE, &["kubeadm", "init", "/config", state, "", "foreign"], root);
+            fs::write(kubernetes.join("kubelet.conf"), "made").unwrap();
+            fs::write(kubernetes.join("manifests/etcd.yaml"), "made").unwrap();
+            run(LEAVE, &["kubeadm", state, "foreign"], root);
+            assert_eq!(kubernetes.is_dir(), before != "absent", "{before}");
+            assert_eq!(kubernetes.join("manifests").is_dir(), !["absent", "empty"].contains(&before), "{before}");
+            assert!(!kubernetes.join("kubelet.conf").exists() && !kubernetes.join("manifests/etcd.yaml").exists());
+            assert_eq!(kubernetes.join("admin.conf").exists(), before == "file");
+        }
+    }
+}

@@ -20,7 +20,8 @@ elif [ -e /etc/kubernetes/kubelet.conf ]; then
     exit 0
 fi
 mkdir -p "$state"
-[ -e "$state/begun" ] || find /etc/kubernetes/ >"$state/before" 2>/dev/null || true
+# Named without a slash at the end, as kubeadm-leave.sh looks for it; also where it is a link, its parts are found.
+[ -e "$state/begun" ] || find -H /etc/kubernetes >"$state/before" 2>/dev/null || true
 mkdir -p /etc/kubernetes/manifests
 : >"$state/begun"
 sync
