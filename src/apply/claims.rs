@@ -14,7 +14,7 @@ use super::files::FileError;
 use super::foreign;
 use super::history::History;
 use super::receipt::Receipt;
-use super::transaction::Transaction;
+use super::transaction::{Change, Transaction};
 use super::tree::{Folder, LOST_AND_FOUND};
 use crate::host::{Root, RootError};
 use crate::io::{AtPath, AtomicFile, Place};
@@ -137,11 +137,15 @@ pub(super) struct Claimed {
 pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root) -> Result<Vec<Claimed>, ApplyError> {
     let installed: Vec<&Receipt> =
         history.of_profile(name).take(1).chain(history.others(name)).map(|entry| &entry.receipt).collect();
-    let begun = Transaction::left(root)?.map(|left| left.record.claims).unwrap_or_default();
+    let (begun, staged) = match Transaction::left(root)? {
+        Some(left) => (left.record.claims, left.record.files.iter().filter_map(Change::provisional_path).collect()),
+        None => (Vec::new(), Vec::new()),
+    };
     let left = left(root)?;
     let ours = |path: &str| {
         let archive = |receipt: &Receipt| receipt.archive().is_some_and(|archive| archive.path == path);
         installed.iter().any(|receipt| receipt.has_file(path) || archive(receipt))
+            || staged.iter().any(|staged| staged == path)
     };
     let mut current = history.of_profile(name).take(1).map(|entry| &entry.receipt);
     let is_new = !current.any(|receipt| !receipt.start.is_empty() || !receipt.remove.is_empty());
@@ -154,15 +158,12 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
             all.push(Claimed { claim, is_new: false, is_foreign: false });
             continue;
         }
-        // What a killed run has put there by now is not what was there.
-        let begun = begun.iter().find(is).filter(|claim| claim.is_vacant());
-        let (mut claim, is_foreign) = match begun {
-            Some(claim) => (claim.clone(), false),
-            None => {
-                let (claim, all_ours) = look(path, root, &ours).at("look at", Path::new(path))?;
-                (claim, !all_ours)
-            }
-        };
+        let (mut claim, all_ours) = look(path, root, &ours).at("look at", Path::new(path))?;
+        let is_foreign = !all_ours;
+        // What a killed run has put there by now is not what was there; anything else is somebody else's.
+        if let Some(begun) = begun.iter().find(is).filter(|claim| claim.is_vacant() && all_ours) {
+            claim.clone_from(begun);
+        }
         claim.prepared = !root.is_host();
         all.push(Claimed { claim, is_new, is_foreign });
     }
@@ -234,11 +235,29 @@ fn left(root: &Root) -> Result<Vec<Claim>, ApplyError> {
     Ok(left)
 }
 
-/// Writes down what a failed attempt to install has left that is Carrack's; nothing where that is nothing.
+/// Writes down what a failed attempt to install has left that is Carrack's, besides what earlier attempts have left and is still
+/// there.
 ///
 /// # Errors
-/// Where it cannot be written.
-pub(super) fn leave(claims: &[Claim], root: &Root) -> Result<(), ApplyError> {
+/// Where what earlier attempts have left cannot be read, or it cannot be written.
+pub(super) fn leave(mut claims: Vec<Claim>, root: &Root) -> Result<(), ApplyError> {
+    let mut earlier = left(root)?;
+    earlier.retain(|claim| claim.has_content(root));
+    inherit(&mut claims, earlier);
+    write_left(&claims, root)
+}
+
+/// Removes from what failed attempts have left what a receipt has now that has these claims, and what is gone.
+///
+/// # Errors
+/// Where what they have left cannot be read or written.
+pub(super) fn taken_over(claims: &[Claim], root: &Root) -> Result<(), ApplyError> {
+    let mut left = left(root)?;
+    left.retain(|one| claims.iter().all(|claim| claim.path != one.path) && one.has_content(root));
+    write_left(&left, root)
+}
+
+fn write_left(claims: &[Claim], root: &Root) -> Result<(), ApplyError> {
     let place = left_file(root)?;
     if claims.is_empty() {
         return match place.remove() {
@@ -368,6 +387,8 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::apply::Invocation;
+    use crate::apply::transaction::Record;
     use crate::distro::Step;
 
     #[test]
@@ -452,6 +473,29 @@ mod tests {
     }
 
     #[test]
+    fn what_came_into_a_folder_since_a_run_was_killed_is_foreign_unless_that_run_had_staged_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let paths = ["/var/lib/edge", "/var/lib/kubelet"].map(str::to_owned);
+        let mut record = Record::new("apply edge 1.0.0".to_owned(), Invocation::default());
+        record.claims = paths.iter().map(|path| Claim::new(path, Prior::Absent)).collect();
+        let target = root.place("/var/lib/edge/images/all.tar").unwrap();
+        record.files = vec![Change::expected("/var/lib/edge/images/all.tar", &target).unwrap()];
+        let staged = record.files[0].provisional_path().unwrap();
+        drop(Transaction::begin(&root, record).unwrap());
+        fs::create_dir_all(folder.path().join("var/lib/edge/images")).unwrap();
+        fs::write(folder.path().join(&staged[1..]), "half").unwrap();
+        let all = || of(&paths, "edge", &History::default(), &root).unwrap();
+        assert!(all().iter().all(|one| one.claim.before == Prior::Absent && !one.is_foreign), "{:?}", all());
+        // Both are filled by others before anybody tries again.
+        for path in ["var/lib/edge/images/all.tar", "var/lib/kubelet/precious"] {
+            fs::create_dir_all(folder.path().join("var/lib/kubelet")).unwrap();
+            fs::write(folder.path().join(path), "ten years").unwrap();
+        }
+        assert!(all().iter().all(|one| one.claim.before == Prior::Foreign && one.is_foreign), "{:?}", all());
+    }
+
+    #[test]
     fn what_a_failed_attempt_to_join_has_left_is_the_next_ones() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path()).unwrap();
@@ -463,14 +507,24 @@ mod tests {
         fs::create_dir_all(data.join("agent")).unwrap();
         fs::write(data.join("agent/client.crt"), "made").unwrap();
         assert!(all().unwrap()[0].is_foreign, "nothing says whose it is");
-        leave(&first[..1], &root).unwrap();
+        leave(first[..1].to_vec(), &root).unwrap();
         let again = all().unwrap();
         assert_eq!((&again[0].claim, again[0].is_foreign, again[0].is_new), (&first[0], false, false));
         assert_eq!(again[0].claim.keeps(), None, "the receipt of the retry says that it is Carrack's");
         assert!(again[1].is_new, "nothing was left there");
+        // Another attempt leaves something else, and another profile is installed: this stays.
+        fs::create_dir_all(folder.path().join("var/lib/kubelet/pods")).unwrap();
+        leave(vec![first[1].clone()], &root).unwrap();
+        taken_over(&[Claim::new("/var/lib/other", Prior::Absent)], &root).unwrap();
+        assert!(all().unwrap().iter().all(|one| !one.is_new && !one.is_foreign));
+        // What a person has removed is nobody's any more, also where it is there again.
+        fs::remove_dir_all(folder.path().join("var/lib/kubelet")).unwrap();
+        leave(Vec::new(), &root).unwrap();
+        fs::create_dir_all(folder.path().join("var/lib/kubelet/pods")).unwrap();
+        assert!(all().unwrap()[1].is_new);
         // The retry is done: its receipt has it now.
-        leave(&[], &root).unwrap();
-        leave(&[], &root).unwrap();
+        taken_over(&first[..1], &root).unwrap();
+        taken_over(&[], &root).unwrap();
         assert!(!folder.path().join("var/lib/carrack/left.json").exists());
         assert!(all().unwrap()[0].is_foreign);
         // What is not what Carrack writes is refused.

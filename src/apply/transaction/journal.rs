@@ -192,6 +192,12 @@ impl Change {
         let name = staged.name().to_string_lossy().into_owned();
         Self { path: path.to_owned(), staged: Some(Staged { name, inode: 0 }), before: None, restores: None }
     }
+
+    /// Where it waits for its name, within the root; nothing where it is removed.
+    pub(in crate::apply) fn provisional_path(&self) -> Option<String> {
+        let (folder, _) = self.path.rsplit_once('/')?;
+        Some(format!("{folder}/{}", self.staged.as_ref()?.name))
+    }
 }
 
 /// A file that waits for its name.

@@ -511,7 +511,7 @@ impl Transaction {
             }
         }
         let ours: Vec<Claim> = left.into_iter().filter(|claim| claim.keeps().is_none()).collect();
-        claims::leave(&ours, &self.root)
+        claims::leave(ours, &self.root)
     }
 
     /// What removes the copy of the cluster's state that was made, whole or not.
@@ -621,8 +621,12 @@ impl Transaction {
         for path in &self.record.discarded {
             note(steps::remove(path, &self.root, &[]).map(drop).map_err(ApplyError::from));
         }
-        // What an earlier attempt has left is in the receipt now, or gone.
-        note(claims::leave(&[], &self.root));
+        // What an earlier attempt has left of this profile is in the receipt now, or gone.
+        let claims = match &self.record.result {
+            Some(Outcome::Installed { receipt, .. }) => receipt.claims.as_slice(),
+            Some(Outcome::Removed { .. }) | None => &[],
+        };
+        note(claims::taken_over(claims, &self.root));
         let ended = self.end();
         let finished = ended.is_ok();
         note(ended);
