@@ -12,6 +12,7 @@ use super::transaction::{Originals, backup_of};
 use crate::host::Root;
 use crate::io::{AtPath, AtomicFile, Place};
 use crate::oci::Digest;
+use crate::places::OWN;
 
 /// A file that an interrupted run left, and the place that it may belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +23,15 @@ pub struct Leftover {
     pub place: PathBuf,
 }
 
-/// Puts back what an interrupted run of the same bundle had replaced, where its journal is lost: the lock of the root is held, and nothing
-/// was looked at yet. Returns what was done, for people.
+/// Puts back what an interrupted run of the same bundle had replaced, where its journal is lost and a person has renamed it as the
+/// hint says: the lock of the root is held, and nothing was looked at yet. Otherwise nothing: a file of such a name is somebody's own. Returns what was done, for people.
 ///
 /// # Errors
 /// [`ApplyError::Leftovers`] where nobody but a person can say what is to become of it.
 pub fn take_up(inputs: Inputs<'_>, target: &Target) -> Result<Vec<String>, ApplyError> {
+    if !journal_is_lost(&target.root)? {
+        return Ok(Vec::new());
+    }
     let (files, _) = targets(inputs, target)?;
     let history = History::of(&target.root)?;
     let leftovers = Leftovers { history: &history, root: &target.root };
@@ -62,6 +66,13 @@ pub(super) fn clear<'a>(
     if refused.is_empty() { Ok(()) } else { Err(ApplyError::Leftovers(refused)) }
 }
 
+/// Whether a person has set a damaged journal aside.
+fn journal_is_lost(root: &Root) -> Result<bool, ApplyError> {
+    let place = |source| FileError::Place { pack: "(journal)".to_owned(), source };
+    let names = root.below(OWN, "journal").map_err(place)?.names()?;
+    Ok(names.iter().any(|name| name.to_string_lossy().ends_with(".json.damaged")))
+}
+
 /// Removes what waited for its name beside `target`, where its content is the bundle's: that is written again.
 fn remove_staged(target: &Place, wanted: Digest) -> Result<(), ApplyError> {
     let staged = AtomicFile::provisional(target)?;
@@ -90,7 +101,10 @@ impl Leftovers<'_> {
     fn settle(&self, path: &str, target: &Place, wanted: Option<Digest>) -> Result<Settled, ApplyError> {
         let left = backup_of(target)?;
         let Some(old) = left.stat()? else { return Ok(Settled::Nothing) };
-        let Some(new) = target.stat()? else { return put_back(&left, target) };
+        let refused = || Settled::Refused(Leftover { left: left.shown().to_owned(), place: target.shown().to_owned() });
+        let Some(new) = target.stat()? else {
+            return if wanted.is_some() { put_back(&left, target) } else { Ok(refused()) };
+        };
         if (old.st_ino, old.st_dev) == (new.st_ino, new.st_dev) {
             // It was about to be replaced.
             left.remove()?;
@@ -114,8 +128,7 @@ impl Leftovers<'_> {
             // What stands there is the bundle's, and can be written again.
             return put_back(&left, target);
         }
-        let (left, place) = (left.shown().to_owned(), target.shown().to_owned());
-        Ok(Settled::Refused(Leftover { left, place }))
+        Ok(refused())
     }
 
     /// The folder of originals that `old` was on its way to, where a receipt says so.

@@ -78,6 +78,24 @@ fn what_nobody_knows_stays() {
     assert_eq!(host.read("/var/lib/carrack/kept/somebodys"), "whatever this is");
 }
 
+/// Without a journal that was set aside, a backup is somebody's own, also where the bundle's file is there or none is.
+#[test]
+fn a_backup_without_a_lost_journal_stays() {
+    for standing in [None, Some("one"), Some("theirs")] {
+        let host = Host::new();
+        let bundle = build(&host.sandbox, "1.0.0", &[("/etc/app.conf", "one"), ("/etc/other", "new")], &[]);
+        host.write("/etc/app.conf.carrack-old", "my own");
+        standing.into_iter().for_each(|text| host.write("/etc/app.conf", text));
+        // Where the file is right already, its name is not needed.
+        host.run(&["apply", &bundle, "--yes"], if standing == Some("one") { 0 } else { 40 });
+        assert_eq!(host.read("/etc/app.conf.carrack-old"), "my own");
+        match standing {
+            Some(text) => assert_eq!(host.read("/etc/app.conf"), text),
+            None => assert!(!host.at("/etc/app.conf").exists()),
+        }
+    }
+}
+
 /// What waits beside a file under its provisional name goes where the bundle has the same content, and stays otherwise.
 #[test]
 fn only_what_the_bundle_has_is_removed_under_a_provisional_name() {
@@ -85,6 +103,7 @@ fn only_what_the_bundle_has_is_removed_under_a_provisional_name() {
     let bundle = build(&host.sandbox, "1.0.0", &[("/etc/app.conf", "one")], &[]);
     host.write("/etc/app.conf", "theirs");
     host.write("/etc/app.conf.carrack-new", "half of o");
+    host.write("/var/lib/carrack/journal/changing.json.damaged", "as the hint says");
     let told = host.run(&["apply", &bundle, "--yes"], 40).stderr;
     assert!(told.contains("app.conf.carrack-new is not Carrack's"), "{told}");
     assert_eq!(host.read("/etc/app.conf.carrack-new"), "half of o");

@@ -152,11 +152,19 @@ fn let_go(
 }
 
 /// Looks again at what was to come back, and returns each file that is not what it was, with what differs. Where `back`, that is what
-/// was there before; otherwise what is staged as such.
+/// was there before, or nothing where nothing was; otherwise what is staged as such.
 pub(super) fn differing(changes: &[Change], root: &Root, back: bool) -> Vec<String> {
     let differing = changes.iter().filter_map(|change| {
-        let wanted = if back { change.before.as_ref() } else { change.restores.as_ref() }?;
-        let found = resolve(&change.path, root).and_then(|target| Ok(Before::at(&target)?));
+        let target = resolve(&change.path, root);
+        let wanted = match (back, &change.before) {
+            (true, Some(before)) => before,
+            (true, None) => {
+                let is_there = target.is_ok_and(|target| target.is_there());
+                return is_there.then(|| format!("{} is there, where nothing was before", change.path));
+            }
+            (false, _) => change.restores.as_ref()?,
+        };
+        let found = target.and_then(|target| Ok(Before::at(&target)?));
         let differs = match found {
             Ok(Some(found)) => found.differences(wanted).join(", "),
             Ok(None) => "it is not there".to_owned(),
