@@ -23,7 +23,7 @@ pub enum Kind {
     Integrity,
     /// The host is not ready.
     NotReady,
-    /// Apply failed and everything was put back.
+    /// Apply failed and was undone.
     RolledBack,
     /// Apply failed and needs a person.
     NeedsPerson,
