@@ -90,7 +90,7 @@ done
 list >/before
 touch /run/fails
 apply 50 1.0.0 ''
-grep -q 'everything was put back' /said || wrong "not all is back: $(tail -3 /said)"
+grep -q 'it failed and was undone' /said || wrong "not all is back: $(tail -3 /said)"
 unchanged 'a failed installation of its own'
 rm /run/fails
 apply 0 1.0.0 ''
