@@ -14,7 +14,7 @@ use super::files::FileError;
 use super::foreign;
 use super::history::History;
 use super::receipt::Receipt;
-use super::transaction::{Change, Transaction};
+use super::transaction::{Change, Phase, Transaction};
 use super::tree::{Folder, LOST_AND_FOUND};
 use crate::host::{Root, RootError};
 use crate::io::{AtPath, AtomicFile, Place};
@@ -137,8 +137,14 @@ pub(super) struct Claimed {
 pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root) -> Result<Vec<Claimed>, ApplyError> {
     let installed: Vec<&Receipt> =
         history.of_profile(name).take(1).chain(history.others(name)).map(|entry| &entry.receipt).collect();
-    let (begun, staged) = match Transaction::left(root)? {
-        Some(left) => (left.record.claims, left.record.files.iter().filter_map(Change::provisional_path).collect()),
+    let (begun, staged): (Vec<Claim>, Vec<String>) = match Transaction::left(root)? {
+        Some(left) => {
+            // In a prepared system that waits for its first start, files have their names.
+            let named = left.phase() != Phase::Preparing;
+            let ours = |change: &Change| if named { Some(change.path.clone()) } else { change.provisional_path() };
+            let ours = left.record.files.iter().filter_map(ours).collect();
+            (left.record.claims, ours)
+        }
         None => (Vec::new(), Vec::new()),
     };
     let left = left(root)?;

@@ -17,12 +17,16 @@ export folders
 
 wrong() { printf 'WRONG %s %s: %s\n' "$distribution" "$layout" "$*"; }
 
-# Everything in the places that count, with kind, mode, owner, and content.
+# Everything in the places that count, with kind, mode, owner, and content. The machine's own services and tools write below
+# some folders meanwhile.
+others='( -path /var/lib/carrack -o -path /var/lib/snapd -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/lib/systemd -o
+    -path /var/lib/containers -o -path /var/lib/docker -o -path /var/lib/docker-registry )'
+places='/etc/kubernetes /etc/rancher /var/lib /var/log/pods /var/log/containers /var/snap /data /run/k3s /run/flannel'
 list() {
-    find /etc/kubernetes /etc/rancher /etc/cni /etc/systemd /etc/containerd /var/lib /var/log /var/snap /opt /data /run/k3s /run/flannel \
-        -path /var/lib/carrack -prune -o -path /var/lib/snapd -prune -o -printf '%y %m %U:%G %l %p\n' 2>/dev/null | sort
-    find /etc/kubernetes /etc/rancher /var/lib /var/log /var/snap /opt/edge /data /run/k3s /run/flannel \
-        -path /var/lib/carrack -prune -o -type f -print 2>/dev/null | sort | xargs -r -d '\n' sha256sum
+    # shellcheck disable=SC2086 # words
+    find $places /etc/cni /etc/systemd /etc/containerd /opt $others -prune -o -printf '%y %m %U:%G %l %p\n' 2>/dev/null | sort
+    # shellcheck disable=SC2086 # words
+    find $places /opt/edge $others -prune -o -type f -print 2>/dev/null | sort | xargs -r -d '\n' sha256sum
 }
 # $1: what was done; the lists are /before and what is there now
 unchanged() {
