@@ -333,8 +333,12 @@ fn an_upgrade_keeps_what_the_host_has() {
     let manifest = sandbox.work().join("host/var/lib/rancher/k3s/server/manifests/carrack-shop-shop.yaml");
     let old = manifest.with_extension("yaml.carrack-old");
     fs::rename(&manifest, &old).unwrap();
+    let journal = sandbox.work().join("host/var/lib/carrack/journal");
+    fs::create_dir(&journal).unwrap();
+    fs::write(journal.join("changing.json.damaged"), "set aside, as the hint says").unwrap();
     let ran = install(&sandbox, &upgrade);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    fs::remove_dir_all(&journal).unwrap();
     assert_eq!(installed(&sandbox).0[1]["stringData"]["password"], secret);
     assert!(!old.exists());
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -34,7 +34,7 @@ const LOCK_MODE: u32 = 0o600;
 const MAX_TEXT: u64 = 64 << 10;
 
 /// The lock files that this process holds, for a process that ends without returning.
-static HELD: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
+static HELD: Mutex<Vec<Arc<Held>>> = Mutex::new(Vec::new());
 
 /// Locked while a root's lock is being taken, so that a process that ends meanwhile knows all that was made for it.
 static TAKING: Mutex<()> = Mutex::new(());
@@ -47,9 +47,9 @@ pub struct RootLock {
     _folder: Option<File>,
 }
 
-/// A lock file that is held until the last of its owners is dropped.
+/// A lock file that is held until it is dropped.
 #[derive(Debug)]
-pub(super) struct LockFile(#[expect(dead_code, reason = "it is held and not looked at")] Arc<Held>);
+pub(super) struct LockFile(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
@@ -118,7 +118,7 @@ impl RootLock {
 pub fn release_all() {
     let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let held: Vec<_> = HELD.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
-    held.iter().filter_map(Weak::upgrade).for_each(|held| held.release());
+    held.iter().for_each(|held| held.release());
 }
 
 /// Folders that were made for the lock of `root`, within the root: whoever holds the lock makes them its own.
@@ -169,8 +169,7 @@ impl LockFile {
             let held = Held { place: place.clone(), root: root.cloned(), file: Mutex::new(Some(file)) };
             let held = Arc::new(held);
             let mut all = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-            all.retain(|other| other.strong_count() > 0);
-            all.push(Arc::downgrade(&held));
+            all.push(Arc::clone(&held));
             return Ok(Self(held));
         }
         Err(Refused::Busy(busy.unwrap_or_default()))
@@ -180,7 +179,9 @@ impl LockFile {
 impl Held {
     /// Removes the file, and what was made for it and is empty.
     fn release(&self) {
-        let Some(mut file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // Locked to the end: a thread that ends the process waits for the one that is at it.
+        let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut file) = held.take() else { return };
         let text = text_of(&mut file);
         // While the lock is held: what bears the name is this file. Where it cannot be removed, the next run takes it over.
         let _ = self.place.remove();
@@ -192,9 +193,10 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for LockFile {
     fn drop(&mut self) {
-        self.release();
+        self.0.release();
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| !Arc::ptr_eq(other, &self.0));
     }
 }
 
