@@ -149,6 +149,9 @@ pub enum FileError {
         /// What has the name.
         taken: PathBuf,
     },
+    /// Its file system lets nobody replace it.
+    #[error("{} is immutable or append-only, and cannot be replaced", .0.display())]
+    Immutable(PathBuf),
     /// A folder or device stands there.
     #[error("{} is not a file, and is not replaced", .0.display())]
     InTheWay(PathBuf),

@@ -59,6 +59,7 @@ mod targets;
 mod transaction;
 mod tree;
 mod unfinished;
+mod unkept;
 mod upgrade;
 mod verified;
 

@@ -30,6 +30,8 @@ pub struct HostPlan {
     pub stays: Vec<String>,
     /// What was there before those, by path; it stays where it is kept.
     pub left_originals: Vec<(String, Before)>,
+    /// What of files that are replaced cannot be kept, a sentence for each.
+    pub unkept: Vec<String>,
     /// Configuration that was changed by hand, and what becomes of it.
     pub by_hand: Vec<ByHand>,
     /// Files that are replaced although somebody has changed them since they were installed, within the root.
@@ -189,6 +191,7 @@ impl HostPlan {
         let originals = dropped::left_originals(&self.left_originals);
         stays
             .chain(originals)
+            .chain(self.unkept.iter().cloned())
             .chain(overwritten)
             .chain(taken)
             .chain(self.by_hand.iter().flat_map(ByHand::warnings))

@@ -26,6 +26,7 @@ use super::services;
 use super::site;
 use super::source::Source;
 use super::targets::{Inputs, targets};
+use super::unkept;
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::Setup;
 use crate::host::Root;
@@ -145,6 +146,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
         blocking(move || difference::tell(files, &source, &history)).await?
     };
     conflicts::names_are_free(survey.needed_names()?, &target.root)?;
+    survey.plan.unkept = unkept::look(&survey.plan, &history, &target.root)?;
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
         let (behind, others) = (history.behind(name, &inputs.contents.identity), history.others(name));
         survey.plan.released = released::names(&behind, target.keep, &others, wanted, client).await?;

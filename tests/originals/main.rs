@@ -7,6 +7,7 @@
 mod available;
 #[path = "../common/mod.rs"]
 mod common;
+mod disks;
 mod golden;
 mod host;
 mod kinds;

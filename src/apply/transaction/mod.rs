@@ -487,7 +487,7 @@ impl Transaction {
         let verified = Verified { names, ..Verified::of(&self.record.files, true) };
         let source = Box::new(source);
         match (left.is_empty(), &*source) {
-            (true, ApplyError::Interrupted) => *source,
+            (true, ApplyError::Interrupted) if stays.is_empty() => *source,
             (true, _) if nothing_yet => *source,
             (true, _) if !stays.is_empty() => ApplyError::Stays { source, verified, stays },
             (true, _) => ApplyError::RolledBack { source, verified },

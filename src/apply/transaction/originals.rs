@@ -107,8 +107,8 @@ impl Originals {
         }
     }
 
-    /// The same where it is on another file system. It goes only when the copy is what it is, but for attributes that the file system
-    /// cannot keep, which the plan named.
+    /// The same where it is on another file system. It goes only when the copy has its content; the plan has named attributes and other
+    /// names, which such a copy may not have.
     fn take_copy(&self, from: &Place, to: &Place, name: &str) -> Result<(), ApplyError> {
         let partial = self.resolve(&format!("{name}-partial"), "")?;
         partial.remove()?;

@@ -159,8 +159,11 @@ pub(super) fn differing(changes: &[Change], root: &Root, back: bool) -> Vec<Stri
         let wanted = match (back, &change.before) {
             (true, Some(before)) => before,
             (true, None) => {
-                let is_there = target.is_ok_and(|target| target.is_there());
-                return is_there.then(|| format!("{} is there, where nothing was before", change.path));
+                return match target {
+                    Ok(target) if !target.is_there() => None,
+                    Ok(_) => Some(format!("{} is there, where nothing was before", change.path)),
+                    Err(error) => Some(with_causes(&error)),
+                };
             }
             (false, _) => change.restores.as_ref()?,
         };

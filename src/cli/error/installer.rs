@@ -102,6 +102,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Busy(..) | ApplyError::Containerd(ContainerdError::Busy(_)) => Some(
             "wait until it has ended; to stop it, end that process with kill: it finishes its change or takes it back".into(),
         ),
+        ApplyError::File(FileError::Immutable(path)) => {
+            Some(format!("where it may be replaced, allow it: chattr -i -a {}", path.display()))
+        }
         ApplyError::File(FileError::Taken { taken, .. }) => {
             Some(format!("look what it is, and move it away: mv {0} {0}.mine", taken.display()))
         }
