@@ -10,20 +10,15 @@ use rustix::fs::FileType;
 use serde::{Deserialize, Serialize};
 
 use super::ApplyError;
-use super::files::FileError;
-use super::foreign;
+use super::attempts;
 use super::history::History;
 use super::receipt::Receipt;
 use super::transaction::{Change, Phase, Transaction};
 use super::tree::{Folder, LOST_AND_FOUND};
 use crate::host::{Root, RootError};
-use crate::io::{AtPath, AtomicFile, Place};
-use crate::places::{OWN, check_clean, is_within};
+use crate::io::AtPath;
+use crate::places::{check_clean, is_within};
 
-/// Where it is written down what a failed attempt to install has left, in the installer's folder.
-const LEFT: &str = "left.json";
-/// It has a few folders.
-const LIMIT: u64 = 1 << 20;
 /// More folders than that, though all empty, are somebody's.
 const MAX_FOLDERS: usize = 1000;
 
@@ -147,7 +142,7 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
         }
         None => (Vec::new(), Vec::new()),
     };
-    let left = left(root)?;
+    let left = attempts::left(root)?;
     let ours = |path: &str| {
         let archive = |receipt: &Receipt| receipt.archive().is_some_and(|archive| archive.path == path);
         installed.iter().any(|receipt| receipt.has_file(path) || archive(receipt))
@@ -226,57 +221,6 @@ fn around(path: &str, installed: &[&Receipt]) -> Option<Claim> {
     let mut earlier = installed.iter().filter(|receipt| receipt.receipt_version < RECORDING);
     let receipt = earlier.find(|receipt| receipt.claims.iter().any(|claim| is_within(&claim.path, path)))?;
     before_records([path].into_iter(), &receipt.folders).next()
-}
-
-/// What a failed attempt to install has left that is Carrack's.
-fn left(root: &Root) -> Result<Vec<Claim>, ApplyError> {
-    let place = left_file(root)?;
-    let text = match place.read(LIMIT) {
-        Ok(None) => return Ok(Vec::new()),
-        Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-        other => other?.unwrap_or_default(),
-    };
-    let left: Vec<Claim> = serde_json::from_slice(&text).map_err(io::Error::from).at("read", place.shown())?;
-    foreign::left(&place, &left)?;
-    Ok(left)
-}
-
-/// Writes down what a failed attempt to install has left that is Carrack's, besides what earlier attempts have left and is still
-/// there.
-///
-/// # Errors
-/// Where what earlier attempts have left cannot be read, or it cannot be written.
-pub(super) fn leave(mut claims: Vec<Claim>, root: &Root) -> Result<(), ApplyError> {
-    let mut earlier = left(root)?;
-    earlier.retain(|claim| claim.has_content(root));
-    inherit(&mut claims, earlier);
-    write_left(&claims, root)
-}
-
-/// Removes from what failed attempts have left what a receipt has now that has these claims, and what is gone.
-///
-/// # Errors
-/// Where what they have left cannot be read or written.
-pub(super) fn taken_over(claims: &[Claim], root: &Root) -> Result<(), ApplyError> {
-    let mut left = left(root)?;
-    left.retain(|one| claims.iter().all(|claim| claim.path != one.path) && one.has_content(root));
-    write_left(&left, root)
-}
-
-fn write_left(claims: &[Claim], root: &Root) -> Result<(), ApplyError> {
-    let place = left_file(root)?;
-    if claims.is_empty() {
-        return match place.remove() {
-            Err(error) if error.source.kind() != io::ErrorKind::NotADirectory => Err(error.into()),
-            _ => Ok(()),
-        };
-    }
-    Ok(AtomicFile::write_json(&place, 0o644, &claims)?)
-}
-
-fn left_file(root: &Root) -> Result<Place, ApplyError> {
-    let place = |source| FileError::Place { pack: "(installer)".to_owned(), source };
-    Ok(root.below(OWN, LEFT).map_err(place)?)
 }
 
 /// Where a path of the root leads on this machine, links included, also the last one. Nothing where it is absent.
@@ -392,6 +336,7 @@ impl Looked<'_> {
 mod tests {
     use std::fs;
 
+    use super::attempts::{leave, taken_over};
     use super::*;
     use crate::apply::Invocation;
     use crate::apply::transaction::Record;

@@ -11,6 +11,7 @@
 
 mod adopt;
 mod archive;
+mod attempts;
 mod before;
 pub mod by_hand;
 mod check;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use super::*;
+use crate::apply::claims::Claim;
 use crate::apply::receipt::Receipt;
 use crate::apply::{Left, prepared, resume, unfinished};
 use crate::io::Place;
