@@ -1,10 +1,8 @@
 //! What containerd has already, of what is wanted. Read only.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tonic::Code;
 
 use super::api::content::InfoRequest;
@@ -34,50 +32,65 @@ pub struct NamedImage {
     pub managed: bool,
 }
 
+/// What is looked for.
+enum Asked {
+    Blob(Digest, u64),
+    Name(String),
+    Chain(Digest),
+}
+
+/// What is there.
+enum Found {
+    Blob(Digest),
+    Name(String, NamedImage),
+    Chain(Digest),
+}
+
+type Answer = Result<Option<Found>, ContainerdError>;
+
+impl RuntimeState {
+    fn note(&mut self, done: Option<Result<Answer, JoinError>>) -> Result<(), ContainerdError> {
+        let Some(done) = done else { return Ok(()) };
+        match done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+            Some(Found::Blob(digest)) => _ = self.blobs.insert(digest),
+            Some(Found::Name(name, image)) => _ = self.names.insert(name, image),
+            Some(Found::Chain(chain)) => _ = self.chains.insert(chain),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
 impl Client {
     /// Looks for everything in `wanted`, and for the snapshots `chains`.
     ///
     /// # Errors
     /// The first failed call.
     pub async fn state(&self, wanted: &Wanted, chains: &[Digest]) -> Result<RuntimeState, ContainerdError> {
-        enum Found {
-            Blob(Digest),
-            Name(String, NamedImage),
-            Chain(Digest),
-        }
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut tasks: JoinSet<Result<Option<Found>, ContainerdError>> = JoinSet::new();
-        for (digest, blob) in &wanted.blobs {
-            let (client, room, digest, size) = (self.clone(), Arc::clone(&room), *digest, blob.size);
-            tasks.spawn(async move {
-                let _place = room.acquire().await;
-                Ok(client.has_content(digest, size).await?.then_some(Found::Blob(digest)))
-            });
-        }
-        for name in wanted.images.iter().flat_map(|image| image.names.iter().cloned()) {
-            let (client, room) = (self.clone(), Arc::clone(&room));
-            tasks.spawn(async move {
-                let _place = room.acquire().await;
-                Ok(client.named(&name).await?.map(|image| Found::Name(name, image)))
-            });
-        }
-        for chain in chains.iter().copied() {
-            let (client, room) = (self.clone(), Arc::clone(&room));
-            tasks.spawn(async move {
-                let _place = room.acquire().await;
-                Ok(client.has_snapshot(&chain).await?.then_some(Found::Chain(chain)))
-            });
-        }
-        let mut state = RuntimeState::default();
-        while let Some(done) = tasks.join_next().await {
-            match done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
-                Some(Found::Blob(digest)) => _ = state.blobs.insert(digest),
-                Some(Found::Name(name, image)) => _ = state.names.insert(name, image),
-                Some(Found::Chain(chain)) => _ = state.chains.insert(chain),
-                None => {}
+        let blobs = wanted.blobs.iter().map(|(digest, blob)| Asked::Blob(*digest, blob.size));
+        let names = wanted.images.iter().flat_map(|image| &image.names).map(|name| Asked::Name(name.clone()));
+        let chains = chains.iter().map(|chain| Asked::Chain(*chain));
+        let (mut state, mut tasks) = (RuntimeState::default(), JoinSet::new());
+        // Begun as others end: ten thousand images are tens of thousands of calls, and each takes some memory.
+        for asked in blobs.chain(names).chain(chains) {
+            if tasks.len() >= AT_ONCE {
+                state.note(tasks.join_next().await)?;
             }
+            let client = self.clone();
+            tasks.spawn(async move { client.find(asked).await });
+        }
+        while !tasks.is_empty() {
+            state.note(tasks.join_next().await)?;
         }
         Ok(state)
+    }
+
+    async fn find(&self, asked: Asked) -> Answer {
+        Ok(match asked {
+            Asked::Blob(digest, size) => self.has_content(digest, size).await?.then_some(Found::Blob(digest)),
+            Asked::Name(name) => self.named(&name).await?.map(|image| Found::Name(name, image)),
+            Asked::Chain(chain) => self.has_snapshot(&chain).await?.then_some(Found::Chain(chain)),
+        })
     }
 
     async fn has_content(&self, digest: Digest, size: u64) -> Result<bool, ContainerdError> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tonic::{Code, Status};
 
 use super::api::diff::ApplyRequest;
@@ -81,19 +81,24 @@ impl Session {
         progress.stage(Stage::Unpack, chains.len() as u64);
         let locks: Chains = chains.into_iter().map(|chain| (chain, Mutex::default())).collect();
         let (locks, room) = (Arc::new(locks), Arc::new(Semaphore::new(jobs)));
-        let mut tasks = JoinSet::new();
+        let (mut tasks, mut unpacked) = (JoinSet::new(), 0);
+        let joined =
+            |done: Result<_, JoinError>| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         for image in once.into_values() {
-            let (session, locks, room) = (Arc::clone(self), Arc::clone(&locks), Arc::clone(&room));
-            let progress = Arc::clone(progress);
+            // Begun when there is room, since what waits takes memory.
+            let place = Arc::clone(&room).acquire_owned().await;
+            while let Some(done) = tasks.try_join_next() {
+                unpacked += joined(done)?;
+            }
+            let (session, locks, progress) = (Arc::clone(self), Arc::clone(&locks), Arc::clone(progress));
             tasks.spawn(async move {
-                let _place = room.acquire().await;
+                let _place = place;
                 let _shown = progress.begin(&image.image);
                 session.unpack_image(&image, &locks, &progress).await
             });
         }
-        let mut unpacked = 0;
         while let Some(done) = tasks.join_next().await {
-            unpacked += done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+            unpacked += joined(done)?;
         }
         Ok(unpacked)
     }
