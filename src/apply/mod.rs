@@ -57,6 +57,7 @@ pub mod status;
 mod survey;
 mod sweep;
 mod targets;
+mod task;
 mod transaction;
 mod tree;
 mod unfinished;

@@ -26,6 +26,7 @@ use super::services;
 use super::site;
 use super::source::Source;
 use super::targets::{Inputs, targets};
+use super::task::joined;
 use super::unkept;
 use crate::bundle::{BundledManifest, Contents};
 use crate::distro::Setup;
@@ -272,8 +273,7 @@ async fn survey_folder(
 
 /// Runs what reads files on a thread of its own.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    joined(tokio::task::spawn_blocking(work).await)
 }
 
 fn look(files: Vec<TargetFile>) -> Result<Vec<(TargetFile, Found)>, ApplyError> {

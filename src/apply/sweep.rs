@@ -18,6 +18,7 @@ use super::feed::{Feed, PassError};
 use super::files::TargetFile;
 use super::source::Source;
 use super::staging::{StagedFile, Writer, stage_copy};
+use super::task::joined;
 use super::{ApplyError, Interrupt};
 use crate::oci::Digest;
 use crate::progress::Progress;
@@ -313,11 +314,6 @@ impl Swept {
 /// Who needs the blob is added by who knows the contents.
 fn damaged(digest: Digest, source: io::Error) -> ApplyError {
     ApplyError::Blob { digest, needed_by: Vec::new(), source }
-}
-
-/// A task's result; a task's panic is this task's.
-fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
-    result.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 fn code<T>(result: &Result<T, ApplyError>) -> Option<Code> {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::api::content::InfoRequest;
 use super::{Client, ContainerdError, Wanted};
+use crate::apply::task::joined;
 use crate::oci::Digest;
 
 /// Questions asked at once.
@@ -46,18 +47,14 @@ enum Found {
     Chain(Digest),
 }
 
-type Answer = Result<Option<Found>, ContainerdError>;
-
 impl RuntimeState {
-    fn note(&mut self, done: Option<Result<Answer, JoinError>>) -> Result<(), ContainerdError> {
-        let Some(done) = done else { return Ok(()) };
-        match done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))? {
+    fn note(&mut self, found: Option<Found>) {
+        match found {
             Some(Found::Blob(digest)) => _ = self.blobs.insert(digest),
             Some(Found::Name(name, image)) => _ = self.names.insert(name, image),
             Some(Found::Chain(chain)) => _ = self.chains.insert(chain),
             None => {}
         }
-        Ok(())
     }
 }
 
@@ -73,19 +70,21 @@ impl Client {
         let (mut state, mut tasks) = (RuntimeState::default(), JoinSet::new());
         // Begun as others end: ten thousand images are tens of thousands of calls, and each takes some memory.
         for asked in blobs.chain(names).chain(chains) {
-            if tasks.len() >= AT_ONCE {
-                state.note(tasks.join_next().await)?;
+            if tasks.len() >= AT_ONCE
+                && let Some(done) = tasks.join_next().await
+            {
+                state.note(joined(done)?);
             }
             let client = self.clone();
             tasks.spawn(async move { client.find(asked).await });
         }
-        while !tasks.is_empty() {
-            state.note(tasks.join_next().await)?;
+        while let Some(done) = tasks.join_next().await {
+            state.note(joined(done)?);
         }
         Ok(state)
     }
 
-    async fn find(&self, asked: Asked) -> Answer {
+    async fn find(&self, asked: Asked) -> Result<Option<Found>, ContainerdError> {
         Ok(match asked {
             Asked::Blob(digest, size) => self.has_content(digest, size).await?.then_some(Found::Blob(digest)),
             Asked::Name(name) => self.named(&name).await?.map(|image| Found::Name(name, image)),

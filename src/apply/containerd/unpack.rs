@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::api::diff::ApplyRequest;
@@ -17,6 +17,7 @@ use super::api::types;
 use super::labels::{UNCOMPRESSED, snapshot_key};
 use super::names::descriptor;
 use super::{Client, ContainerdError, SNAPSHOTTER, Session};
+use crate::apply::task::joined;
 use crate::oci::{Blob, Digest, ImageConfig};
 use crate::progress::{Progress, Stage};
 
@@ -82,8 +83,6 @@ impl Session {
         let locks: Chains = chains.into_iter().map(|chain| (chain, Mutex::default())).collect();
         let (locks, room) = (Arc::new(locks), Arc::new(Semaphore::new(jobs)));
         let (mut tasks, mut unpacked) = (JoinSet::new(), 0);
-        let joined =
-            |done: Result<_, JoinError>| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         for image in once.into_values() {
             // Begun when there is room, since what waits takes memory.
             let place = Arc::clone(&room).acquire_owned().await;
