@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) in_the_way: bool,
     /// Content of which only the database knows.
     pub(crate) lost: BTreeSet<String>,
+    /// Whose tasks are counted at every call, and the most that there were.
+    pub(crate) watched: Option<(tokio::runtime::Handle, usize)>,
     /// Whether a snapshot was removed, so that those folders are looked for.
     stirred: bool,
 }
@@ -161,6 +163,9 @@ impl Services {
         let count = state.calls.entry(name).or_default();
         *count += 1;
         let nth = *count - 1;
+        if let Some((runtime, most)) = &mut state.watched {
+            *most = runtime.metrics().num_alive_tasks().max(*most);
+        }
         match state.fault {
             Some((wanted, at, code)) if wanted == name && at == nth => Err(Status::new(code, "a fault on demand")),
             _ => Ok(state),

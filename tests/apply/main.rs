@@ -30,7 +30,7 @@ use carrack::variables::Values;
 use tonic::Code;
 
 use fake::Fake;
-use image::TestBundle;
+use image::{Layer, TestBundle};
 use real::Real;
 use suite::{Runtime, bundle};
 
@@ -213,6 +213,22 @@ async fn every_failing_call_leaves_nothing_and_the_next_run_succeeds() {
             assert_eq!(fake.state().images.len(), 6);
         }
     }
+}
+
+/// What waits for its turn has not begun, since it would take memory: looking for ten thousand images took 240 MiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn as_much_begins_as_can_be_done_at_once() {
+    const IMAGES: usize = 300;
+    let (fake, root, mut bundle) = (Fake::start(), tempfile::tempdir().unwrap(), TestBundle::new());
+    for number in 0..IMAGES {
+        let layer = Layer::new(&[("name", number.to_string().as_bytes())]);
+        bundle.image(&format!("registry.example.org/shop/{number}:1"), &[layer]);
+    }
+    fake.state().watched = Some((tokio::runtime::Handle::current(), 0));
+    install(&bundle, root.path(), Some(&fake.socket())).await.unwrap();
+    let state = fake.state();
+    let most = state.watched.as_ref().unwrap().1;
+    assert!(state.snapshots.len() == IMAGES && most < IMAGES / 4, "{most} tasks at a time");
 }
 
 /// An ingest that another process still holds is waited for.

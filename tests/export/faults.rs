@@ -114,6 +114,27 @@ fn a_list_that_the_server_forgets_twice_is_given_up() {
 }
 
 #[test]
+fn pages_without_an_end_are_given_up() {
+    let cluster = Cluster::new(ApiServer::plain());
+    cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));
+    cluster.server.kind("round.example.org/v1", "rounds", "Round", true);
+    cluster.server.fault("widgets", Fault::Pages);
+    cluster.server.fault("rounds", Fault::Circle);
+    let place = Place::of(&cluster);
+    let ran = succeed(place.export(&[]));
+    for told in [
+        "Widget.example.org: its list has more than 2000 pages",
+        "Round.round.example.org: the server's list goes round in circles",
+    ] {
+        assert!(ran.stderr.contains(&format!("warning: not read: {told}\n")), "{told}: {}", ran.stderr);
+    }
+    let requests = cluster.server.requests();
+    let of = |plural: &str| requests.iter().filter(|request| request.contains(plural)).count();
+    assert_eq!((of("/widgets"), of("/rounds")), (2_001, 2));
+    assert_eq!(place.build(&[]), super::expected(&cluster));
+}
+
+#[test]
 fn kinds_whose_names_lead_elsewhere_are_left_alone() {
     let cluster = Cluster::new(ApiServer::plain());
     cluster.add(object("v1", "ConfigMap", "shop", "map", json!({"data": {"a": "b"}})));

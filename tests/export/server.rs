@@ -34,6 +34,10 @@ pub(crate) enum Fault {
     Endless,
     /// The same with the status of an error.
     EndlessError,
+    /// After every page comes another, each with an object of its own.
+    Pages,
+    /// Every page is followed by itself.
+    Circle,
 }
 
 /// So much of an endless body is sent at last, lest a client that reads it all takes the machine with it.
@@ -342,6 +346,12 @@ fn resources(state: &State, group: &str, version: &str) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
 }
 
+/// A page that says that there are more.
+fn another_page(number: usize) -> (u16, Vec<u8>) {
+    let item = json!({"metadata": {"name": format!("page-{number}"), "namespace": "shop"}});
+    (200, json!({"metadata": {"continue": format!("page-{number}")}, "items": [item]}).to_string().into_bytes())
+}
+
 fn list(state: &mut State, group: &str, version: &str, rest: &[&str], query: &str) -> (u16, Vec<u8>) {
     let (namespace, plural) = match *rest {
         ["namespaces", namespace, plural] => (Some(namespace), plural),
@@ -354,6 +364,8 @@ fn list(state: &mut State, group: &str, version: &str, rest: &[&str], query: &st
         Some(Fault::Forbidden) => return forbidden(),
         Some(Fault::ForbiddenOutside(only)) if namespace != Some(*only) => return forbidden(),
         Some(Fault::Garbage) => return (200, b"{\"items\": \"canary-of-garbage\"}".to_vec()),
+        Some(Fault::Pages) => return another_page(state.requests.len()),
+        Some(Fault::Circle) => return another_page(0),
         _ => {}
     }
     let Some(kind) =

@@ -3,7 +3,8 @@
 //! containerd's garbage collector keeps what a name, a lease or a label refers to (its docs/garbage-collection.md).
 //! Labels are what its own import sets, numbered alike.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::oci::{Digest, Reference};
 
@@ -24,8 +25,22 @@ pub(super) fn snapshot_key(snapshotter: &str) -> String {
 pub struct Labels {
     /// Content that it refers to, by the kind of reference: `config`, `l.`, `m.`; in order.
     children: Vec<(&'static str, Digest)>,
-    /// Where registries have it: registry to repositories.
-    sources: BTreeMap<String, BTreeSet<String>>,
+    /// Where registries have it, sorted. A bundle has tens of thousands of layers, so what an image says is there once.
+    sources: Vec<Arc<Repository>>,
+}
+
+/// A repository of a registry, that of an image.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Repository {
+    registry: String,
+    name: String,
+}
+
+impl Repository {
+    /// Where `image` comes from.
+    pub fn of(image: &Reference) -> Self {
+        Self { registry: image.registry().to_owned(), name: image.repository().to_owned() }
+    }
 }
 
 impl Labels {
@@ -40,21 +55,27 @@ impl Labels {
         Self { children: manifests.map(|manifest| ("m.", manifest)).collect(), ..Self::default() }
     }
 
-    /// The labels of a layer of `image`.
-    pub fn layer(image: &Reference) -> Self {
-        let sources = [(image.registry().to_owned(), BTreeSet::from([image.repository().to_owned()]))];
-        Self { sources: BTreeMap::from(sources), ..Self::default() }
+    /// The labels of a layer of an image in `repository`.
+    pub fn layer(repository: &Arc<Repository>) -> Self {
+        Self { sources: vec![Arc::clone(repository)], ..Self::default() }
     }
 
     /// Adds what `other` asks for.
     pub fn add(&mut self, other: Self) {
+        // Most content is of one image.
+        if *self == Self::default() {
+            *self = other;
+            return;
+        }
         for child in other.children {
             if !self.children.contains(&child) {
                 self.children.push(child);
             }
         }
-        for (registry, repositories) in other.sources {
-            self.sources.entry(registry).or_default().extend(repositories);
+        for source in other.sources {
+            if let Err(at) = self.sources.binary_search(&source) {
+                self.sources.insert(at, source);
+            }
         }
     }
 
@@ -72,10 +93,10 @@ impl Labels {
                 missing.insert(key, digest);
             }
         }
-        for (registry, repositories) in &self.sources {
-            let key = format!("{SOURCE}{registry}");
+        for sources in self.sources.chunk_by(|one, next| one.registry == next.registry) {
+            let key = format!("{SOURCE}{}", sources[0].registry);
             let old = existing.get(&key).map_or("", String::as_str);
-            let value = joined(old, repositories, MAX_LABEL - key.len().min(MAX_LABEL));
+            let value = joined(old, sources, MAX_LABEL - key.len().min(MAX_LABEL));
             if value != old {
                 missing.insert(key, value);
             }
@@ -97,13 +118,13 @@ fn free_key(prefix: &str, taken: impl Fn(&str) -> bool) -> String {
 
 /// `old` and what it lacks of `repositories`, comma-separated and sorted; what does not fit in `room` is left out, as a
 /// source is a help to find the blob and nothing depends on it.
-fn joined(old: &str, repositories: &BTreeSet<String>, room: usize) -> String {
+fn joined(old: &str, repositories: &[Arc<Repository>], room: usize) -> String {
     let known: Vec<&str> = old.split(',').filter(|name| !name.is_empty()).collect();
-    if repositories.iter().all(|name| known.contains(&name.as_str())) {
+    if repositories.iter().all(|repository| known.contains(&repository.name.as_str())) {
         return old.to_owned();
     }
     let mut all: BTreeSet<&str> = known.into_iter().collect();
-    for name in repositories {
+    for Repository { name, .. } in repositories.iter().map(AsRef::as_ref) {
         let length = all.iter().map(|name| name.len() + 1).sum::<usize>() + name.len();
         if length <= room {
             all.insert(name);
@@ -147,11 +168,19 @@ mod tests {
 
     #[test]
     fn repositories_are_added_once_and_never_overflow() {
-        let labels = Labels::layer(&"quay.io/b/c:1".parse().unwrap());
+        let repository = |name: &str| Arc::new(Repository::of(&name.parse().unwrap()));
+        let labels = Labels::layer(&repository("quay.io/b/c:1"));
         let key = "containerd.io/distribution.source.quay.io";
         assert_eq!(labels.missing_from(&map(&[(key, "z,a")])), map(&[(key, "a,b/c,z")]));
         assert_eq!(labels.missing_from(&map(&[(key, "z,b/c")])), HashMap::new());
         let full = "x".repeat(4096 - key.len());
         assert_eq!(labels.missing_from(&map(&[(key, &full)])), HashMap::new());
+
+        let mut shared = Labels::default();
+        for name in ["quay.io/z:1", "docker.io/b/c:1", "quay.io/b/c:1", "quay.io/z:2"] {
+            shared.add(Labels::layer(&repository(name)));
+        }
+        let expected = map(&[(key, "b/c,z"), ("containerd.io/distribution.source.docker.io", "b/c")]);
+        assert_eq!(shared.missing_from(&HashMap::new()), expected);
     }
 }

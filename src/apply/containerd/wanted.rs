@@ -1,8 +1,10 @@
 //! Which content, snapshots and names a bundle's images need on one platform. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Labels;
+use super::labels::Repository;
 use crate::bundle::{BundledImage, BundledManifest, Contents};
 use crate::oci::{Blob, Digest, Platform, Reference};
 
@@ -93,12 +95,13 @@ fn add_content(blobs: &mut BTreeMap<Digest, WantedBlob>, image: &BundledImage, m
     if image.index {
         add(&image.target, Labels::index(manifests.iter().map(|manifest| manifest.manifest.digest)));
     }
+    let repository = Arc::new(Repository::of(&image.reference));
     for manifest in manifests {
         let layers = manifest.layers.iter().map(|layer| layer.digest);
         add(&manifest.manifest, Labels::manifest(manifest.config.digest, layers));
         add(&manifest.config, Labels::default());
         for layer in manifest.layers.iter() {
-            add(layer, Labels::layer(&image.reference));
+            add(layer, Labels::layer(&repository));
         }
     }
 }
