@@ -152,6 +152,9 @@ pub enum FileError {
     /// Its file system lets nobody replace it.
     #[error("{} is immutable or append-only, and cannot be replaced", .0.display())]
     Immutable(PathBuf),
+    /// Something is mounted on just this file, so that nothing can take its name.
+    #[error("{} is a mount point, and cannot be replaced", .0.display())]
+    Mounted(PathBuf),
     /// A folder or device stands there.
     #[error("{} is not a file, and is not replaced", .0.display())]
     InTheWay(PathBuf),

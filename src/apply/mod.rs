@@ -73,7 +73,7 @@ pub use self::{
     interrupt::{Interrupt, Interrupter},
     leftovers::{Leftover, take_up},
     lock::RootLock,
-    resume::{Left, is_left, prepared, resume, tidy},
+    resume::{Left, give_up, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply, prepare_again},
     site::{KeptSecret, Memory, ReceiptSite, SiteChange},

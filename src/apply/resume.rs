@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::containerd::{Client, ContainerdError, Session};
-use super::receipt::Receipt;
+use super::receipt::{Receipt, is_none_left};
 use super::transaction::{Invocation, Names, Outcome, Phase, Record, Transaction};
 use super::{ApplyError, Interrupt, Verified};
 use crate::host::Root;
@@ -73,6 +73,21 @@ pub fn is_left(root: &Root) -> Result<bool, ApplyError> {
 /// Where it cannot be removed.
 pub fn tidy(root: &Root) -> Result<(), ApplyError> {
     Transaction::tidy(root)
+}
+
+/// Gives up what was begun below `root`, whose lock is held, where nothing is installed and nothing had changed yet. Returns what
+/// was going to be done.
+///
+/// # Errors
+/// Where the journal cannot be read, or something that was staged cannot be removed.
+pub fn give_up(root: &Root) -> Result<Option<String>, ApplyError> {
+    let left = Transaction::left(root)?.filter(|left| left.phase() == Phase::Preparing);
+    let Some(left) = left.filter(|_| is_none_left(root).unwrap_or(false)) else { return Ok(None) };
+    let what = left.record.what.clone();
+    match left.discard() {
+        left if left.is_empty() => Ok(Some(what)),
+        left => Err(ApplyError::NeedsPerson { source: Box::new(ApplyError::Unfinished(what)), left }),
+    }
 }
 
 /// Goes on with what an earlier run has left below `root`, whose lock is held. Where that had changed nothing yet, it is only

@@ -14,7 +14,7 @@ use crate::places::OWN;
 /// Looks at the files that are replaced or removed, and returns a sentence for each of which something is not kept.
 ///
 /// # Errors
-/// [`FileError::Immutable`] for the first that nobody can replace, or where something cannot be looked at.
+/// [`FileError::Immutable`] or [`FileError::Mounted`] for the first that nobody can replace, or where something cannot be looked at.
 pub(super) fn look(plan: &HostPlan, history: &History, root: &Root) -> Result<Vec<String>, ApplyError> {
     let replaced = plan.files.iter().filter(|planned| planned.action == FileAction::Replace);
     let replaced: Vec<_> = replaced.map(|planned| (&planned.file.path, &planned.file.target)).collect();
@@ -22,6 +22,9 @@ pub(super) fn look(plan: &HostPlan, history: &History, root: &Root) -> Result<Ve
     for target in replaced.iter().map(|(_, target)| *target).chain(removed) {
         if is_immutable(target) {
             return Err(FileError::Immutable(target.shown().to_owned()).into());
+        }
+        if target.is_mount_point() {
+            return Err(FileError::Mounted(target.shown().to_owned()).into());
         }
     }
     let own = root.below(OWN, "originals/x");

@@ -10,7 +10,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timestamps};
+use rustix::fs::{
+    self, AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags, Timestamps,
+};
 use rustix::io::Errno;
 
 use super::{AtPath, PathError};
@@ -142,6 +144,16 @@ impl Place {
     /// Whether a folder is there, and no link to one.
     pub fn is_folder(&self) -> bool {
         self.stat().is_ok_and(|found| found.is_some_and(|found| file_type(&found) == FileType::Directory))
+    }
+
+    /// Whether something is mounted at just this place (`STATX_ATTR_MOUNT_ROOT` of statx(2)); not where the kernel, older than
+    /// Linux 5.8, does not tell.
+    pub fn is_mount_point(&self) -> bool {
+        let attributes = self.in_folder(|folder, name| {
+            let found = fs::statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())?;
+            Ok(found.stx_attributes & found.stx_attributes_mask)
+        });
+        attributes.is_ok_and(|attributes| attributes.contains(StatxAttributes::MOUNT_ROOT))
     }
 
     /// Device and inode of what is there.

@@ -54,6 +54,50 @@ fn what_a_store_on_another_disk_cannot_keep_is_told_before() {
     assert_eq!(host.read("/etc/stays"), "two names");
 }
 
+/// As containers have /etc/resolv.conf and /etc/hosts.
+#[test]
+fn what_is_mounted_over_is_told_before() {
+    let host = Host::new();
+    host.write("/etc/app.conf", "below");
+    host.write("/elsewhere", "theirs");
+    let (over, path) = (host.at("/elsewhere"), host.at("/etc/app.conf"));
+    let mounted = Command::new("mount").arg("--bind").args([&over, &path]).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        return skip("what_is_mounted_over_is_told_before: needs to mount");
+    }
+    let disk = Disk(path);
+    let bundle = build(&host.sandbox, "1.0.0", &[("/etc/app.conf", "new"), ("/etc/other", "new")], &[]);
+    for command in [&["plan", &bundle][..], &["apply", &bundle, "--yes"]] {
+        let told = host.run(command, 40).stderr;
+        assert!(told.contains("etc/app.conf is a mount point, and cannot be replaced"), "{told}");
+        assert!(told.contains("hint: see what is mounted there: findmnt "), "{told}");
+        assert!(!host.at("/etc/other").exists());
+    }
+    assert_eq!(host.read("/elsewhere"), "theirs");
+    // One that is as it must be needs no replacing.
+    let same = build(&host.sandbox, "1.1.0", &[("/etc/other", "new")], &[]);
+    host.run(&["apply", &same, "--yes"], 0);
+    host.run(&["uninstall", "--yes"], 0);
+    drop(disk);
+    assert_eq!(host.read("/etc/app.conf"), "below");
+    host.run(&["apply", &bundle, "--yes"], 0);
+}
+
+#[test]
+fn a_folder_that_somebody_uses_by_now_stays_and_is_named() {
+    let host = Host::new();
+    let files = [("/etc/shop/deep/one", "one"), ("/etc/shop/two", "two"), ("/opt/empty/three", "three")];
+    let bundle = build(&host.sandbox, "1.0.0", &files, &[]);
+    host.run(&["apply", &bundle, "--yes"], 0);
+    host.write("/etc/shop/deep/notes.txt", "theirs");
+    let told = host.run(&["uninstall", "--yes"], 0).stderr;
+    let stays = "/etc/shop/deep was made for what is gone now, and stays, since notes.txt is in it";
+    assert!(told.contains(stays), "{told}");
+    assert!(!told.contains("/etc/shop was made") && !told.contains("/opt/empty was made"), "{told}");
+    assert_eq!(host.read("/etc/shop/deep/notes.txt"), "theirs");
+    assert!(!host.at("/opt").exists() && !host.at("/etc/shop/two").exists());
+}
+
 #[test]
 fn what_cannot_be_replaced_is_told_before() {
     let host = Host::new();

@@ -117,6 +117,23 @@ fn a_person_decides_for_another_site_by_applying_again() {
     assert_eq!(installed(&host).as_deref(), Some("NEW GOODNOTE NEWSECRET\n"));
 }
 
+/// Whoever does not want it any more says so: nothing goes on with it then, not the next start of the host either.
+#[test]
+fn what_had_changed_nothing_is_given_up() {
+    let host = host();
+    interrupt(&host, APPLY);
+    let other = host.run(&["uninstall", "other", "--yes"], 40).stderr;
+    assert!(other.contains("nothing is installed"), "{other}");
+    let told = host.run(&["uninstall", "--yes"], 0).stderr;
+    assert!(told.contains("is given up: what it had begun is removed, and nothing is installed"), "{told}");
+    let left: Vec<_> = fs::read_dir(host.at("/")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    host.run(&["uninstall", "--yes"], 40);
+    interrupt(&host, APPLY);
+    let told: serde_json::Value = serde_json::from_str(&host.run(&["uninstall", "--json"], 0).stdout).unwrap();
+    assert_eq!((&told["changed"], &told["givenUp"]), (&true.into(), &true.into()));
+}
+
 /// A secret that was given on the command line is not written down. What would stand in its place is not it.
 #[test]
 fn another_value_is_not_resumed_with() {

@@ -40,9 +40,12 @@ pub struct NameTarget {
     pub digest: String,
     /// Its length in bytes.
     pub size: i64,
-    /// The labels of the name.
+    /// The labels of the name; nothing where [`Self::ours`] says what they are.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub labels: HashMap<String, String>,
+    /// Whether it gets the labels that Carrack gives. They are the same for ten thousand names, and are held once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ours: bool,
 }
 
 impl Client {
@@ -75,7 +78,8 @@ impl Client {
                 media_type: image.target.media_type.to_string(),
                 digest: image.target.digest.to_string(),
                 size: image.target.size.cast_signed(),
-                labels: labels(),
+                labels: HashMap::new(),
+                ours: true,
             };
             let (name, before) = (name.clone(), before.map(NameTarget::from));
             changes.push(NameChange { name, target: Some(target), before });
@@ -106,7 +110,7 @@ impl Client {
                 return Ok(None);
             }
         }
-        Ok(named.map(|named| NameTarget { labels: labels(), ..named }))
+        Ok(named.map(|named| NameTarget { labels: HashMap::new(), ours: true, ..named }))
     }
 
     async fn image(&self, name: &str) -> Result<Option<Image>, ContainerdError> {
@@ -198,8 +202,9 @@ impl Session {
 
 impl NameTarget {
     fn image(&self, name: &str) -> Image {
-        let Self { media_type, digest, size, labels } = self.clone();
+        let Self { media_type, digest, size, labels, ours } = self.clone();
         let target = types::Descriptor { media_type, digest, size, annotations: HashMap::new() };
+        let labels = if ours { our_labels() } else { labels };
         Image { name: name.to_owned(), labels, target: Some(target) }
     }
 }
@@ -207,11 +212,11 @@ impl NameTarget {
 impl From<Image> for NameTarget {
     fn from(image: Image) -> Self {
         let types::Descriptor { media_type, digest, size, .. } = image.target.unwrap_or_default();
-        Self { media_type, digest, size, labels: image.labels }
+        Self { media_type, digest, size, labels: image.labels, ours: false }
     }
 }
 
-fn labels() -> HashMap<String, String> {
+fn our_labels() -> HashMap<String, String> {
     LABELS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 

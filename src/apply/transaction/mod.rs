@@ -22,6 +22,7 @@ mod tests;
 mod undo;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -206,6 +207,8 @@ impl Transaction {
     /// Ends it. The drop-ins go before the journal, and the unit that goes on after it, which takes itself away without one.
     fn end(&self) -> Result<(), ApplyError> {
         guard::release(&self.root, &self.record.guarded)?;
+        // Before the journal, which says that they are ours; those that it is in go after it.
+        switch::remove_empty(self.record.emptied.iter(), &self.root);
         self.journal.end()?;
         guard::remove(&self.root, &self.record.guarded)?;
         // Where that cannot be told, the installer stays.
@@ -460,7 +463,28 @@ impl Transaction {
         let ended = self.end();
         let finished = ended.is_ok();
         note(ended);
+        warnings.extend(self.folders_that_stay());
         (warnings, finished)
+    }
+
+    /// What is left of the folders that were made, where nothing is installed any more, a sentence for each. Of those that the
+    /// distribution fills their own step has told.
+    fn folders_that_stay(&self) -> Vec<String> {
+        let Record { emptied, claims, result, .. } = &self.record;
+        if !matches!(result, Some(Outcome::Removed { .. })) || !receipt::is_none_left(&self.root).unwrap_or(false) {
+            return Vec::new();
+        }
+        let within = |path: &str, above: &str| {
+            path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let told = |path: &str| within(path, OWN) || claims.iter().any(|claim| within(path, &claim.path));
+        let stays = emptied.iter().filter(|path| !told(path)).filter_map(|path| {
+            let names = self.root.place(path).ok()?.names().ok()?;
+            let own = |name: &&OsString| !emptied.contains(&format!("{path}/{}", name.display()));
+            let first = names.iter().find(own)?;
+            Some(format!("{path} was made for what is gone now, and stays, since {} is in it", first.display()))
+        });
+        stays.collect()
     }
 
     fn keep(&self) -> Result<(), ApplyError> {

@@ -9,7 +9,7 @@ use super::*;
 use crate::apply::claims::Claim;
 use crate::apply::receipt::Receipt;
 use crate::apply::{Left, prepared, resume, unfinished};
-use crate::io::Place;
+use crate::io::{AtomicFile, Place};
 
 /// Every path below a folder, with what is there.
 fn tree(root: &Path) -> BTreeMap<String, String> {
@@ -222,6 +222,22 @@ async fn what_could_not_be_kept_is_not_lost() {
 }
 
 /// The journal has gone, or had yet to come, and what goes on with it is there.
+/// What the journal says is ours goes before it: killed between the two, nobody would know it.
+#[tokio::test]
+async fn empty_folders_go_before_the_journal() {
+    let (folder, root, mut record) = host();
+    let journal = folder.path().join("var/lib/carrack/journal");
+    fs::create_dir_all(folder.path().join("srv/ours")).unwrap();
+    record.emptied = vec!["/srv/ours".to_owned(), "/srv".to_owned()];
+    killed_in(Phase::Finishing, &root, record);
+    // It cannot be ended: a folder is where it removes a file.
+    let other = Place::of(&journal.join(Phase::Starting.file())).unwrap();
+    fs::create_dir(AtomicFile::provisional(&other).unwrap().shown()).unwrap();
+    let done = resumed(&root).await.unwrap();
+    assert!(!done.finished, "{done:?}");
+    assert!(!folder.path().join("srv").exists());
+}
+
 #[test]
 fn a_guard_without_a_journal_goes() {
     let (folder, root, _) = host();

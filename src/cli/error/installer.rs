@@ -105,6 +105,9 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::File(FileError::Immutable(path)) => {
             Some(format!("where it may be replaced, allow it: chattr -i -a {}", path.display()))
         }
+        ApplyError::File(FileError::Mounted(path)) => {
+            Some(format!("see what is mounted there: findmnt {0}; where it may go, unmount it: umount {0}", path.display()))
+        }
         ApplyError::File(FileError::Taken { taken, .. }) => {
             Some(format!("look what it is, and move it away: mv {0} {0}.mine", taken.display()))
         }

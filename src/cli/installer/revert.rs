@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{apply, plan, resume, signals, target};
-use crate::apply::{Goal, Invocation, Revert, RootLock, look_back};
+use crate::apply::{Goal, Invocation, Revert, RootLock, give_up, look_back};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 
@@ -111,6 +111,12 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
         signals::listen(&runtime, ui)?;
         lock = Some(RootLock::take(&root)?);
         resume::make_way(&root, &runtime, ui)?.map_or(Ok(()), |what| Err(resume::waits(&root, &what)))?;
+        if goal == Goal::Nothing
+            && args.profile.is_none()
+            && let Some(what) = give_up(&root)?
+        {
+            return given_up(&what, ui);
+        }
     }
     let mut arguments = vec![command.to_owned(), "--yes".to_owned()];
     arguments.extend(args.profile.clone());
@@ -169,6 +175,15 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
         return ui.json(&with_warnings(report, warnings));
     }
     Ok(())
+}
+
+/// Tells that what was begun is not gone on with, not at the next start of the host either.
+fn given_up(what: &str, ui: &Ui) -> Result<(), CliError> {
+    ui.status(&format!("{what} is given up: what it had begun is removed, and nothing is installed"));
+    match ui.wants_json() {
+        true => ui.json(&serde_json::json!({"version": 1, "what": what, "changed": true, "givenUp": true})),
+        false => Ok(()),
+    }
 }
 
 /// What is not on this host any more has to come from the bundle.
