@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "content.proto",
+    "cri.proto",
     "diff.proto",
     "images.proto",
     "leases.proto",

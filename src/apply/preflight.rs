@@ -64,7 +64,16 @@ pub async fn preflight(
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
-    checks.extend(inputs.and_then(|inputs| pause::check(inputs, target)));
+    let (runtime, client) = match &target.runtime {
+        TargetRuntime::Containerd { address, namespace, .. } => {
+            let (check, client) = reachable(address, namespace).await;
+            (Some(check), client)
+        }
+        _ => (None, None),
+    };
+    if let Some(inputs) = inputs {
+        checks.extend(pause::check(inputs, target, client.as_ref()).await);
+    }
     let node = inputs.map_or(Node::alone(), |inputs| inputs.node);
     checks.push(writable(&files, node, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
@@ -72,16 +81,15 @@ pub async fn preflight(
     for file in pending {
         space.need(file.target.shown(), file.size)?;
     }
-    if let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime {
-        let (check, client) = reachable(address, namespace).await;
-        checks.push(check);
-        if let (Some(contents), Some(client)) = (contents, client) {
-            let missing = images(contents, target, &client, &mut checks).await;
-            let distributions =
-                rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(|rules| rules.containerd(node));
-            let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
-            space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
-        }
+    checks.extend(runtime);
+    if let TargetRuntime::Containerd { address, unpack, .. } = &target.runtime
+        && let (Some(contents), Some(client)) = (contents, client)
+    {
+        let missing = images(contents, target, &client, &mut checks).await;
+        let distributions =
+            rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(|rules| rules.containerd(node));
+        let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
+        space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
     }
     if let (TargetRuntime::Folder(folder), Some(inputs)) = (&target.runtime, inputs) {
         archive(inputs, &files, *folder, target, &history, &mut checks, &mut space)?;

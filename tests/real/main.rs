@@ -22,6 +22,7 @@ mod layers;
 #[path = "../common/noise.rs"]
 mod noise;
 mod parts;
+mod pause;
 mod pinned;
 mod project;
 mod share;

@@ -13,7 +13,7 @@ use super::project::{Project, succeed};
 const TOOLS: [&str; 7] = ["docker-registry", "skopeo", "ctr", "ip", "busybox", "zstd", "bash"];
 
 /// The containerd that `CARRACK_CONTAINERD2` names.
-fn later_containerd(test: &str) -> Option<PathBuf> {
+pub(super) fn later_containerd(test: &str) -> Option<PathBuf> {
     let Some(program) = env::var_os("CARRACK_CONTAINERD2").filter(|program| !program.is_empty()) else {
         skip(&format!("{test}: needs a containerd 1.7 or later, named in CARRACK_CONTAINERD2"));
         return None;

@@ -112,6 +112,10 @@ impl Client {
         request
     }
 
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(super) fn content(&self) -> ContentClient<Channel> {
         ContentClient::new(self.channel.clone())
     }

@@ -6,6 +6,7 @@
 
 mod client;
 mod content;
+mod cri;
 mod error;
 mod labels;
 mod names;
@@ -41,4 +42,5 @@ mod api {
     pub(super) use generated::containerd::services::snapshots::v1 as snapshots;
     pub(super) use generated::containerd::services::version::v1 as version;
     pub(super) use generated::containerd::types;
+    pub(super) use generated::runtime::v1 as cri;
 }
