@@ -46,12 +46,13 @@ pub struct UnknownCheck {
 /// Names that are known even where nothing of the kind is checked, so that one command line serves several bundles. Others
 /// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`,
 /// `registry-HOST`.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 25] = [
     "apparmor",
     "cgroups",
     "clock",
     "conflicts",
     "containerd",
+    "default-route",
     "disk",
     "downgrade",
     "files",
@@ -63,6 +64,7 @@ const NAMES: [&str; 23] = [
     "kubernetes-version",
     "manifests",
     "memory",
+    "node-address",
     "overlay",
     "platform",
     "processors",

@@ -60,6 +60,21 @@ pub enum ApplyError {
         /// Where it would be looked for.
         after: String,
     },
+    /// The node would be another one for its cluster.
+    #[error(
+        "`nodeAddress` of the site would change from {before} to {after}, and this node of {distribution} keeps the address that it was \
+         made with; {installed} is installed here"
+    )]
+    AddressFixed {
+        /// What is installed.
+        installed: String,
+        /// The distribution.
+        distribution: String,
+        /// The addresses that it has.
+        before: String,
+        /// Those that the site gives.
+        after: String,
+    },
     /// An installer that did not write sites down has installed with one.
     #[error("{installed} was installed with a site that no receipt has, and without it {}", evidence.join("; "))]
     UnknownSite {

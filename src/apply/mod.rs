@@ -76,7 +76,7 @@ pub use self::{
     resume::{Left, give_up, is_left, prepared, resume, tidy},
     revert::{Goal, Restored, Revert, look as look_back},
     run::{Options, Outcome, apply, prepare_again},
-    site::{KeptSecret, Memory, ReceiptSite, SiteChange},
+    site::{KeptSecret, Memory, ReceiptSite, SiteChange, addressed},
     source::{BlobReader, Source},
     survey::{Asked, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},

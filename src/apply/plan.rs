@@ -48,6 +48,8 @@ pub struct HostPlan {
     pub released: Vec<NameChange>,
     /// What the site changes of the one that is installed.
     pub site: Vec<SiteChange>,
+    /// What a person should know of the node's addresses.
+    pub address: Option<String>,
 }
 
 /// A file that is taken away.
@@ -192,6 +194,7 @@ impl HostPlan {
         stays
             .chain(originals)
             .chain(self.unkept.iter().cloned())
+            .chain(self.address.clone())
             .chain(overwritten)
             .chain(taken)
             .chain(self.by_hand.iter().flat_map(ByHand::warnings))

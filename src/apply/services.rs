@@ -1,12 +1,12 @@
 //! Which units run, and what has to be done for it: those of packs, and the distribution's steps.
 
 use super::history::History;
-use super::plan::{HostPlan, PlannedService, ServiceAction};
+use super::plan::{FileAction, HostPlan, PlannedService, ServiceAction};
 use super::receipt::{Receipt, ReceiptService};
 use super::survey::Survey;
 use super::transaction::unit_is;
 use crate::bundle::{Contents, ResolvedPack, ResolvedProfile};
-use crate::distro::{Setup, Step};
+use crate::distro::{DUMMY_ROUTE_UNIT, Setup, Step};
 use crate::host::Root;
 
 /// What becomes of the units of a profile's packs. In a system that is prepared, all of them wait for its first start.
@@ -22,8 +22,14 @@ pub(super) fn planned(profile: &ResolvedProfile, root: &Root, plan: &HostPlan) -
 pub(super) fn of_cluster(contents: &Contents, setup: &Setup, root: &Root, plan: &HostPlan) -> Vec<PlannedService> {
     let (name, _) = super::cluster::distribution(contents);
     let touched = contents.profile.packs.iter().any(|pack| pack.name == name && plan.touches(pack));
+    // This one reads nothing of the others', and is not taken away from under what runs.
+    let own = plan
+        .files
+        .iter()
+        .any(|planned| planned.action != FileAction::Keep && planned.file.path.ends_with(DUMMY_ROUTE_UNIT));
+    let touched = |unit: &str| if unit == DUMMY_ROUTE_UNIT { own } else { touched };
     let units = setup.start.iter().filter_map(Step::unit);
-    units.map(|unit| one(unit, name, touched, root)).collect()
+    units.map(|unit| one(unit, name, touched(unit), root)).collect()
 }
 
 fn one(unit: &str, pack: &str, touched: bool, root: &Root) -> PlannedService {

@@ -10,6 +10,7 @@ use super::by_hand::{self, Aside, Settled};
 use super::check::Check;
 use super::choices::Choices;
 use super::claims::{self, Claimed, Prior};
+use super::cluster::distribution;
 use super::conflicts;
 use super::containerd::{Client, Unpack, Wanted, WantedImage};
 use super::difference;
@@ -136,6 +137,8 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     (survey.plan.removals, survey.plan.stays) = (dropped.removals, dropped.stays);
     survey.plan.left_originals = dropped.originals;
     survey.plan.site = site::changes(inputs.node, &history, name, &target.root)?;
+    let (_, distribution) = distribution(inputs.contents);
+    survey.plan.address = site::warning(inputs.node, distribution, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);

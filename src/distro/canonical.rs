@@ -96,6 +96,10 @@ impl<'a> Canonical<'a> {
                 }),
             );
         }
+        if let Some(address) = &node.address {
+            let address = text(address.to_string());
+            config.within("extra-node-kubelet-args", |arguments| arguments.set("--node-ip", address));
+        }
         let taints: Vec<String> = labels::taints(node).collect();
         if self.is_first() {
             config.join("control-plane-taints", taints);
@@ -106,6 +110,11 @@ impl<'a> Canonical<'a> {
             });
         }
         config
+    }
+
+    /// The address by which the others know this machine; the snap finds one by itself where there is none.
+    fn address(&self) -> Option<std::net::IpAddr> {
+        self.cluster.node.address.as_ref()?.addresses.first().copied()
     }
 
     fn vip_file(&self) -> Option<SetupFile> {
@@ -127,6 +136,7 @@ impl<'a> Canonical<'a> {
             request: "/1.0/k8sd/cluster/join".to_owned(),
             name: self.cluster.node_name(),
             server: server.clone(),
+            address: self.address(),
             port: 6400,
             token: self.token_file().map(|file| file.path).unwrap_or_default(),
             config: Self::config_file(),
@@ -148,7 +158,9 @@ impl<'a> Canonical<'a> {
             if self.is_first() { ("bootstrap", "make the cluster") } else { ("join", "install the snap") };
         let name = self.cluster.node_name();
         let snap = self.snap().unwrap_or_default();
-        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &Self::config_file(), STATE, &name, FOREIGN, snap]);
+        let address = self.address().map(|address| address.to_string()).unwrap_or_default();
+        let config = Self::config_file();
+        let command = words(["/bin/sh", "-c", MAKE, "make", verb, &config, STATE, &name, &address, FOREIGN, snap]);
         Step::Run {
             what: what.to_owned(),
             command: with(&command, &self.bases()),

@@ -4,14 +4,15 @@
 # $2: its configuration
 # $3: the folder where it is remembered how far this went
 # $4: the node's name
-# $5: something where data of others was there before: then snapd keeps a snapshot of what goes
-# $6: the snap; its assertion is beside it
+# $5: its address, or nothing where the snap is to find one
+# $6: something where data of others was there before: then snapd keeps a snapshot of what goes
+# $7: the snap; its assertion is beside it
 # all others: the snaps that it needs
 # To join, `k8s join-cluster` takes the token as an argument only, which the list of processes shows to every user. So that is not
 # done here: the next step sends it to the socket of k8sd.
 set -eu
-verb=$1 config=$2 state=$3 name=$4 foreign=$5 snap=$6
-shift 6
+verb=$1 config=$2 state=$3 name=$4 address=$5 foreign=$6 snap=$7
+shift 7
 
 if [ -e "$state/begun" ]; then
     if [ -n "$foreign" ]; then snap remove k8s || true; else snap remove k8s --purge || true; fi
@@ -35,7 +36,11 @@ for archive in "$state"/images/*.tar; do
     [ ! -e "$archive" ] || ln -sf "$archive" /var/snap/k8s/common/images/
 done
 [ "$verb" = bootstrap ] || exit 0
-/snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m
+if [ -n "$address" ]; then
+    /snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m --address "$address"
+else
+    /snap/bin/k8s bootstrap --file "$config" --name "$name" --timeout 15m
+fi
 : >"$state/made"
 sync
 rm "$state/begun"

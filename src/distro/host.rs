@@ -1,7 +1,7 @@
-//! What every distribution has in common: what the machine is called, and whom it trusts.
+//! What every distribution has in common: what the machine is called, whom it trusts, and a route where it has none.
 
 use super::cluster::Cluster;
-use super::{SetupFile, Step, file, words};
+use super::{SetupFile, Step, dummy_route, file, words};
 
 /// Takes the name back that the machine had.
 const GIVE_BACK: &str = "printf '%s\\n' \"$1\" > /proc/sys/kernel/hostname";
@@ -25,7 +25,7 @@ pub(super) fn refusals(cluster: &Cluster<'_>) -> Vec<String> {
 
 pub(super) fn files(cluster: &Cluster<'_>) -> Vec<SetupFile> {
     let hostname = cluster.node.hostname.iter().map(|name| file(HOSTNAME, format!("{name}\n")));
-    hostname.chain(certificates(cluster)).collect()
+    hostname.chain(certificates(cluster)).chain(dummy_route::unit(cluster.node)).collect()
 }
 
 pub(super) fn start(cluster: &Cluster<'_>) -> Vec<Step> {
@@ -37,7 +37,12 @@ pub(super) fn start(cluster: &Cluster<'_>) -> Vec<Step> {
         undo: (!old.is_empty()).then(|| words(["/bin/sh", "-c", GIVE_BACK, "hostname", old])),
         seconds: 10,
     });
-    hostname.chain(trust(cluster)).collect()
+    hostname.chain(trust(cluster)).chain(dummy_route::start(cluster.node)).collect()
+}
+
+/// What takes away what was started.
+pub(super) fn remove(cluster: &Cluster<'_>) -> Vec<Step> {
+    dummy_route::remove(cluster.node).into_iter().collect()
 }
 
 /// One file for each certificate: OpenSSL's folders of links pass over a file that has several.

@@ -248,6 +248,7 @@ impl Config {
         if let Some(token) = token {
             init.set("bootstrapTokens", list(vec![map([("token", text(token.0.as_str()))])]));
         }
+        advertise(&mut init, cluster.node);
         init.within("nodeRegistration", |registration| self.register(registration, cluster));
         init
     }
@@ -284,6 +285,9 @@ impl Config {
             if let Some(key) = certificate_key {
                 join.within("controlPlane", |plane| plane.set("certificateKey", text(key.0.as_str())));
             }
+            if cluster.node.role == Role::Server {
+                join.within("controlPlane", |plane| advertise(plane, cluster.node));
+            }
         }
         join.within("nodeRegistration", |registration| self.register(registration, cluster));
         join
@@ -311,6 +315,9 @@ impl Config {
         let mut arguments = Vec::new();
         if !labels.is_empty() {
             arguments.push(("node-labels", labels.join(",")));
+        }
+        if let Some(address) = &node.address {
+            arguments.push(("node-ip", address.to_string()));
         }
         if let Some(root) = &node.install_root {
             arguments.push(("root-dir", format!("{root}/kubelet")));
@@ -349,5 +356,12 @@ impl Config {
                 list(all.into_iter().map(|(name, value)| map([("name", text(name)), ("value", text(value))])).collect())
             }
         }
+    }
+}
+
+/// Where the API server of this machine is reached, and its etcd.
+fn advertise(part: &mut Map, node: &Node) {
+    if let Some(first) = node.address.as_ref().and_then(|address| address.addresses.first()) {
+        part.within("localAPIEndpoint", |endpoint| endpoint.set("advertiseAddress", text(first.to_string())));
     }
 }

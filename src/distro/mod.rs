@@ -5,6 +5,7 @@
 
 mod canonical;
 mod cluster;
+mod dummy_route;
 mod host;
 mod hosts;
 mod k3s;
@@ -24,6 +25,7 @@ mod tree;
 
 pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
+pub use dummy_route::{DUMMY_INTERFACE, DUMMY_ROUTE_UNIT};
 pub use renewed::{renewed, taken_away};
 pub use step::{FOREIGN, Join, SAVED, Step};
 
@@ -117,7 +119,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
     let mut setup = Setup {
         files: host::files(cluster),
         start: host::start(cluster),
-        remove: distribution.remove(),
+        remove: distribution.remove().into_iter().chain(host::remove(cluster)).collect(),
         folders: distribution.folders(),
         leaves,
         save: distribution.save(),
@@ -127,7 +129,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         setup.start.extend(distribution.start());
     } else {
         // Into a folder that becomes a machine's root, it may come later.
-        (setup.remove, setup.folders) = (Vec::new(), Vec::new());
+        (setup.remove, setup.folders) = (host::remove(cluster), Vec::new());
         setup.save = None;
     }
     Ok(setup)

@@ -13,6 +13,7 @@ impl Distribution for Nothing<'_> {
         let node = self.0.node;
         let asked = [
             ("role: agent", node.role == Role::Agent),
+            ("nodeAddress", node.address.is_some()),
             ("cluster", node.cluster != Membership::default()),
             ("endpoint", node.endpoint.is_some()),
             ("proxy", node.proxy.is_some()),

@@ -22,6 +22,7 @@ pub(super) fn variables(cluster: &Cluster<'_>, networks: &[&str]) -> Vec<(&'stat
 /// What the site says, and the cluster itself.
 fn without(cluster: &Cluster<'_>, proxy: &Proxy, networks: &[&str]) -> Vec<String> {
     let mut all: Vec<String> = WITHIN.iter().chain(networks).map(|one| (*one).to_owned()).collect();
+    all.extend(cluster.node.address.iter().flat_map(|address| &address.addresses).map(ToString::to_string));
     match &cluster.node.endpoint {
         Some(Endpoint::Vip { address, .. }) => all.push(address.to_string()),
         Some(Endpoint::Dns(name)) => all.push(name.clone()),

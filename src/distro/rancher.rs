@@ -204,6 +204,7 @@ impl<'a> Rancher<'a> {
         if let Some(hostname) = &node.hostname {
             config.set("node-name", text(hostname.as_str()));
         }
+        self.address(&mut config);
         if let Some(root) = &node.install_root {
             config.set("data-dir", text(root.as_str()));
         }
@@ -219,6 +220,19 @@ impl<'a> Rancher<'a> {
             config.join(key, more);
         }
         config
+    }
+
+    /// The addresses of the node. The Flannel of k3s takes the interface with the default route unless it is told one, and would
+    /// take the dummy interface, or end.
+    fn address(&self, config: &mut Map) {
+        let Some(address) = &self.cluster.node.address else { return };
+        config.set("node-ip", text(address.to_string()));
+        if let Some(first) = address.addresses.first().filter(|_| self.is_server()) {
+            config.set("advertise-address", text(first.to_string()));
+        }
+        if let Some(interface) = address.interface.as_deref().filter(|_| self.names.name == "k3s") {
+            config.set_default("flannel-iface", text(interface));
+        }
     }
 
     /// Keys of the profile's configuration that only servers take, where this is none: `k3s agent` ends where it finds one, since

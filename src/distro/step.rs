@@ -1,6 +1,7 @@
 //! What is done on a host besides putting files: units, programs, waiting. Data, so that journals and receipts have it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,8 +78,11 @@ pub struct Join {
     pub request: String,
     /// What the node is called in the cluster.
     pub name: String,
-    /// Where the cluster is, `https://HOST:PORT`: the node has the address from which that is reached.
+    /// Where the cluster is, `https://HOST:PORT`: the node has the address from which that is reached, unless it has another.
     pub server: String,
+    /// The address that the node has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// The port of the node itself.
     pub port: u16,
     /// The file with the token.

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::addresses::InterfaceAddress;
 use super::disk::{self, Space};
 use crate::io::PathError;
 
@@ -17,6 +18,8 @@ type Measure = dyn Fn(&Path) -> Result<Space, PathError> + Send + Sync;
 pub struct Facts {
     root: PathBuf,
     measure: Box<Measure>,
+    /// Those of a machine that is made up; the kernel is asked where there are none.
+    pub(super) addresses: Option<Vec<InterfaceAddress>>,
 }
 
 impl fmt::Debug for Facts {
@@ -28,13 +31,20 @@ impl fmt::Debug for Facts {
 impl Facts {
     /// This machine.
     pub fn here() -> Self {
-        Self::below(Path::new("/"), disk::space)
+        Self { addresses: None, ..Self::below(Path::new("/"), disk::space) }
     }
 
     /// The machine whose `/proc`, `/sys` and other files are below `root`. The kernel tells of space by a call and not by a
-    /// file, so `measure` does it.
+    /// file, so `measure` does it; and of addresses too, of which it has none but those [`with_addresses`](Self::with_addresses).
     pub fn below(root: &Path, measure: impl Fn(&Path) -> Result<Space, PathError> + Send + Sync + 'static) -> Self {
-        Self { root: fs::canonicalize(root).unwrap_or_else(|_| root.to_owned()), measure: Box::new(measure) }
+        let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+        Self { root, measure: Box::new(measure), addresses: Some(Vec::new()) }
+    }
+
+    /// The same machine with these addresses.
+    #[must_use]
+    pub fn with_addresses(self, addresses: Vec<InterfaceAddress>) -> Self {
+        Self { addresses: Some(addresses), ..self }
     }
 
     /// The file system that a path is or would be on.

@@ -2,6 +2,7 @@
 //!
 //! It must not know what is going to be installed, nor change anything.
 
+pub mod addresses;
 pub mod disk;
 mod facts;
 mod hardware;

@@ -13,6 +13,15 @@ impl Node {
     pub fn checked(self) -> Result<Self, &'static str> {
         let has = |right: bool, field: &'static str| if right { Ok(()) } else { Err(field) };
         has(self.hostname.as_deref().is_none_or(|name| format::hostname(name).is_ok()), "hostname")?;
+        let address = self.address.as_ref();
+        let is_interface = |name: &String| format::interface(name).is_ok();
+        has(
+            address.is_none_or(|address| {
+                format::node_addresses(&address.to_string()).is_ok()
+                    && address.interface.as_ref().is_none_or(is_interface)
+            }),
+            "nodeAddress",
+        )?;
         has(is_membership(&self.cluster, self.role), "cluster")?;
         has(
             self.endpoint.as_ref().is_none_or(|endpoint| self.role == Role::Server && is_endpoint(endpoint)),

@@ -33,6 +33,8 @@ const HOSTNAME: &str =
     "the name of a machine: small letters, digits, `-` and `.`, up to 63 characters, such as store-0042";
 const DNS: &str = "a DNS name in small letters, such as api.store-0042.example.org";
 const ADDRESS: &str = "the IPv4 or IPv6 address of a machine, such as 10.0.0.10";
+const NODE_ADDRESS: &str = "the IPv4 or IPv6 address of the node, or one of each with a comma between, such as 10.0.0.1,fd00::1; or \
+    {interface: NAME}";
 const INTERFACE: &str = "the name of a network interface, such as eth0: up to 15 bytes, without space, `/` and `:`";
 const PATH: &str =
     "an absolute path without `.`, `..`, `//` and `/` at its end, of letters, digits, `.`, `_`, `-` and `/`";
@@ -77,6 +79,21 @@ pub(super) fn address(text: &str) -> Result<IpAddr, &'static str> {
     let address: IpAddr = text.parse().map_err(|_| ADDRESS)?;
     let none = address.is_unspecified() || address.is_loopback() || address.is_multicast();
     if none || address == IpAddr::V4(Ipv4Addr::BROADCAST) { Err(ADDRESS) } else { Ok(address) }
+}
+
+/// The addresses of a node, one for each family at most. A kubelet takes none that is valid on one link alone.
+pub(super) fn node_addresses(text: &str) -> Result<Vec<IpAddr>, &'static str> {
+    let addresses = text.split(',').map(address).collect::<Result<Vec<_>, _>>().map_err(|_| NODE_ADDRESS)?;
+    let on_one_link = |address: &IpAddr| match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let right = match addresses.as_slice() {
+        [_] => true,
+        [first, second] => first.is_ipv4() != second.is_ipv4(),
+        _ => false,
+    };
+    if right && !addresses.iter().any(on_one_link) { Ok(addresses) } else { Err(NODE_ADDRESS) }
 }
 
 /// What Linux takes as the name of an interface, in visible characters.

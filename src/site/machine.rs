@@ -7,10 +7,11 @@ use super::cluster::{endpoint, membership, role};
 use super::fields::{self, Fields};
 use super::files::{Held, Reading};
 use super::format;
-use super::node::{Node, Proxy, Taint};
+use super::node::{Address, Node, Proxy, Taint};
 use super::registries::registries;
 use crate::yaml::Value;
 
+pub(super) const NODE_ADDRESS: &[&str] = &["interface"];
 pub(super) const PROXY: &[&str] = &["http", "https", "noProxy"];
 
 /// The machine of a site, as far as it is right.
@@ -19,6 +20,8 @@ pub(super) fn machine(spec: Fields<'_>, reading: &mut Reading<'_>) -> Node {
     Node {
         role,
         hostname: spec.parsed("hostname", format::hostname, reading.report),
+        address: address(spec, reading),
+        dummy_route: spec.flag("dummyRoute", reading.report) == Some(true),
         cluster: membership(spec, role, reading),
         endpoint: endpoint(spec, role, reading),
         proxy: proxy(spec, reading),
@@ -28,6 +31,19 @@ pub(super) fn machine(spec: Fields<'_>, reading: &mut Reading<'_>) -> Node {
         labels: labels(spec, reading),
         taints: taints(spec, reading),
     }
+}
+
+/// The field `nodeAddress`: a text, or the interface that has the addresses.
+fn address(spec: Fields<'_>, reading: &mut Reading<'_>) -> Option<Address> {
+    let node = spec.optional("nodeAddress", reading.report)?;
+    if !matches!(node.value, Value::Mapping(_)) {
+        let addresses = spec.parsed("nodeAddress", format::node_addresses, reading.report)?;
+        return Some(Address { addresses, interface: None });
+    }
+    let fields = Fields::open(node, "`nodeAddress`", NODE_ADDRESS, reading.report)?;
+    fields.require(NODE_ADDRESS, reading.report);
+    let interface = fields.parsed("interface", format::interface, reading.report)?;
+    Some(Address { addresses: Vec::new(), interface: Some(interface) })
 }
 
 fn proxy(spec: Fields<'_>, reading: &mut Reading<'_>) -> Option<Proxy> {

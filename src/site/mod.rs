@@ -34,6 +34,8 @@ const DOCUMENT: &[&str] = &["apiVersion", "kind", "spec"];
 const SPEC: &[&str] = &[
     "role",
     "hostname",
+    "nodeAddress",
+    "dummyRoute",
     "cluster",
     "endpoint",
     "proxy",

@@ -18,6 +18,12 @@ pub struct Node {
     /// What it is called; what the machine is called already where absent. A DNS-1123 subdomain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// Its addresses in the cluster; those of the interface with the default route where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// Whether a dummy interface has a default route, for a host that has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dummy_route: bool,
     /// How it comes to its cluster.
     pub cluster: Membership,
     /// Where the cluster's API is reached, whichever server answers; this machine's own address where absent.
@@ -120,6 +126,24 @@ pub struct Secret(pub String);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// The addresses of a node in its cluster, one for each family of addresses, the more important one first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Address {
+    /// The addresses. Empty only in a site that names an interface, until it is looked up on the host.
+    pub addresses: Vec<IpAddr>,
+    /// The network interface that they were taken from, where the site names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+}
+
+impl fmt::Display for Address {
+    /// As `--node-ip` of all distributions takes them: `10.0.0.1,fd00::1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(","))
     }
 }
 

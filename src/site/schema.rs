@@ -31,6 +31,10 @@ pub struct Spec {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
     )]
     pub hostname: Option<String>,
+    /// The addresses of the node in its cluster; those of the interface with the default route where absent.
+    pub node_address: Option<NodeAddress>,
+    /// Whether a dummy interface is made that has a default route, for a host that has none.
+    pub dummy_route: Option<bool>,
     /// How the machine comes to its cluster; it is the first where absent.
     pub cluster: Option<Cluster>,
     /// Where the cluster's API is reached, whichever server answers.
@@ -62,6 +66,25 @@ pub enum Role {
     Server,
     /// Work.
     Agent,
+}
+
+/// The addresses of a node.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum NodeAddress {
+    /// An IPv4 address, an IPv6 address, or one of each with a comma between.
+    Addresses(#[schemars(regex(pattern = r"^[0-9A-Fa-f:.]+(,[0-9A-Fa-f:.]+)?$"))] String),
+    /// Those of a network interface of the host.
+    Of(InterfaceAddress),
+}
+
+/// The addresses that a network interface has.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InterfaceAddress {
+    /// The network interface.
+    #[schemars(length(min = 1, max = 15))]
+    pub interface: String,
 }
 
 /// How a machine comes to its cluster.
@@ -198,6 +221,7 @@ mod tests {
         for (name, known) in [
             ("", DOCUMENT),
             ("Spec", SPEC),
+            ("InterfaceAddress", machine::NODE_ADDRESS),
             ("Cluster", cluster::CLUSTER),
             ("Endpoint", cluster::ENDPOINT),
             ("Proxy", machine::PROXY),

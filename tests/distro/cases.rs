@@ -5,15 +5,26 @@ use std::collections::BTreeMap;
 use carrack::distro::{Cluster, Host, Release, Setup, setup};
 use carrack::oci::Reference;
 use carrack::site::node::{
-    Certificate, Endpoint, Membership, Node, Proxy, Registries, RegistryConfig, Role, Secret, Taint,
+    Address, Certificate, Endpoint, Membership, Node, Proxy, Registries, RegistryConfig, Role, Secret, Taint,
 };
 
 /// The distributions that make a cluster.
 pub(crate) const DISTRIBUTIONS: [&str; 4] = ["k3s", "rke2", "kubeadm", "canonical"];
 
 /// Every machine, by name.
-pub(crate) const CASES: [&str; 8] =
-    ["server", "further-server", "agent", "virtual-ip", "dns", "proxy", "custom-root", "everything"];
+pub(crate) const CASES: [&str; 11] = [
+    "server",
+    "further-server",
+    "agent",
+    "virtual-ip",
+    "dns",
+    "proxy",
+    "custom-root",
+    "everything",
+    "address",
+    "further-server-address",
+    "agent-address",
+];
 
 /// A bundle and a machine, owned.
 pub(crate) struct Machine {
@@ -87,6 +98,20 @@ impl Machine {
                 node.role = Role::Agent;
                 node.cluster = join(distribution, Role::Agent);
             }
+            "address" => {
+                (node.address, node.dummy_route) = (Some(address("10.0.0.12,fd00::12")), true);
+                node.proxy = Some(proxy());
+            }
+            "further-server-address" => {
+                node.cluster = join(distribution, Role::Server);
+                node.address = Some(address("10.0.0.12"));
+            }
+            "agent-address" => {
+                node.role = Role::Agent;
+                node.cluster = join(distribution, Role::Agent);
+                node.address = Some(address("10.0.0.13"));
+                node.dummy_route = true;
+            }
             "virtual-ip" => node.endpoint = Some(vip()),
             "dns" => node.endpoint = Some(Endpoint::Dns("api.store.example.org".to_owned())),
             "proxy" => node.proxy = Some(proxy()),
@@ -114,6 +139,10 @@ impl Machine {
         };
         setup(distribution, &cluster)
     }
+}
+
+fn address(text: &str) -> Address {
+    Address { addresses: text.split(',').map(|one| one.parse().unwrap()).collect(), interface: None }
 }
 
 pub(crate) fn vip() -> Endpoint {
@@ -149,6 +178,8 @@ fn everything(distribution: &str, node: &mut Node) {
     *node = Node {
         role: Role::Server,
         hostname: Some("store-0042".to_owned()),
+        address: None,
+        dummy_route: false,
         cluster: Membership::Init { token: (!canonical).then(|| token(distribution)) },
         endpoint: Some(vip()),
         proxy: Some(Proxy { http: Some("http://me:pass%20word@proxy:3128".to_owned()), ..proxy() }),

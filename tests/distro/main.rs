@@ -16,7 +16,7 @@ mod upgrades;
 use std::fmt::Write as _;
 
 use carrack::distro::{Setup, Step, looked_for};
-use carrack::site::node::{Endpoint, Membership, Role, Secret, Taint};
+use carrack::site::node::{Address, Endpoint, Membership, Role, Secret, Taint};
 
 use cases::{CASES, DISTRIBUTIONS, Machine};
 
@@ -167,6 +167,32 @@ fn what_the_profile_says_is_merged_with_what_the_site_says() {
     assert!(!config("k3s", "token: profile\n", &token).contains("\"profile\""));
     // What the site does not speak of stays as it is written.
     assert_eq!(config("k3s", "write-kubeconfig-mode: 0644\n", &|_| ()), "\"write-kubeconfig-mode\": 0644\n");
+}
+
+#[test]
+fn addresses_of_the_site_come_before_those_of_the_profile() {
+    let address = Address { addresses: vec!["10.0.0.12".parse().unwrap()], interface: Some("eth0".to_owned()) };
+    let files = |distribution: &str, profile: &str| {
+        let mut machine = Machine::of(distribution);
+        machine.config = profile.to_owned();
+        machine.node.address = Some(address.clone());
+        let setup = machine.setup(distribution).unwrap();
+        setup.files.into_iter().map(|file| file.text).collect::<String>()
+    };
+    let k3s = files("k3s", "node-ip: 10.9.9.9\nadvertise-address: 10.9.9.9\n");
+    assert_eq!(k3s.matches("\"10.0.0.12\"").count(), 2, "{k3s}");
+    // The interface that k3s' Flannel would look for by the default route, unless the profile names one.
+    assert!(k3s.contains("\"flannel-iface\": \"eth0\"\n") && !k3s.contains("10.9.9.9"), "{k3s}");
+    assert!(files("k3s", "flannel-iface: eth7\n").contains("\"flannel-iface\": \"eth7\"\n"));
+    assert!(!files("rke2", "").contains("flannel"));
+    let profile = "initConfiguration:\n  localAPIEndpoint: {advertiseAddress: 10.9.9.9, bindPort: 7443}\n  \
+        nodeRegistration: {kubeletExtraArgs: [{name: node-ip, value: 10.9.9.9}]}\n";
+    let kubeadm = files("kubeadm", profile);
+    assert!(kubeadm.contains("\"advertiseAddress\": \"10.0.0.12\"\n  \"bindPort\": 7443\n"), "{kubeadm}");
+    assert!(kubeadm.contains("- \"name\": \"node-ip\"\n      \"value\": \"10.0.0.12\"\n"), "{kubeadm}");
+    assert!(!kubeadm.contains("10.9.9.9"), "{kubeadm}");
+    let canonical = files("canonical", "extra-node-kubelet-args: {\"--node-ip\": 10.9.9.9, \"--v\": \"2\"}\n");
+    assert!(canonical.contains("\"--node-ip\": \"10.0.0.12\"\n") && canonical.contains("--v"), "{canonical}");
 }
 
 #[test]
@@ -355,6 +381,11 @@ fn none_is_given_what_every_machine_is_given() {
     let taint = Taint { key: "a".to_owned(), value: String::new(), effect: "NoExecute".to_owned() };
     machine.node.taints.push(taint);
     assert!(machine.setup("none").is_err());
+    let mut routed = Machine::of("none");
+    routed.node.dummy_route = true;
+    let setup = routed.setup("none").unwrap();
+    assert_eq!(setup.files[0].path, "/etc/systemd/system/carrack-dummy-route.service");
+    assert_eq!(setup.remove, [Step::Disable { unit: "carrack-dummy-route.service".to_owned() }]);
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl Bundle {
             "virtual-ip" => "endpoint: {vip: 10.0.0.10, interface: eth0}".to_owned(),
             "dns" => "endpoint: {dns: api.store.example.org}".to_owned(),
             "proxy" => "proxy: {http: \"http://proxy:3128\", https: \"http://proxy:3128\", noProxy: [10.0.0.0/8, .example.org]}".to_owned(),
+            "address" => "nodeAddress: \"10.0.0.12,fd00::12\", dummyRoute: true, proxy: {http: \"http://proxy:3128\", https: \"http://proxy:3128\", \
+                noProxy: [10.0.0.0/8, .example.org]}"
+                .to_owned(),
+            "further-server-address" => format!("nodeAddress: 10.0.0.12, {}", join(true)),
+            "agent-address" => format!("role: agent, nodeAddress: 10.0.0.13, dummyRoute: true, {}", join(false)),
             "custom-root" => "installRoot: /opt/edge".to_owned(),
             _ => panic!("{case}"),
         };
@@ -207,7 +212,7 @@ fn every_golden_tree_is_what_the_programs_write() {
             let mut brought: BTreeSet<String> = machine.files.iter().map(|file| file[1..].to_owned()).collect();
             brought.extend(bundle.archive(&data));
             match (distribution, case) {
-                (_, "agent") | ("kubeadm", "further-server") => {}
+                (_, "agent" | "agent-address") | ("kubeadm", "further-server" | "further-server-address") => {}
                 ("kubeadm", _) => brought.extend(
                     ["manifests/shop/shop.yaml", "charts/cilium/cilium-1.17.1.tgz", "charts/cilium/cilium-values.yaml"]
                         .map(|path| format!("var/lib/carrack/{path}")),

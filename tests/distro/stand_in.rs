@@ -121,7 +121,7 @@ fn k3s_and_rke2_take_what_is_written_for_them() {
             let host = Host::new();
             let setup = Machine::case(distribution, case).setup(distribution).unwrap();
             host.place(&setup);
-            let role = if case == "agent" { "agent" } else { "server" };
+            let role = if case.starts_with("agent") { "agent" } else { "server" };
             let data = if setup.files[0].text.contains("/opt/edge") || case == "everything" || case == "custom-root" {
                 "/opt/edge".to_owned()
             } else {

@@ -219,6 +219,50 @@ fn the_install_root_of_a_cluster_stays() {
 }
 
 #[test]
+fn a_node_keeps_the_address_that_it_has_in_its_cluster() {
+    for distribution in DISTRIBUTIONS {
+        for agent in [false, true] {
+            let host = Host::new(distribution);
+            for (name, field) in [
+                ("one.yaml", "nodeAddress: 10.0.0.12"),
+                ("two.yaml", "nodeAddress: 10.0.0.13"),
+                ("none.yaml", "hostname: box-1"),
+                ("interface.yaml", "nodeAddress: {interface: eth0}"),
+            ] {
+                host.site(name, agent, "10.0.0.11", field);
+            }
+            host.start_first(&["--site", "one.yaml"]);
+            assert_eq!(host.receipt()["site"]["machine"]["address"]["addresses"], serde_json::json!(["10.0.0.12"]));
+            // Without a site it is kept, and another one is refused where the cluster counts on this one.
+            let plan = |site: &[&str]| host.install(&[&["plan", "edge-1.1.0"], site].concat());
+            let kept = plan(&[]);
+            assert!(kept.code == 0 && !kept.stdout.contains("nodeAddress"), "{}{}", kept.stdout, kept.stderr);
+            let changed = plan(&["--site", "two.yaml"]);
+            let changes = "the address of this node changes from 10.0.0.12 to 10.0.0.13";
+            if agent && ["k3s", "rke2"].contains(&distribution) {
+                assert_eq!(changed.code, 0, "{}", changed.stderr);
+                assert!(changed.stderr.contains(changes), "{}", changed.stderr);
+                assert!(changed.stdout.contains("nodeAddress: 10.0.0.12 -> 10.0.0.13"), "{}", changed.stdout);
+            } else {
+                assert_eq!(changed.code, 40, "{}", changed.stderr);
+                let refused = "`nodeAddress` of the site would change from 10.0.0.12 to 10.0.0.13";
+                assert!(changed.stderr.contains(refused), "{}", changed.stderr);
+            }
+            let left = plan(&["--site", "none.yaml"]);
+            let told = match distribution {
+                "kubeadm" | "canonical" => "keeps the address that it was made with",
+                _ => "the address of this node becomes that of its default route",
+            };
+            assert!(left.code == 0 && left.stderr.contains(told), "{}", left.stderr);
+            // Of the machine that a folder becomes, nobody knows the addresses here.
+            let unknown = plan(&["--site", "interface.yaml"]);
+            assert_eq!(unknown.code, 40, "{}", unknown.stderr);
+            assert!(unknown.stderr.contains("give the addresses"), "{}", unknown.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_site_that_no_receipt_has_is_asked_for() {
     for distribution in DISTRIBUTIONS {
         for agent in [false, true] {

@@ -6,7 +6,7 @@ distribution=$1 layout=$2
 shift 2
 skip="--skip processors --skip memory --skip disk --skip ssd --skip kernel --skip cgroups --skip swap --skip clock --skip overlay
     --skip conflicts --skip selinux --skip apparmor --skip space --skip module-overlay --skip module-br_netfilter
-    --skip module-nf_conntrack"
+    --skip module-nf_conntrack --skip default-route"
 case $distribution in
 k3s | rke2) skip="$skip --skip module-vxlan --skip port-8472-udp" runtime= ;;
 kubeadm) skip="$skip --skip command-conntrack --skip command-iptables --skip command-ip --skip command-mount" runtime='--runtime none' ;;

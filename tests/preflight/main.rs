@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use carrack::apply::preflight::{Check, Verdict, preflight, table};
 use carrack::apply::{Asked, Choices, ImageFolder, Inputs, Source, Target, TargetRuntime};
 use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ResolvedPack, ResolvedProfile};
+use carrack::host::addresses::InterfaceAddress;
 use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
 use carrack::oci::{Blob, Descriptor, Digest, Platform, media_type};
 use carrack::requirements::Requirements;
-use carrack::site::node::{Membership, Node, Role, Secret};
+use carrack::site::node::{Address, Membership, Node, Role, Secret};
 use carrack::variables::Values;
 use std::sync::Arc;
 
@@ -107,7 +108,12 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
 fn checks_for(host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> {
     let root = tempfile::tempdir().unwrap();
     let root = Root::new(root.path()).unwrap();
-    let facts = facts(host, root.folder());
+    let has = |interface: &str, address: &str| InterfaceAddress {
+        interface: interface.to_owned(),
+        address: address.parse().unwrap(),
+        lasting: true,
+    };
+    let facts = facts(host, root.folder()).with_addresses(vec![has("eth0", "10.0.0.5"), has("eth0", "fd00::5")]);
     let platform = facts.platform().unwrap_or(AMD64.parse::<Platform>().unwrap());
     let target = Target {
         root,
@@ -311,6 +317,81 @@ fn an_agent_needs_the_ports_of_an_agent() {
     };
     assert_eq!(ports(Role::Server), ["port-6443", "port-10250", "port-8472-udp"]);
     assert_eq!(ports(Role::Agent), ["port-10250", "port-8472-udp"]);
+}
+
+/// A node with these addresses, or none, and what else its site says.
+fn addressed(addresses: &str, dummy_route: bool, joins: bool) -> Node {
+    let all: Vec<_> = addresses.split(',').filter(|one| !one.is_empty()).map(|one| one.parse().unwrap()).collect();
+    let address = (!all.is_empty()).then_some(Address { addresses: all, interface: None });
+    let join = Membership::Join {
+        server: "https://10.0.0.11:6443".to_owned(),
+        token: Secret("t".to_owned()),
+        ca_hash: None,
+        certificate_key: None,
+    };
+    let cluster = if joins { join } else { Membership::default() };
+    Node { address, dummy_route, cluster, ..Node::default() }
+}
+
+#[test]
+fn the_address_that_a_site_gives_is_on_the_host() {
+    let check = |addresses: &str| {
+        let checks = checks_for(&folder("good"), k3s("1.32.5+k3s1"), &addressed(addresses, false, false));
+        checks.into_iter().find(|check| check.name == "node-address")
+    };
+    assert_eq!(check(""), None);
+    for (addresses, verdict, found) in [
+        ("10.0.0.5", Verdict::Ok, "10.0.0.5 on eth0"),
+        ("fd00::5,10.0.0.5", Verdict::Ok, "10.0.0.5 on eth0, fd00::5 on eth0"),
+        ("10.0.0.6", Verdict::Fail, "10.0.0.5 on eth0, fd00::5 on eth0"),
+        ("10.0.0.5,fd00::6", Verdict::Fail, "10.0.0.5 on eth0, fd00::5 on eth0"),
+    ] {
+        let check = check(addresses).unwrap();
+        assert_eq!((check.verdict, check.found.as_str()), (verdict, found), "{addresses}");
+        assert_eq!(check.hint.is_some(), verdict == Verdict::Fail);
+    }
+}
+
+#[test]
+fn a_host_without_a_default_route_is_told_what_it_needs() {
+    let lines = |default: &str| {
+        let host = tempfile::tempdir().unwrap();
+        copy_tree(&folder("good"), host.path());
+        let route = host.path().join("proc/net/route");
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
+        let lan = "eth0\t0000000A\t00000000\t0001\t0\t0\t100\t00FFFFFF\n";
+        let default = match default {
+            "" => String::new(),
+            interface => format!("{interface}\t00000000\tFF7100CB\t0003\t0\t0\t100000\t00000000\n"),
+        };
+        fs::write(route, format!("{head}{lan}{default}")).unwrap();
+        host
+    };
+    let (none, own, eth0) = (lines(""), lines("carrack-dummy"), lines("eth0"));
+    let of = |host: &tempfile::TempDir, addresses: &str, dummy_route: bool, joins: bool| {
+        let node = addressed(addresses, dummy_route, joins);
+        let checks = checks_for(host.path(), k3s("1.32.5+k3s1"), &node);
+        let check = checks.into_iter().find(|check| check.name == "default-route").unwrap();
+        (check.verdict, check.found, check.hint.unwrap_or_default())
+    };
+    // Its own route of before is none.
+    for host in [&none, &own] {
+        let (verdict, found, hint) = of(host, "", false, false);
+        assert_eq!((verdict, found.as_str()), (Verdict::Fail, "none"));
+        assert!(
+            hint.contains("a default route") && hint.contains("`nodeAddress`") && hint.contains("`dummyRoute: true`")
+        );
+        let (verdict, _, hint) = of(host, "10.0.0.5", false, true);
+        assert!(verdict == Verdict::Warn && hint.contains("`dummyRoute: true`"), "{hint}");
+        let (verdict, found, _) = of(host, "10.0.0.5", true, true);
+        assert_eq!((verdict, found.as_str()), (Verdict::Ok, "none; dummyRoute makes one"));
+        // A machine alone needs no address that others reach.
+        assert_eq!(of(host, "", true, false).0, Verdict::Warn);
+        assert_eq!(of(host, "", true, true).0, Verdict::Fail);
+    }
+    assert_eq!(of(&eth0, "", false, true), (Verdict::Ok, "by eth0".to_owned(), String::new()));
+    let (verdict, found, _) = of(&eth0, "10.0.0.5,fd00::5", false, false);
+    assert_eq!((verdict, found.as_str()), (Verdict::Warn, "by eth0, none for IPv6"));
 }
 
 /// The machine has a FAT file system for the data, and the site says another folder.

@@ -23,9 +23,13 @@ fn machine(bench: &Bench) -> Machine {
     machine
 }
 
-/// The machine is smaller than k3s wants one.
+/// Where a site is that says that this machine has no route of its own.
+const SITE: &str = "/run/site.yaml";
+
+/// The machine is smaller than k3s wants one, and has no network.
 fn apply(version: &Version) -> String {
-    format!("{INSTALLER} apply {} --yes --skip processors --skip memory --skip disk", version.bundle())
+    let skipped = "--skip processors --skip memory --skip disk --skip default-route";
+    format!("{INSTALLER} apply {} --yes {skipped}", version.bundle())
 }
 
 /// Installs a version, or upgrades to it.
@@ -78,8 +82,14 @@ fn a_server_that_is_ready_late_is_waited_for_and_comes_back() {
     };
     let mut machine = machine(&bench);
     let untouched = files(|script| machine.succeed(script));
-    install(&mut machine, &FIRST);
+    let links = machine.succeed("ip -br link");
+    machine.expect(2, "ip route get 10.43.0.1");
+    machine.succeed(&format!("printf 'apiVersion: carrack/v1\\nkind: Site\\nspec: {{dummyRoute: true}}\\n' >{SITE}"));
+    let ran = machine.succeed(&format!("{} --site {SITE}", apply(&FIRST)));
+    println!("{ran}");
     wait_for(&mut machine, &FIRST);
+    let routed = machine.succeed("ip route get 10.43.0.1");
+    assert!(routed.contains("via 203.0.113.255 dev carrack-dummy src 203.0.113.254"), "{routed}");
     let asked = machine.succeed("grep -- '--raw /readyz' /run/stand-in-calls");
     assert_eq!(asked.lines().count(), 4, "{asked}");
     let receipt = receipt(&mut machine, "0001-edge-1.0.0");
@@ -89,13 +99,24 @@ fn a_server_that_is_ready_late_is_waited_for_and_comes_back() {
     let mut machine = bench.boot();
     machine.wait_for_boot();
     wait_for(&mut machine, &FIRST);
+    assert_eq!(machine.succeed("ip route get 10.43.0.1"), routed);
+    let made = "systemctl show --property=ActiveEnterTimestampMonotonic carrack-dummy-route.service";
+    let since = machine.succeed(made);
+    // A route of the host's own comes first.
+    machine.succeed("ip link add uplink type dummy && ip address add 10.0.0.2/24 dev uplink && ip link set uplink up");
+    machine.succeed("ip route add default via 10.0.0.1 dev uplink metric 1024");
+    assert!(machine.succeed("ip route get 10.43.0.1").contains("dev uplink"), "the host's own route comes first");
+    machine.succeed("ip link delete uplink");
 
     // Its images are in the containerd that goes with it, which need not run for that.
     install(&mut machine, &SECOND);
+    assert_eq!(machine.succeed(made), since, "what runs keeps its route meanwhile");
     machine.succeed("systemctl stop k3s.service");
     let told = machine.succeed(&format!("{INSTALLER} uninstall --yes"));
     assert!(!told.contains("warning"), "{told}");
     assert_untouched(&mut machine, &untouched, "after a version whose images were in containerd");
+    assert_eq!(machine.succeed("ip -br link"), links);
+    machine.expect(3, "systemctl is-active carrack-dummy-route.service");
 }
 
 #[test]

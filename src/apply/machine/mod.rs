@@ -3,6 +3,7 @@
 mod hardware;
 mod kernel;
 mod needed;
+mod network;
 mod software;
 
 use std::path::Path;
@@ -37,7 +38,7 @@ impl Machine<'_> {
     /// # Errors
     /// Where the system does not tell of space.
     pub(super) fn checks(&self) -> Result<Vec<Check>, PathError> {
-        let needed = needed(self.profile, self.node.role);
+        let needed = needed(self.profile, self.node);
         let distribution = distribution(self.profile);
         let mut checks = Vec::new();
         self.hardware(&needed, &mut checks)?;
@@ -51,6 +52,8 @@ impl Machine<'_> {
             checks.push(self.kernel());
             checks.push(self.cgroups(pack));
             checks.extend([self.swap(), self.clock(), self.overlay(data)]);
+            checks.extend(self.node_address());
+            checks.push(self.default_route());
         }
         checks.extend(needed.kernel_modules.iter().map(|name| self.module(name)));
         checks.extend(needed.commands.iter().map(|name| self.command(name)));

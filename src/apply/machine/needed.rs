@@ -3,7 +3,7 @@
 use crate::apply::rules::{self, Rules};
 use crate::bundle::{ResolvedPack, ResolvedProfile};
 use crate::requirements::Requirements;
-use crate::site::node::Role;
+use crate::site::node::Node;
 
 /// The pack of a distribution that has rules, and they.
 pub(super) fn distribution(profile: &ResolvedProfile) -> Option<(&ResolvedPack, &'static Rules)> {
@@ -12,8 +12,12 @@ pub(super) fn distribution(profile: &ResolvedProfile) -> Option<(&ResolvedPack, 
 
 /// What is needed in all. Amounts are added up, since packs run side by side. What neither the profile nor the pack of its
 /// distribution speaks of is at least what the smallest machine has.
-pub(super) fn needed(profile: &ResolvedProfile, role: Role) -> Requirements {
+pub(super) fn needed(profile: &ResolvedProfile, node: &Node) -> Requirements {
     let mut sum = profile.requirements.clone();
+    if node.dummy_route {
+        extend(&mut sum.kernel_modules, &["dummy".to_owned()]);
+        extend(&mut sum.commands, &["ip".to_owned()]);
+    }
     for pack in &profile.packs {
         let Requirements { cpu_milli, memory, disk, ssd, kernel_modules, commands, ports } = &pack.requirements;
         sum.cpu_milli = sum.cpu_milli.saturating_add(*cpu_milli);
@@ -43,7 +47,7 @@ pub(super) fn needed(profile: &ResolvedProfile, role: Role) -> Requirements {
     let modules = rules::MODULES.into_iter().chain(flannel.then_some(rules::FLANNEL_MODULE));
     extend(&mut sum.kernel_modules, &modules.map(str::to_owned).collect::<Vec<_>>());
     extend(&mut sum.commands, &rules.commands.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    extend(&mut sum.ports, rules.ports_of(role));
+    extend(&mut sum.ports, rules.ports_of(node.role));
     extend(&mut sum.ports, flannel.then_some(rules::FLANNEL_PORT).as_slice());
     sum
 }
@@ -59,6 +63,7 @@ fn extend<T: PartialEq + Clone>(list: &mut Vec<T>, more: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::node::Role;
 
     fn pack(distribution: Option<&str>, requirements: Requirements) -> ResolvedPack {
         let layer = if distribution.is_some() { "k8s" } else { "addon" };
@@ -80,7 +85,7 @@ mod tests {
     fn requirements_are_added_up() {
         let packs = vec![pack(None, of(250, 5, 0)), pack(Some("none"), of(2000, 7, u64::MAX))];
         let profile = ResolvedProfile { requirements: of(1000, 1, 9), packs, ..ResolvedProfile::default() };
-        assert_eq!(needed(&profile, Role::Server), of(3250, 13, u64::MAX));
+        assert_eq!(needed(&profile, Node::alone()), of(3250, 13, u64::MAX));
     }
 
     #[test]
@@ -88,7 +93,7 @@ mod tests {
         let amounts = |own: Requirements, base: Requirements, addon: Requirements| {
             let packs = vec![pack(Some("k3s"), base), pack(None, addon)];
             let profile = ResolvedProfile { requirements: own, packs, ..ResolvedProfile::default() };
-            let found = needed(&profile, Role::Server);
+            let found = needed(&profile, Node::alone());
             (found.cpu_milli, found.memory, found.disk, found.ssd)
         };
         let none = Requirements::default;
@@ -110,7 +115,7 @@ mod tests {
         let asked =
             Requirements { ports: vec!["443".parse().unwrap(), "6443".parse().unwrap()], ..Requirements::default() };
         let of = |packs| {
-            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, Role::Server);
+            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, Node::alone());
             let ports = found.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             format!("{} {ports}", found.kernel_modules.join(" "))
         };
@@ -127,14 +132,22 @@ mod tests {
 
     #[test]
     fn an_agent_listens_at_fewer_ports() {
+        let agent = Node { role: Role::Agent, ..Node::default() };
         let of = |distribution| {
             let packs = vec![pack(Some(distribution), Requirements::default())];
-            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, Role::Agent);
+            let found = needed(&ResolvedProfile { packs, ..ResolvedProfile::default() }, &agent);
             found.ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(of("k3s"), "10250 8472/udp");
         assert_eq!(of("rke2"), "10250 8472/udp");
         assert_eq!(of("kubeadm"), "10250");
         assert_eq!(of("canonical"), "6443 6400 10250");
+    }
+
+    #[test]
+    fn a_dummy_route_needs_what_makes_it() {
+        let node = Node { dummy_route: true, ..Node::default() };
+        let found = needed(&ResolvedProfile::default(), &node);
+        assert_eq!((found.kernel_modules, found.commands), (vec!["dummy".to_owned()], vec!["ip".to_owned()]));
     }
 }

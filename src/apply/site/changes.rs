@@ -56,6 +56,12 @@ impl Fields {
         let mut fields = Self(BTreeMap::new());
         fields.plain("role", if node.role == Role::Agent { "agent" } else { "server" });
         fields.some("hostname", node.hostname.as_deref());
+        if let Some(address) = &node.address {
+            fields.plain("nodeAddress", &address.to_string());
+        }
+        if node.dummy_route {
+            fields.plain("dummyRoute", "true");
+        }
         fields.cluster(&node.cluster);
         fields.some("installRoot", node.install_root.as_deref());
         match &node.endpoint {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::installed_machine;
+use super::{address, installed_machine};
 use crate::apply::ApplyError;
 use crate::apply::cluster::distribution;
 use crate::apply::files::{FileKind, TargetFile};
@@ -45,7 +45,7 @@ const SITES: [&str; 23] = [
 /// bundle and the site want on this host.
 ///
 /// # Errors
-/// [`ApplyError::InstallRoot`], [`ApplyError::RoleChange`], [`ApplyError::RoleFixed`], [`ApplyError::UnknownSite`].
+/// [`ApplyError::InstallRoot`], [`ApplyError::AddressFixed`], [`ApplyError::RoleChange`], [`ApplyError::RoleFixed`], [`ApplyError::UnknownSite`].
 pub(in crate::apply) fn guard(
     inputs: Inputs<'_>,
     target: &Target,
@@ -79,6 +79,7 @@ fn compare(
         let (before, after) = (shown(&before.install_root), shown(&after.install_root));
         return Err(ApplyError::InstallRoot { installed, before, after });
     }
+    address::refuse(before, after, distribution, &installed)?;
     let changes = part(before, after);
     if changes.is_empty() {
         return Ok(());

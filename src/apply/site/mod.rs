@@ -1,12 +1,13 @@
 //! The site that a version was installed with, which counts for the next one until another site is given.
 
+mod address;
 mod changes;
 mod guard;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::changes::SiteChange;
-pub(super) use self::{changes::changes, guard::guard};
+pub use self::{address::addressed, changes::SiteChange};
+pub(super) use self::{address::warning, changes::changes, guard::guard};
 
 use super::ApplyError;
 use super::choices::Choices;

@@ -47,6 +47,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         | ApplyError::RoleChange { .. }
         | ApplyError::RoleFixed { .. }
         | ApplyError::InstallRoot { .. }
+        | ApplyError::AddressFixed { .. }
         | ApplyError::UnknownSite { .. }
         | ApplyError::LostSite(_)
         | ApplyError::Installer { .. } => Kind::NotReady,
@@ -130,6 +131,10 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
             "keep `installRoot` as it was; to move the data: carrack-install uninstall, then carrack-install apply BUNDLE --site FILE"
                 .into(),
         ),
+        ApplyError::AddressFixed { before, .. } => Some(format!(
+            "give this host {before} again, and keep `nodeAddress` as it was; to have another one: carrack-install uninstall, then \
+             carrack-install apply BUNDLE --site FILE"
+        )),
         ApplyError::UnknownSite { .. } | ApplyError::LostSite(_) | ApplyError::RememberedSite(_) => {
             Some("give the site of this machine once more, later versions keep it: carrack-install apply BUNDLE --site FILE".into())
         }

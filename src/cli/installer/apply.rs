@@ -130,7 +130,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     called.map_or(Ok(()), |called| pinned::require_site(called, site.as_ref()))?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
     called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
-    let node = variables::node(site.as_ref(), &memory)?;
+    let node = variables::node(site.as_ref(), &memory, &target.root)?;
     let inputs = Inputs { contents, source: &source, values: &values, node: &node };
     if matches!(lock, Ok(Some(_))) && waiting.is_none() {
         take_up(inputs, &target)?.iter().for_each(|told| ui.warn(told));

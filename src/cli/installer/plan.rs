@@ -137,7 +137,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let target = args.target.target(root, Some(bundle.contents()), choices, args.variables.asked())?;
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
-    let node = variables::node(site.as_ref(), &memory)?;
+    let node = variables::node(site.as_ref(), &memory, &target.root)?;
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node: &node };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;

@@ -120,7 +120,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         Some((bundle, path)) => {
             let site = args.variables.site()?;
             let values = args.variables.values(site.as_ref(), bundle.contents(), path, &target.root, true, ui)?;
-            let (source, node) = (target::source(bundle), variables::node(site.as_ref(), &memory)?);
+            let (source, node) = (target::source(bundle), variables::node(site.as_ref(), &memory, &target.root)?);
             look(Some(Inputs { contents: bundle.contents(), source: &source, values: &values, node: &node }))?
         }
         None => look(None)?,

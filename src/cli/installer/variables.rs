@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::apply::installed::installed;
 use crate::apply::receipt::RECEIPTS;
-use crate::apply::{Asked, Memory};
+use crate::apply::{Asked, Memory, addressed};
 use crate::bundle::Contents;
 use crate::cli::{CliError, Kind, Ui};
-use crate::host::Root;
+use crate::host::{Facts, Root};
 use crate::problem::Problems;
 use crate::site::Site;
 use crate::site::node::Node;
@@ -96,9 +96,10 @@ impl VariableArgs {
     }
 }
 
-/// What the site says of its machine, or else the one that is installed.
-pub(super) fn node(site: Option<&Site>, memory: &Memory) -> Result<Node, CliError> {
-    memory.node(site.map(|site| &site.node)).map_err(CliError::before_changes)
+/// What the site says of its machine, or else the one that is installed, with the addresses that it has below `root`.
+pub(super) fn node(site: Option<&Site>, memory: &Memory, root: &Root) -> Result<Node, CliError> {
+    let node = memory.node(site.map(|site| &site.node));
+    node.and_then(|node| addressed(node, root, &Facts::here())).map_err(CliError::before_changes)
 }
 
 /// The values in the order in which the bundle declares them, sensitive ones masked.

@@ -1,7 +1,9 @@
 //! What a site says of its machine: every mistake with its message, and every field with what becomes of it.
 
 use super::*;
-use crate::site::node::{Certificate, Endpoint, Membership, Proxy, Registries, RegistryConfig, Role, Secret, Taint};
+use crate::site::node::{
+    Address, Certificate, Endpoint, Membership, Proxy, Registries, RegistryConfig, Role, Secret, Taint,
+};
 use std::collections::BTreeMap;
 
 /// Blocks of what is wrong in the `spec` of a site, whose first line is line 4, and of what is told, after `! `.
@@ -75,6 +77,9 @@ fn every_mistake_is_told_where_it_is_and_without_what_is_there() {
 const PLACES: &[&str] = &[
     "  role: X\n",
     "  hostname: X\n",
+    "  nodeAddress: X\n",
+    "  nodeAddress: {interface: X}\n",
+    "  dummyRoute: X\n",
     "  cluster: {join: X, tokenFile: X, caCertHash: X, certificateKeyFile: X}\n",
     "  endpoint: {vip: X, interface: X}\n",
     "  endpoint: {dns: X}\n",
@@ -177,6 +182,8 @@ fn everything_that_a_site_can_say_is_read() {
     let expected = Node {
         role: Role::Server,
         hostname: Some(text("store-0042")),
+        address: Some(Address { addresses: vec![[10, 0, 0, 11].into()], interface: None }),
+        dummy_route: true,
         cluster: Membership::Init { token: Some(token()) },
         endpoint: Some(vip()),
         proxy: Some(proxy()),
@@ -227,6 +234,22 @@ fn what_is_right_in_an_unusual_way_is_taken() {
             && node.proxy.as_ref().unwrap().has_credentials(),
         "{node:?}"
     );
+}
+
+#[test]
+fn the_addresses_of_a_node_are_one_of_each_family_or_those_of_an_interface() {
+    let folder = folder();
+    let read = |spec: &str| {
+        let file = folder.path().join("site.yaml");
+        fs::write(&file, site(spec)).unwrap();
+        let node = Site::load(&file).unwrap_or_else(|problems| panic!("{problems}")).node;
+        (node.address.as_ref().map(ToString::to_string), node.address.and_then(|address| address.interface))
+    };
+    assert_eq!(read("  {}\n"), (None, None));
+    for text in ["10.0.0.1", "fd00::1", "10.0.0.1,fd00::1", "fd00::1,10.0.0.1"] {
+        assert_eq!(read(&format!("  nodeAddress: {text}\n")), (Some(text.to_owned()), None));
+    }
+    assert_eq!(read("  nodeAddress: {interface: eth0}\n"), (Some(String::new()), Some("eth0".to_owned())));
 }
 
 #[test]

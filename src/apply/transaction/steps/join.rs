@@ -2,7 +2,7 @@
 //! of the host sees it in the list of processes.
 
 use std::io::{Read, Write};
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,7 +41,10 @@ pub(super) fn join(join: &Join, root: &Root, interrupt: &Interrupt) -> Result<()
         program: join.socket.clone(),
         why: why.replace(token, MASK),
     };
-    let address = address(&join.server, join.port).map_err(&failed)?;
+    let address = match join.address {
+        Some(address) => SocketAddr::new(address, join.port).to_string(),
+        None => address(&join.server, join.port).map_err(&failed)?,
+    };
     let body = json!({"name": join.name, "address": address, "token": token, "config": config}).to_string();
     let begun = Instant::now();
     let limit = Duration::from_secs(join.seconds.into());
@@ -151,6 +154,7 @@ fn outcome(answer: &[u8]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
+    use std::net::IpAddr;
     use std::os::unix::net::UnixListener;
     use std::thread;
 
@@ -185,6 +189,13 @@ mod tests {
     }
 
     fn try_it(answers: &'static [&'static str]) -> (Result<(), StepError>, Vec<(String, Value)>) {
+        try_at(None, answers)
+    }
+
+    fn try_at(
+        address: Option<IpAddr>,
+        answers: &'static [&'static str],
+    ) -> (Result<(), StepError>, Vec<(String, Value)>) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(path("token"), "canary\n").unwrap();
@@ -197,6 +208,7 @@ mod tests {
             request: "/1.0/k8sd/cluster/join".to_owned(),
             name: "n2".to_owned(),
             server: "https://127.0.0.1:6400".to_owned(),
+            address,
             port: 6400,
             token: path("token"),
             config: path("config"),
@@ -220,6 +232,13 @@ mod tests {
         assert_eq!(sent[0].1, expected);
         let error = try_it(REFUSED).0.unwrap_err().to_string();
         assert!(error.contains("refused: the token •••• is used") && !error.contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn a_node_has_the_address_that_it_is_given() {
+        let (joined, sent) = try_at(Some("fd00::7".parse().unwrap()), &["HTTP/1.0 200 OK\r\n\r\n{}"]);
+        joined.unwrap();
+        assert_eq!(sent[0].1["address"], "[fd00::7]:6400");
     }
 
     #[test]
@@ -250,6 +269,7 @@ mod tests {
             request: "/".to_owned(),
             name: String::new(),
             server: String::new(),
+            address: None,
             port: 1,
             token: String::new(),
             config: String::new(),
