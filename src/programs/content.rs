@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::stamp;
 use crate::io::{AtPath, PathError};
 use crate::oci::Platform;
 
@@ -65,8 +66,11 @@ impl Content {
         input.by_ref().take(START as u64).read_to_end(&mut start).at("read", file)?;
         let mut content = Self { whole: true, ..Self::starting_with(&start) };
         if content.is_elf() {
-            let record = build_record(&start, input.take(SEARCHED)).at("read", file)?;
-            content.kubernetes = record.as_deref().and_then(kubernetes_of);
+            let record = build_record(&start, input.by_ref().take(SEARCHED)).at("read", file)?;
+            content.kubernetes = match record.as_deref().and_then(kubernetes_of) {
+                None => stamp::release(&input).at("read", file)?,
+                said => said,
+            };
         }
         Ok(content)
     }

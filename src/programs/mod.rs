@@ -5,6 +5,7 @@
 //! the first bytes are known. It must not know how either is fetched or packed.
 
 mod content;
+mod stamp;
 mod versions;
 
 use std::collections::BTreeMap;
