@@ -46,12 +46,16 @@ pub struct UnknownCheck {
 /// Names that are known even where nothing of the kind is checked, so that one command line serves several bundles. Others
 /// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`,
 /// `registry-HOST`.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 32] = [
     "apparmor",
     "cgroups",
     "clock",
     "conflicts",
     "containerd",
+    "containerd-cgroups",
+    "containerd-cri",
+    "containerd-network",
+    "containerd-registries",
     "default-route",
     "disk",
     "downgrade",
@@ -64,14 +68,17 @@ const NAMES: [&str; 25] = [
     "kubernetes-version",
     "manifests",
     "memory",
+    "nameserver",
     "node-address",
     "overlay",
+    "pause-image",
     "platform",
     "processors",
     "selinux",
     "space",
     "ssd",
     "swap",
+    "systemd",
 ];
 
 impl Check {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ApplyError;
 use super::files::{FileKind, TargetFile};
 use super::history::History;
+use super::runtime_config::ignores_pins;
 use super::settle::{Secret, Settler, Written};
 use super::survey::Target;
 use super::targets::Inputs;
@@ -110,6 +111,7 @@ fn host(target: &Target) -> Host {
         os: field("ID"),
         like: field("ID_LIKE").split_whitespace().map(str::to_owned).collect(),
         present: looked_for().into_iter().filter(there).collect(),
+        forgets_pins: target.containerd.as_deref().is_some_and(ignores_pins),
     }
 }
 

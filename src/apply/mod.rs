@@ -47,6 +47,7 @@ mod resume;
 mod revert;
 mod rules;
 mod run;
+mod runtime_config;
 mod services;
 mod settle;
 mod site;

@@ -1,7 +1,7 @@
 //! Whether this host is ready for a bundle: every requirement with what is needed and what was found. Changes nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indicatif::HumanBytes;
 
@@ -20,12 +20,14 @@ use super::plan::FileAction;
 use super::receipt;
 use super::registries;
 use super::rules::{CONTAINERD_ROOT, Rules};
+use super::runtime_config;
 use super::site;
 use super::survey::{Target, TargetRuntime};
 use super::targets::{Inputs, targets};
 use super::upgrade;
 pub use super::upgrade::allow_downgrade;
 use crate::bundle::Contents;
+use crate::distro::{Eviction, Free};
 use crate::host::{Facts, disk};
 use crate::io::{PathError, with_causes};
 use crate::oci::Platform;
@@ -52,14 +54,14 @@ pub async fn preflight(
 ) -> Result<Vec<Check>, ApplyError> {
     let mut checks = Vec::new();
     let contents = inputs.map(|inputs| inputs.contents);
-    let (files, history) = match inputs {
+    let (files, eviction, history) = match inputs {
         Some(inputs) => {
             demands(inputs, target, machine, &mut checks)?;
-            let (files, history) = (files(inputs, target, &mut checks)?, History::of(&target.root)?);
+            let ((files, eviction), history) = (files(inputs, target, &mut checks)?, History::of(&target.root)?);
             site::guard(inputs, target, &history, &files)?;
-            (files, history)
+            (files, eviction, history)
         }
-        None => (Vec::new(), History::default()),
+        None => (Vec::new(), None, History::default()),
     };
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
@@ -73,10 +75,20 @@ pub async fn preflight(
     };
     if let Some(inputs) = inputs {
         checks.extend(pause::check(inputs, target, client.as_ref()).await);
+        if let Some(machine) = machine {
+            let groups_2 = machine.cgroups().is_some_and(|groups| groups.version == 2);
+            checks.extend(runtime_config::checks(inputs, target, groups_2));
+        }
     }
     let node = inputs.map_or(Node::alone(), |inputs| inputs.node);
     checks.push(writable(&files, node, target));
     let mut space = Space { machine, file_systems: BTreeMap::new() };
+    // The disks of another machine are not here.
+    if let (Some(_), Some(eviction)) = (machine, &eviction) {
+        space.keep(&eviction.kubelet, eviction.nodefs, target)?;
+        let images = contents.and_then(rules).map(|rules| rules.containerd(node));
+        space.keep(&images.unwrap_or_else(|| CONTAINERD_ROOT.to_owned()), eviction.imagefs, target)?;
+    }
     let pending = files.iter().filter(|file| file.look().is_ok_and(|found| !file.is(&found)));
     for file in pending {
         space.need(file.target.shown(), file.size)?;
@@ -126,8 +138,13 @@ fn demands(
     Ok(())
 }
 
-/// The files that the host gets, where all of them have a place and all images that they name are there.
-fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result<Vec<TargetFile>, ApplyError> {
+/// The files that the host gets, where all of them have a place and all images that they name are there, and what the
+/// distribution's kubelet wants to be free.
+fn files(
+    inputs: Inputs<'_>,
+    target: &Target,
+    checks: &mut Vec<Check>,
+) -> Result<(Vec<TargetFile>, Option<Eviction>), ApplyError> {
     match targets(inputs, target) {
         Ok((files, setup)) => {
             let history = History::of(&target.root)?;
@@ -136,7 +153,7 @@ fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result
             if let Err(ApplyError::Refused(refusals)) = folders::refuse_root(&claims, inputs.node) {
                 checks.push(Check::new("distribution", ASKED, refusals.join("; "), false));
             }
-            return Ok(files);
+            return Ok((files, setup.eviction));
         }
         Err(ApplyError::Refused(refusals)) => {
             checks.push(Check::new("distribution", ASKED, refusals.join("; "), false));
@@ -148,7 +165,7 @@ fn files(inputs: Inputs<'_>, target: &Target, checks: &mut Vec<Check>) -> Result
         Err(error @ ApplyError::File(_)) => checks.push(failed("files", "places for all files", &error)),
         Err(error) => return Err(error),
     }
-    Ok(Vec::new())
+    Ok((Vec::new(), None))
 }
 
 /// An old archive is there until the new one has its name, so its space does not count.
@@ -257,23 +274,56 @@ async fn images(contents: &Contents, target: &Target, client: &Client, checks: &
 /// Space that is needed, by file system.
 struct Space<'a> {
     machine: Option<&'a Facts>,
-    /// The folder, what is needed below it, and what is free.
-    file_systems: BTreeMap<u64, (PathBuf, u64, u64)>,
+    file_systems: BTreeMap<u64, FileSystem>,
+}
+
+/// What is wanted of a file system.
+struct FileSystem {
+    space: disk::Space,
+    /// Bytes that are going to be written.
+    needed: u64,
+    /// What the kubelet wants to be free after that, where anything.
+    kept: Option<Free>,
 }
 
 impl Space<'_> {
     fn need(&mut self, path: &Path, bytes: u64) -> Result<(), PathError> {
-        let space = self.machine.map_or_else(|| disk::space(path), |machine| machine.space(path))?;
-        self.file_systems.entry(space.device).or_insert((space.folder, 0, space.free)).1 += bytes;
+        self.of(path)?.needed += bytes;
         Ok(())
     }
 
+    /// Has `free` stay of the file system of `path`, which is within the root of `target`.
+    fn keep(&mut self, path: &str, free: Free, target: &Target) -> Result<(), PathError> {
+        let one = self.of(&target.root.folder().join(path.trim_start_matches('/')))?;
+        if one.kept.is_none_or(|kept| kept.of(one.space.size) < free.of(one.space.size)) {
+            one.kept = Some(free);
+        }
+        Ok(())
+    }
+
+    fn of(&mut self, path: &Path) -> Result<&mut FileSystem, PathError> {
+        let space = self.machine.map_or_else(|| disk::space(path), |machine| machine.space(path))?;
+        Ok(self.file_systems.entry(space.device).or_insert(FileSystem { space, needed: 0, kept: None }))
+    }
+
     fn checks(self) -> Vec<Check> {
-        let one = |(folder, needed, free): (PathBuf, u64, u64)| {
-            let wanted = format!("{} in {}", HumanBytes(needed), folder.display());
-            let check = Check::new("space", wanted, format!("{} free", HumanBytes(free)), needed <= free);
-            check.or("free some space there, or make the file system larger")
-        };
-        self.file_systems.into_values().map(one).collect()
+        self.file_systems.into_values().map(FileSystem::check).collect()
+    }
+}
+
+impl FileSystem {
+    fn check(self) -> Check {
+        let Self { space, needed, kept } = self;
+        let stays = kept.map_or(0, |kept| kept.of(space.size));
+        let mut wanted = format!("{} in {}", HumanBytes(needed), space.folder.display());
+        if let Some(kept) = kept.filter(|_| stays > 0) {
+            wanted.push_str(&format!(", and {kept} left for the kubelet ({})", HumanBytes(stays)));
+        }
+        let enough = needed.saturating_add(stays) <= space.free;
+        let check = Check::new("space", wanted, format!("{} free", HumanBytes(space.free)), enough);
+        check.or(match needed <= space.free {
+            true => "free some space there, or make the file system larger: with less left, the kubelet starts no pods",
+            false => "free some space there, or make the file system larger",
+        })
     }
 }

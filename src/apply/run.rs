@@ -19,6 +19,7 @@ use super::receipt::{self, Receipt, ReceiptArchive};
 use super::record::{receipt_of, receipt_variables, tells_files};
 use super::released;
 use super::resume::waiting;
+use super::runtime_config;
 use super::services;
 use super::site::ReceiptSite;
 use super::staging::{self, StagedFile, missing_folders};
@@ -390,7 +391,7 @@ pub(super) fn innermost_first(folders: &[String]) -> Vec<String> {
 fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
     let mut warnings = survey.plan.warnings();
     if let Some(runtime) = &survey.runtime
-        && ignores_pins(runtime.client.version())
+        && runtime_config::ignores_pins(runtime.client.version())
     {
         warnings.push(format!(
             "containerd {} does not tell the kubelet that images are pinned; its garbage collector may remove them when \
@@ -413,13 +414,4 @@ fn warnings(survey: &Survey, inputs: Inputs<'_>) -> Vec<String> {
         warnings.push(format!("manifests and charts are put under {OWN}; without a distribution nothing applies them"));
     }
     warnings
-}
-
-/// Pinned images came with containerd 1.7.
-fn ignores_pins(version: &str) -> bool {
-    let mut numbers = version.trim_start_matches('v').split(['.', '-', '~', '+']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (1, 7),
-        _ => false,
-    }
 }

@@ -51,6 +51,22 @@ pub struct Target {
     pub choices: Choices,
     /// What was said for this time only.
     pub asked: Asked,
+    /// The version of the containerd that images go to, where it was asked and has answered; see [`Target::ask`].
+    pub containerd: Option<String>,
+}
+
+impl Target {
+    /// The same once the containerd that images go to was asked for its version. Where it does not answer nothing is known of it;
+    /// who needs it says why.
+    pub async fn ask(self) -> Self {
+        let containerd = match &self.runtime {
+            TargetRuntime::Containerd { address, namespace, .. } => {
+                Client::connect(address, namespace).await.ok().map(|client| client.version().to_owned())
+            }
+            _ => None,
+        };
+        Self { containerd, ..self }
+    }
 }
 
 /// What somebody has said for one installation.

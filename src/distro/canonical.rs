@@ -4,6 +4,7 @@
 //! `snap/howto/install/offline.md`.
 
 use super::cluster::Cluster;
+use super::eviction::{self, Eviction, Free};
 use super::objects::{self, with};
 use super::tree::{Map, text};
 use super::{Distribution, FOREIGN, Join, Save, SetupFile, Step, file, guarded, hosts, kube_vip, labels, proxy, words};
@@ -15,7 +16,8 @@ const STATE: &str = "/var/lib/carrack/canonical";
 /// Archives of images in here are put where the snap's containerd imports them from when it starts.
 pub const IMAGES: &str = "/var/lib/carrack/canonical/images";
 /// The folders that the snap fills.
-pub(super) const FOLDERS: [&str; 3] = ["/var/snap/k8s", "/etc/kubernetes", "/var/lib/kubelet"];
+pub(super) const FOLDERS: [&str; 3] = ["/var/snap/k8s", "/etc/kubernetes", KUBELET];
+const KUBELET: &str = "/var/lib/kubelet";
 const MAKE: &str = include_str!("canonical.sh");
 const UPGRADE: &str = include_str!("canonical-upgrade.sh");
 const K8S: &str = "/snap/bin/k8s";
@@ -334,5 +336,17 @@ impl Distribution for Canonical<'_> {
     /// None: where its data lies and how it is put back is not published.
     fn save(&self) -> Option<Save> {
         None
+    }
+
+    /// The snap's own defaults (k8s-snap, `src/k8s/pkg/k8sd/setup/kubelet.go`), or what the profile says of all or of this node.
+    fn eviction(&self) -> Option<Eviction> {
+        let named = |key: &str, name: &str| Some(self.profile.get(key).map(Map::of)?.text(name)?.to_owned());
+        let argument = |name: &str| {
+            let keys = ["extra-node-kubelet-args", "extra-kubelet-args"];
+            keys.into_iter().find_map(|key| named(key, name))
+        };
+        let kubelet = argument("--root-dir").unwrap_or_else(|| KUBELET.to_owned());
+        let said = argument("--eviction-hard").map(|said| eviction::signals(&said));
+        Some(Eviction::of(kubelet, said, (Free::Bytes(1 << 30), Free::Bytes(1 << 30))))
     }
 }

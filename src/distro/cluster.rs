@@ -46,6 +46,9 @@ pub struct Host {
     pub like: Vec<String>,
     /// Those of [`looked_for`](super::looked_for) that are there.
     pub present: Vec<String>,
+    /// Whether its containerd does not tell the kubelet which images are pinned, so that they would be collected when the disk
+    /// fills.
+    pub forgets_pins: bool,
 }
 
 /// A release of a chart, with the places of what it is made from.

@@ -3,7 +3,7 @@
 
 use super::cluster::Cluster;
 use super::rancher::{Names, Rancher};
-use super::{Distribution, Save, SetupFile, Step, words};
+use super::{Distribution, Eviction, Save, SetupFile, Step, words};
 use crate::site::node::Membership;
 
 const NAMES: Names = Names {
@@ -64,5 +64,9 @@ impl Distribution for K3s<'_> {
 
     fn save(&self) -> Option<Save> {
         self.0.save()
+    }
+
+    fn eviction(&self) -> Option<Eviction> {
+        Some(self.0.eviction())
     }
 }

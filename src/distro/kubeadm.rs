@@ -6,7 +6,9 @@
 use super::cluster::{Cluster, UNITS};
 use super::kubeadm_config::{self, Api, Config};
 use super::objects::{self, with};
-use super::{Distribution, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words};
+use super::{
+    Distribution, Eviction, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words,
+};
 use crate::site::node::{Endpoint, Membership, Role};
 
 /// Where it is remembered how far making the node went, and what it is made with.
@@ -371,6 +373,10 @@ impl Distribution for Kubeadm<'_> {
         }
         let alone = self.is_first() && self.cluster.node.endpoint.is_none();
         Some(if alone { self.copy() } else { self.snapshot() })
+    }
+
+    fn eviction(&self) -> Option<Eviction> {
+        Some(self.config.eviction(self.kubelet(), self.cluster.node))
     }
 }
 

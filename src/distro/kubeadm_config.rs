@@ -1,8 +1,9 @@
 //! kubeadm's configuration: what the profile says of clusters, and the site of one machine.
 
 use super::cluster::Cluster;
+use super::eviction::{self, Eviction, Free};
 use super::kubeadm::{api, endpoint};
-use super::tree::{Map, list, map, text, texts};
+use super::tree::{Map, list, map, number, text, texts};
 use super::{labels, proxy};
 use crate::places::{check_data_folder, check_removable};
 use crate::site::node::{Membership, Node, Role, Secret};
@@ -172,9 +173,31 @@ impl Config {
 
     /// The kubelet's folder, where it is told one.
     pub(super) fn kubelet_folder(&self, node: &Node) -> Option<String> {
-        if let Some(root) = &node.install_root {
-            return Some(format!("{root}/kubelet"));
+        let root = node.install_root.as_ref().map(|root| format!("{root}/kubelet"));
+        root.or_else(|| self.kubelet_argument("root-dir", node))
+    }
+
+    /// What the kubelet in the folder `kubelet` wants to be free: an argument counts more than its configuration, which has
+    /// Kubernetes' own defaults (`pkg/kubelet/apis/config/v1beta1/defaults_linux.go`).
+    pub(super) fn eviction(&self, kubelet: String, node: &Node) -> Eviction {
+        const DEFAULTS: [(&str, &str); 2] = [("nodefs.available", "10%"), ("imagefs.available", "15%")];
+        let defaults = (Free::Percent(10.0), Free::Percent(15.0));
+        if let Some(said) = self.kubelet_argument("eviction-hard", node) {
+            return Eviction::of(kubelet, Some(eviction::signals(&said)), defaults);
         }
+        let config = self.part("kubeletConfiguration");
+        let said = config.get("evictionHard").map(Map::of).map(|said| {
+            let merged = config.text("mergeDefaultEvictionSettings") == Some("true");
+            let defaults =
+                DEFAULTS.into_iter().filter(|_| merged).map(|(signal, text)| (signal.to_owned(), text.to_owned()));
+            let own = said.keys().filter_map(|signal| Some((signal.to_owned(), said.text(signal)?.to_owned())));
+            defaults.chain(own).collect()
+        });
+        Eviction::of(kubelet, said, defaults)
+    }
+
+    /// What the profile says of an argument of the kubelet of this node.
+    fn kubelet_argument(&self, name: &str, node: &Node) -> Option<String> {
         let key = match node.cluster {
             Membership::Init { .. } => "initConfiguration",
             Membership::Join { .. } => "joinConfiguration",
@@ -182,9 +205,8 @@ impl Config {
         let registration = self.part(key).get("nodeRegistration").map(Map::of)?;
         let arguments = registration.get("kubeletExtraArgs")?;
         let scalar = |node: &yaml::Node| node.scalar().map(|scalar| scalar.text.to_string());
-        let listed =
-            arguments.items().iter().find(|item| item.get("name").and_then(scalar).as_deref() == Some("root-dir"));
-        listed.and_then(|item| item.get("value")).or_else(|| arguments.get("root-dir")).and_then(scalar)
+        let listed = arguments.items().iter().find(|item| item.get("name").and_then(scalar).as_deref() == Some(name));
+        listed.and_then(|item| item.get("value")).or_else(|| arguments.get(name)).and_then(scalar)
     }
 
     /// Which paths of the configuration cannot be what they are for.
@@ -214,8 +236,11 @@ impl Config {
         let node = cluster.node;
         let (mut documents, secret) = match &node.cluster {
             Membership::Init { token } => {
-                let others = ["kubeletConfiguration", "kubeProxyConfiguration"];
-                let others = others.into_iter().map(|key| (key, self.part(key))).filter(|(_, part)| !part.is_empty());
+                let others = [
+                    ("kubeletConfiguration", self.kubelet(cluster)),
+                    ("kubeProxyConfiguration", self.part("kubeProxyConfiguration")),
+                ];
+                let others = others.into_iter().filter(|(_, part)| !part.is_empty());
                 let mut all = vec![
                     ("initConfiguration", self.init(cluster, token.as_ref())),
                     ("clusterConfiguration", self.whole(node)),
@@ -271,6 +296,23 @@ impl Config {
         whole
     }
 
+    /// What is said of all kubelets.
+    fn kubelet(&self, cluster: &Cluster<'_>) -> Map {
+        let mut kubelet = self.part("kubeletConfiguration");
+        if self.keeps_images(cluster) {
+            kubelet.set("imageGCHighThresholdPercent", number(100));
+        }
+        kubelet
+    }
+
+    /// Whether the kubelet is told to leave images alone however full the disk is: a pin says nothing to it here, and nobody can
+    /// pull again what it removes. What the profile says counts more.
+    fn keeps_images(&self, cluster: &Cluster<'_>) -> bool {
+        cluster.host.forgets_pins
+            && self.part("kubeletConfiguration").get("imageGCHighThresholdPercent").is_none()
+            && self.kubelet_argument("image-gc-high-threshold", cluster.node).is_none()
+    }
+
     fn join(&self, cluster: &Cluster<'_>) -> Map {
         let mut join = self.part("joinConfiguration");
         if let Membership::Join { server, token, ca_hash, certificate_key } = &cluster.node.cluster {
@@ -321,6 +363,10 @@ impl Config {
         }
         if let Some(root) = &node.install_root {
             arguments.push(("root-dir", format!("{root}/kubelet")));
+        }
+        // A node that joins has the configuration of the cluster, whose first server may have another containerd.
+        if matches!(node.cluster, Membership::Join { .. }) && self.keeps_images(cluster) {
+            arguments.push(("image-gc-high-threshold", "100".to_owned()));
         }
         if !arguments.is_empty() {
             let merged = self.arguments(registration.get("kubeletExtraArgs"), arguments);

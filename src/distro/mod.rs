@@ -6,6 +6,7 @@
 mod canonical;
 mod cluster;
 mod dummy_route;
+mod eviction;
 mod host;
 mod hosts;
 mod k3s;
@@ -26,13 +27,14 @@ mod tree;
 pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Cluster, Host, Release};
 pub use dummy_route::{DUMMY_INTERFACE, DUMMY_ROUTE_UNIT};
+pub use eviction::{Eviction, Free};
 pub use renewed::{renewed, taken_away};
 pub use step::{FOREIGN, Join, SAVED, Step};
 
 use crate::site::node::{Membership, Node, Role};
 
 /// What a distribution wants of one machine.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Setup {
     /// Files, besides those of the bundle.
     pub files: Vec<SetupFile>,
@@ -46,6 +48,8 @@ pub struct Setup {
     pub leaves: bool,
     /// How its state is saved before an upgrade; none where this machine has none.
     pub save: Option<Save>,
+    /// What its kubelet wants to be free on disks; none where it starts none.
+    pub eviction: Option<Eviction>,
 }
 
 /// A file that a distribution reads.
@@ -89,6 +93,8 @@ trait Distribution {
     fn remove(&self) -> Vec<Step>;
     /// See [`Setup::save`].
     fn save(&self) -> Option<Save>;
+    /// See [`Setup::eviction`].
+    fn eviction(&self) -> Option<Eviction>;
 }
 
 /// What the distribution of this name wants of a machine.
@@ -123,6 +129,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         folders: distribution.folders(),
         leaves,
         save: distribution.save(),
+        eviction: distribution.eviction(),
     };
     setup.files.extend(distribution.files());
     if startable {

@@ -1,7 +1,7 @@
 //! No distribution: containerd, or nothing at all.
 
 use super::cluster::Cluster;
-use super::{Distribution, Save, SetupFile, Step};
+use super::{Distribution, Eviction, Save, SetupFile, Step};
 use crate::site::node::{Membership, Role};
 
 /// Nothing but what every machine gets.
@@ -49,6 +49,10 @@ impl Distribution for Nothing<'_> {
     }
 
     fn save(&self) -> Option<Save> {
+        None
+    }
+
+    fn eviction(&self) -> Option<Eviction> {
         None
     }
 }

@@ -2,6 +2,7 @@
 //! same code (k3s, `pkg/configfilearg`).
 
 use super::cluster::{Cluster, UNITS};
+use super::eviction::{self, Eviction, Free};
 use super::tree::{Map, text, truth};
 use super::{SAVED, Save, SetupFile, Step, file, guarded, kube_vip, labels, proxy, registries, words};
 use crate::options::{Options, Part};
@@ -320,15 +321,25 @@ impl<'a> Rancher<'a> {
 
     /// The kubelet's folder.
     fn kubelet(&self) -> String {
+        self.kubelet_argument("root-dir").unwrap_or_else(|| KUBELET.to_owned())
+    }
+
+    /// What the kubelet wants to be free. The defaults are k3s' own (k3s, `pkg/daemons/agent/agent_linux.go`).
+    pub(super) fn eviction(&self) -> Eviction {
+        let said = self.kubelet_argument("eviction-hard").map(|said| eviction::signals(&said));
+        Eviction::of(self.kubelet(), said, (Free::Percent(5.0), Free::Percent(5.0)))
+    }
+
+    /// What the profile says of an argument of the kubelet.
+    fn kubelet_argument(&self, name: &str) -> Option<String> {
         let lists = ["kubelet-arg", "kubelet-arg+"].into_iter().filter_map(|key| self.profile.get(key));
         let texts = lists.flat_map(|node| match node.items() {
             [] => node.scalar().into_iter().collect::<Vec<_>>(),
             items => items.iter().filter_map(|item| item.scalar()).collect(),
         });
-        let named: Vec<String> =
-            texts.filter_map(|scalar| Some(argument(&scalar.text, "root-dir")?.to_owned())).collect();
+        let named: Vec<String> = texts.filter_map(|scalar| Some(argument(&scalar.text, name)?.to_owned())).collect();
         // The last one counts.
-        named.into_iter().next_back().unwrap_or_else(|| KUBELET.to_owned())
+        named.into_iter().next_back()
     }
 
     /// The folders and files that it makes, and that go with it. Nothing where it is not the bundle that brought it: then the

@@ -3,7 +3,7 @@
 
 use super::cluster::Cluster;
 use super::rancher::{Names, Rancher};
-use super::{Distribution, Save, SetupFile, Step};
+use super::{Distribution, Eviction, Save, SetupFile, Step};
 
 const NAMES: Names = Names {
     name: "rke2",
@@ -69,5 +69,9 @@ impl Distribution for Rke2<'_> {
 
     fn save(&self) -> Option<Save> {
         self.0.save()
+    }
+
+    fn eviction(&self) -> Option<Eviction> {
+        Some(self.0.eviction())
     }
 }

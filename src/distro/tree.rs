@@ -145,6 +145,11 @@ pub(super) fn truth(value: bool) -> Node {
     node(Value::Scalar(Scalar { text: value.to_string().into(), kind: Kind::Bool, style: Style::Plain }))
 }
 
+/// A whole number.
+pub(super) fn number(value: u32) -> Node {
+    node(Value::Scalar(Scalar { text: value.to_string().into(), kind: Kind::Int, style: Style::Plain }))
+}
+
 /// A list.
 pub(super) fn list(items: Vec<Node>) -> Node {
     node(Value::Sequence(items.into()))

@@ -52,6 +52,15 @@ impl Facts {
         Some(routes)
     }
 
+    /// The name servers that this machine asks (resolv.conf(5)), or that systemd-resolved asks for it.
+    pub fn nameservers(&self) -> Vec<String> {
+        let files = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+        let texts = files.iter().filter_map(|path| self.text(path)).collect::<Vec<_>>();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        let named = lines.filter_map(|line| line.trim().strip_prefix("nameserver")?.split_whitespace().next());
+        named.map(str::to_owned).collect()
+    }
+
     fn listener(&self, files: [&str; 2], port: u16, state: Option<&str>) -> Option<Listener> {
         let inode = files.iter().find_map(|file| socket(&self.text(file)?, port, state))?;
         Some(Listener { program: self.program(inode) })

@@ -297,6 +297,7 @@ async fn an_image_that_a_value_names_must_be_in_the_bundle() {
         keep: 1,
         choices: Choices::default(),
         asked: Asked::default(),
+        containerd: None,
     };
     let source = bundle.source();
     let look = async |name: &str| {

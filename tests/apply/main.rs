@@ -62,6 +62,7 @@ async fn install_from(
         keep: 1,
         choices: Choices::default(),
         asked: Asked::default(),
+        containerd: None,
     };
     let inputs = without_values(&bundle.contents, source);
     patiently(async || {
@@ -105,6 +106,7 @@ async fn look(bundle: &TestBundle, root: &Path, socket: Option<&Path>) -> Result
         keep: 1,
         choices: Choices::default(),
         asked: Asked::default(),
+        containerd: None,
     };
     let source = bundle.source();
     let inputs = without_values(&bundle.contents, &source);

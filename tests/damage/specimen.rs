@@ -107,6 +107,7 @@ pub(crate) fn install(bundle: &Trusted, root: &Path, images: Images) -> Result<O
         keep: 1,
         choices: Choices::default(),
         asked: Asked::default(),
+        containerd: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {

@@ -76,6 +76,7 @@ impl Machine {
                 os: os.to_owned(),
                 like,
                 present: vec!["/usr/bin/snap".to_owned()],
+                forgets_pins: false,
             },
             version: version.to_owned(),
             upgrade_from: None,

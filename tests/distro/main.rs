@@ -266,6 +266,62 @@ fn kubeadm_follows_the_version_of_the_pack() {
     assert!(typo[0].contains("did you mean `clusterConfiguration`"), "{typo:?}");
 }
 
+/// What the kubelet removes when a disk fills cannot be pulled again, and an old containerd does not tell it what is pinned.
+#[test]
+fn kubeadm_keeps_images_where_pins_are_not_told() {
+    let configuration = |case: &str, forgets: bool, config: Option<&str>| {
+        let mut machine = Machine::case("kubeadm", case);
+        machine.host.forgets_pins = forgets;
+        machine.config = config.map_or(machine.config, str::to_owned);
+        let setup = machine.setup("kubeadm").unwrap();
+        setup.files.into_iter().find(|file| file.path.ends_with("kubeadm/config.yaml")).unwrap().text
+    };
+    let (first, joining) = ("\"imageGCHighThresholdPercent\": 100\n", "\"image-gc-high-threshold\"");
+    for (case, said) in [("server", first), ("agent", joining), ("further-server", joining)] {
+        assert!(configuration(case, true, None).contains(said), "{case}");
+        assert!(!configuration(case, false, None).contains(said), "{case}");
+    }
+    let own = "kubeletConfiguration: {imageGCHighThresholdPercent: 70}";
+    assert!(configuration("server", true, Some(own)).contains("\"imageGCHighThresholdPercent\": 70\n"));
+    assert!(!configuration("agent", true, Some(own)).contains(joining));
+    let argument =
+        "initConfiguration: {nodeRegistration: {kubeletExtraArgs: [{name: image-gc-high-threshold, value: \"80\"}]}}";
+    assert!(!configuration("server", true, Some(argument)).contains(first));
+}
+
+#[test]
+fn kubelets_want_space_that_is_free() {
+    let wanted = |distribution: &str, config: Option<&str>| {
+        let mut machine = Machine::of(distribution);
+        machine.config = config.map_or(machine.config, str::to_owned);
+        let eviction = machine.setup(distribution).unwrap().eviction.unwrap();
+        (eviction.kubelet, eviction.nodefs.of(1 << 40) >> 30, eviction.imagefs.of(1 << 40) >> 30)
+    };
+    let usual = |nodefs, imagefs| ("/var/lib/kubelet".to_owned(), nodefs, imagefs);
+    assert_eq!(wanted("kubeadm", None), usual(102, 153));
+    assert_eq!(wanted("k3s", None), usual(51, 51));
+    assert_eq!(wanted("rke2", None), usual(51, 51));
+    assert_eq!(wanted("canonical", None), usual(1, 1));
+    for (config, free) in [
+        ("kubeletConfiguration: {evictionHard: {imagefs.available: 2Gi}}", usual(0, 2)),
+        (
+            "kubeletConfiguration: {mergeDefaultEvictionSettings: true, evictionHard: {imagefs.available: 2Gi}}",
+            usual(102, 2),
+        ),
+        (
+            "initConfiguration: {nodeRegistration: {kubeletExtraArgs: [{name: eviction-hard, value: \"nodefs.available<3Gi\"}, \
+             {name: root-dir, value: /srv/kubelet}]}}",
+            ("/srv/kubelet".to_owned(), 3, 0),
+        ),
+    ] {
+        assert_eq!(wanted("kubeadm", Some(config)), free, "{config}");
+    }
+    let argument = "kubelet-arg: [eviction-hard=nodefs.available<20%]";
+    assert_eq!(wanted("k3s", Some(argument)), usual(204, 0));
+    let arguments = "extra-node-kubelet-args: {\"--eviction-hard\": \"imagefs.available<4Gi\"}";
+    assert_eq!(wanted("canonical", Some(arguments)), usual(0, 4));
+}
+
 #[test]
 fn kubeadm_upgrades_the_first_server_and_lets_the_others_follow() {
     let commands = |change: &dyn Fn(&mut Machine)| {

@@ -85,6 +85,7 @@ impl Site {
             keep: 1,
             choices: Choices::default(),
             asked: Asked::default(),
+            containerd: None,
         }
     }
 

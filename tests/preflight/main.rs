@@ -20,7 +20,7 @@ use carrack::host::disk::Space;
 use carrack::host::{Facts, Root};
 use carrack::oci::{Blob, Descriptor, Digest, Platform, media_type};
 use carrack::requirements::Requirements;
-use carrack::site::node::{Address, Membership, Node, Role, Secret};
+use carrack::site::node::{Address, Membership, Node, Registries, Role, Secret};
 use carrack::variables::Values;
 use std::sync::Arc;
 
@@ -106,8 +106,12 @@ fn checks_of(host: &Path, profile: ResolvedProfile) -> Vec<Check> {
 }
 
 fn checks_for(host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> {
-    let root = tempfile::tempdir().unwrap();
-    let root = Root::new(root.path()).unwrap();
+    checks_below(tempfile::tempdir().unwrap().path(), host, profile, node)
+}
+
+/// The same of the machine whose files are below `root`.
+fn checks_below(root: &Path, host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> {
+    let root = Root::new(root).unwrap();
     let has = |interface: &str, address: &str| InterfaceAddress {
         interface: interface.to_owned(),
         address: address.parse().unwrap(),
@@ -122,6 +126,7 @@ fn checks_for(host: &Path, profile: ResolvedProfile, node: &Node) -> Vec<Check> 
         keep: 1,
         choices: Choices::default(),
         asked: Asked::default(),
+        containerd: None,
     };
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (contents, values) = (contents(profile), Values::new());
@@ -227,6 +232,43 @@ fn what_has_to_be_started_needs_systemd() {
     assert_eq!(systemd(&folder("good"), profile), Some(Verdict::Ok));
 }
 
+/// What the packages of Debian and of Docker bring, what `containerd config default` prints, and what kubeadm needs.
+#[test]
+fn what_kubeadm_needs_of_containerds_configuration_is_looked_at() {
+    const DEBIAN: &str = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"/usr/lib/cni\"\n";
+    const DOCKER: &str = "disabled_plugins = [\"cri\"]\n";
+    const GOOD: &str = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\nconfig_path = \"/etc/containerd/certs.d\"\n\
+        [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\nSystemdCgroup = true\n";
+    let registries = Registries {
+        mirrors: BTreeMap::from([("*".to_owned(), vec!["http://10.0.0.2:5000".to_owned()])]),
+        ..Registries::default()
+    };
+    let site = Node { registries, ..Node::default() };
+    let said = |text: Option<&str>, host: &str, node: &Node| {
+        let root = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            fs::create_dir_all(root.path().join("etc/containerd")).unwrap();
+            fs::write(root.path().join("etc/containerd/config.toml"), text).unwrap();
+        }
+        let mut profile = k3s("1.34.4");
+        profile.packs[0].distribution = Some("kubeadm".to_owned());
+        let checks = checks_below(root.path(), &folder(host), profile, node);
+        let about = checks.iter().filter(|check| check.name.starts_with("containerd-"));
+        about
+            .map(|check| format!("{} {:?}", check.name.trim_start_matches("containerd-"), check.verdict))
+            .collect::<Vec<_>>()
+    };
+    let alone = Node::alone();
+    assert_eq!(said(Some(GOOD), "good", &site), ["cri Ok", "cgroups Ok", "network Ok", "registries Ok"]);
+    assert_eq!(said(Some(GOOD), "good", alone), ["cri Ok", "cgroups Ok", "network Ok"]);
+    assert_eq!(said(Some(DEBIAN), "good", alone), ["cri Ok", "cgroups Fail", "network Warn"]);
+    assert_eq!(said(Some(DEBIAN), "cgroup-v1", &site), ["cri Ok", "cgroups Warn", "network Warn", "registries Fail"]);
+    assert_eq!(said(Some(DOCKER), "good", alone), ["cri Fail", "cgroups Fail", "network Ok"]);
+    assert_eq!(said(None, "good", alone), ["cri Ok", "cgroups Fail", "network Ok"]);
+    // Others bring and configure their own.
+    assert!(checks("good", k3s("1.34.4")).iter().all(|check| !check.name.starts_with("containerd-")));
+}
+
 #[test]
 fn a_distribution_is_not_in_its_own_way() {
     let taken = |profile: ResolvedProfile| {
@@ -259,7 +301,15 @@ fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (values, target) = (
         Values::new(),
-        Target { root, runtime, platform, keep: 1, choices: Choices::default(), asked: Asked::default() },
+        Target {
+            root,
+            runtime,
+            platform,
+            keep: 1,
+            choices: Choices::default(),
+            asked: Asked::default(),
+            containerd: None,
+        },
     );
     let inputs = Inputs { contents: &contents, source: &source, values: &values, node };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -270,14 +320,21 @@ fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
 
 #[test]
 fn images_are_counted_in_the_archive_and_where_they_are_unpacked() {
-    assert_eq!(space_for(&folder("good"), 10 << 30, Node::alone()), ["Ok 30.00 GiB in /"]);
-    assert_eq!(space_for(&folder("good"), 20 << 30, Node::alone()), ["Fail 60.00 GiB in /"]);
-    assert_eq!(space_for(&folder("fat-data"), 10 << 30, Node::alone()), ["Fail 30.00 GiB in /var/lib/rancher"]);
+    let kept = |needed: &str| format!("{needed}, and 5 % left for the kubelet (3.00 GiB)");
+    assert_eq!(space_for(&folder("good"), 10 << 30, Node::alone()), [kept("Ok 30.00 GiB in /")]);
+    assert_eq!(space_for(&folder("good"), 20 << 30, Node::alone()), [kept("Fail 60.00 GiB in /")]);
     // It has run before, and may have the images.
     let copy = tempfile::tempdir().unwrap();
     copy_tree(&folder("good"), copy.path());
     fs::create_dir_all(copy.path().join("var/lib/rancher/k3s/agent/containerd")).unwrap();
-    assert_eq!(space_for(copy.path(), 20 << 30, Node::alone()), ["Ok 20.00 GiB in /"]);
+    assert_eq!(space_for(copy.path(), 20 << 30, Node::alone()), [kept("Ok 20.00 GiB in /")]);
+    // The kubelet calls a disk full before it is: 50 GiB are free.
+    assert_eq!(space_for(copy.path(), 46 << 30, Node::alone()), [kept("Ok 46.00 GiB in /")]);
+    assert_eq!(space_for(copy.path(), 48 << 30, Node::alone()), [kept("Fail 48.00 GiB in /")]);
+    // Each disk for itself: the kubelet's folder is on the other one.
+    let both = space_for(&folder("fat-data"), 10 << 30, Node::alone());
+    assert_eq!(both[0], kept("Ok 0 B in /"));
+    assert_eq!(both[1], "Fail 30.00 GiB in /var/lib/rancher, and 5 % left for the kubelet (1.40 GiB)");
 }
 
 #[test]
@@ -405,10 +462,11 @@ fn checks_look_where_the_site_has_the_data() {
     };
     assert_eq!(of(Node::alone())[1], "ext4, xfs or the like below /var/lib/rancher/k3s Fail");
     assert_eq!(of(&elsewhere), ["SSD below /opt/edge Ok", "ext4, xfs or the like below /opt/edge Ok"]);
-    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &elsewhere), ["Ok 30.00 GiB in /"]);
+    let kept = "Ok 30.00 GiB in /, and 5 % left for the kubelet (3.00 GiB)";
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &elsewhere), [kept]);
     // The other way round: the site's folder is what is small, and counts as a part of the disk.
     let inside = Node { install_root: Some("/var/lib/rancher/edge".to_owned()), ..Node::default() };
-    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &inside)[1], "Fail 30.00 GiB in /var/lib/rancher");
+    assert_eq!(space_for(&folder("fat-data"), 10 << 30, &inside)[1][..34], *"Fail 30.00 GiB in /var/lib/rancher");
     let disk = |node: &Node| {
         let checks = checks_for(&folder("fat-data"), k3s("1.32.5+k3s1"), node);
         checks.into_iter().find(|check| check.name == "disk").unwrap().found

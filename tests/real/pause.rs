@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::parts::{Containerd, available};
+use super::parts::{Containerd, available, output};
 use super::pinned::later_containerd;
 use super::project::{Project, both, succeed};
 
@@ -84,5 +84,7 @@ fn a_later_containerd_says_it_too_or_its_release_does() {
     let bundle = bundle(&project);
     let containerd = Containerd::start_program(&program, project.folder.path(), "");
     let said = told(&containerd, &bundle);
-    assert!(said.starts_with("FAIL ") && said.contains("registry.k8s.io/pause:3.10.1 in the bundle, as "), "{said}");
+    let defaults = output(program.to_str().unwrap(), ["config", "default"]);
+    let image = defaults.lines().find_map(|line| line.trim().strip_prefix("sandbox = '")?.strip_suffix('\'')).unwrap();
+    assert!(said.starts_with("FAIL ") && said.contains(&format!(" {image} in the bundle, as ")), "{said} {image}");
 }

@@ -16,7 +16,7 @@ struct Config {
 
 impl Client {
     /// The image that every pod starts with, as the plugin that runs has it; nothing where it does not run or does not tell.
-    /// containerd 2.0 does not (<https://github.com/kubernetes/kubeadm/issues/3146>).
+    /// containerd 2 does not (<https://github.com/kubernetes/kubeadm/issues/3146>).
     pub async fn sandbox_image(&self) -> Option<String> {
         let mut runtime = RuntimeServiceClient::new(self.channel());
         let answer = runtime.status(self.request(StatusRequest { verbose: true })).await.ok()?.into_inner();

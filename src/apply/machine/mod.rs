@@ -53,7 +53,7 @@ impl Machine<'_> {
             checks.push(self.cgroups(pack));
             checks.extend([self.swap(), self.clock(), self.overlay(data)]);
             checks.extend(self.node_address());
-            checks.push(self.default_route());
+            checks.extend([self.default_route(), self.nameserver()]);
         }
         checks.extend(needed.kernel_modules.iter().map(|name| self.module(name)));
         checks.extend(needed.commands.iter().map(|name| self.command(name)));

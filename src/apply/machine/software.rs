@@ -23,6 +23,15 @@ impl Machine<'_> {
         check.or("boot this host with systemd: it starts the distribution and the services; in a container or a chroot, prepare the system with --root instead")
     }
 
+    /// CoreDNS forwards what it does not know, to nobody or to itself where the machine names no server.
+    pub(super) fn nameserver(&self) -> Check {
+        let found = self.facts.nameservers();
+        let verdict = if found.is_empty() { Verdict::Warn } else { Verdict::Ok };
+        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+        let check = Check::new("nameserver", "one in /etc/resolv.conf", found, verdict);
+        check.or("name one, though nothing answers there: without any, CoreDNS may find a loop and end, and no name is found in the cluster")
+    }
+
     pub(super) fn command(&self, name: &str) -> Check {
         let found = self.facts.command(name);
         let ok = found.is_some();

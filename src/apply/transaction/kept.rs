@@ -69,6 +69,14 @@ impl Kept {
         self.place(digest)?.open()
     }
 
+    /// Whether nothing is kept.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub(super) fn is_empty(&self) -> Result<bool, PathError> {
+        Ok(self.0.names()?.is_empty())
+    }
+
     /// Removes those of `known` that are not `needed`, and the folder where nothing is. What no receipt knows of stays: it may be the
     /// only copy of somebody's.
     ///

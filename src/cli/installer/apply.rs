@@ -126,6 +126,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     let memory = Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
     let target = args.target.target(root, Some(contents), choices, args.variables.asked())?;
+    let target = runtime.block_on(target.ask());
     let site = args.variables.site()?;
     called.map_or(Ok(()), |called| pinned::require_site(called, site.as_ref()))?;
     let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;

@@ -135,6 +135,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let memory = Memory::of(&root, &bundle.contents().profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
     let target = args.target.target(root, Some(bundle.contents()), choices, args.variables.asked())?;
+    let target = target::runtime()?.block_on(target.ask());
     let site = args.variables.site()?;
     let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
     let node = variables::node(site.as_ref(), &memory, &target.root)?;

@@ -114,6 +114,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     };
     let choices = args.skip.choices(&args.target.choices(&memory.choices));
     let target = args.target.target(root, contents, choices, args.variables.asked())?;
+    let target = target::runtime()?.block_on(target.ask());
     resume::warn_unfinished(&target.root, ui)?;
     let look = |inputs: Option<Inputs<'_>>| target::runtime()?.block_on(args.skip.checks(inputs, &target));
     let checks = match bundle.as_ref().zip(args.bundle.as_deref()) {

@@ -124,7 +124,7 @@ impl TargetArgs {
             (TargetRuntime::Folder(_), Some(contents)) if !root.is_host() => platform_of(contents),
             _ => Platform::of_this_machine(),
         };
-        Ok(Target { root, runtime, platform, keep: choices.keep.unwrap_or(KEEP), choices, asked })
+        Ok(Target { root, runtime, platform, keep: choices.keep.unwrap_or(KEEP), choices, asked, containerd: None })
     }
 
     /// A flag that would have no effect is a misunderstanding that somebody should hear of.
