@@ -55,6 +55,28 @@ fn file(entries: &str) -> String {
     format!("  packs:\n    - {{name: shop, layer: addon, files: [{entries}]}}\n")
 }
 
+/// What it needs is a containerd that runs; what a site says has no part in it.
+#[test]
+fn images_alone_need_a_containerd_and_no_site() {
+    let sandbox = Sandbox::new();
+    sandbox.write("tool", "tool\n");
+    build(&sandbox, "1.0.0", &file("{source: ./tool, path: /etc/tool}"));
+    fs::create_dir(sandbox.work().join("host")).unwrap();
+    for command in ["plan", "apply"] {
+        let of = |more: &[&str]| {
+            install(&sandbox, &[&[command, "edge-1.0.0.tar.zst", "--root", "host", "--images-only"], more].concat())
+        };
+        let refused = of(&[]);
+        assert_eq!(refused.code, 40, "{}", refused.stderr);
+        let told = "only images are asked for, and they do not go to a containerd that runs here";
+        assert!(refused.stderr.contains(told) && refused.stderr.contains("--containerd-address"), "{}", refused.stderr);
+        for flags in [&["--site", "site.yaml"][..], &["--set", "a=b"], &["--keep", "2"]] {
+            assert_eq!(of(flags).code, 2, "{flags:?}");
+        }
+        assert_eq!(fs::read_dir(sandbox.work().join("host")).unwrap().count(), 0, "nothing is written");
+    }
+}
+
 fn host(sandbox: &Sandbox, path: &str) -> String {
     fs::read_to_string(sandbox.work().join("host").join(path.trim_start_matches('/'))).unwrap()
 }

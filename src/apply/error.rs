@@ -75,6 +75,9 @@ pub enum ApplyError {
         /// Those that the site gives.
         after: String,
     },
+    /// Images alone are brought into a containerd that runs.
+    #[error("only images are asked for, and they do not go to a containerd that runs here")]
+    ImagesOnly,
     /// An installer that did not write sites down has installed with one.
     #[error("{installed} was installed with a site that no receipt has, and without it {}", evidence.join("; "))]
     UnknownSite {

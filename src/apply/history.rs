@@ -38,15 +38,39 @@ impl History {
         self.0.iter().map(|entry| &entry.receipt)
     }
 
-    /// What is installed of each profile, what was installed last first.
+    /// What is installed of each profile, what was installed last first; of one of which nothing is, the images that were brought
+    /// ahead.
     pub(super) fn installed(&self) -> Vec<&Entry> {
         let mut installed: Vec<&Entry> = Vec::new();
         for entry in &self.0 {
-            if !installed.iter().any(|other| other.receipt.name == entry.receipt.name) {
+            let name = &entry.receipt.name;
+            let counts = !entry.receipt.images_only || self.of_profile(name).next().is_none();
+            if counts && !installed.iter().any(|other| other.receipt.name == *name) {
                 installed.push(entry);
             }
         }
         installed
+    }
+
+    /// The images that were brought ahead of a version of the profile `name` since it was last installed.
+    pub(super) fn staged(&self, name: &str) -> Option<&Entry> {
+        let newest = self.0.iter().find(|entry| entry.receipt.name == name);
+        newest.filter(|entry| entry.receipt.images_only)
+    }
+
+    /// All receipts of such images, the newest first: another version's take the place of those before.
+    pub(super) fn all_staged<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.all_of(name).take_while(|entry| entry.receipt.images_only)
+    }
+
+    /// What is there of all profiles: what is installed, and after it the images that were brought ahead.
+    pub(super) fn present(&self) -> Vec<&Entry> {
+        let mut present = Vec::new();
+        for entry in self.installed() {
+            let staged = self.staged(&entry.receipt.name).filter(|staged| staged.number != entry.number);
+            present.extend([Some(entry), staged].into_iter().flatten());
+        }
+        present
     }
 
     /// What is installed of `profile`, or of the only one there is.
@@ -92,8 +116,13 @@ impl History {
         self.0.first().map_or(0, |entry| entry.number).saturating_add(1)
     }
 
-    /// All receipts of the profile `name`, the newest first.
+    /// All receipts with which the profile `name` was installed, the newest first.
     pub(super) fn of_profile<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.all_of(name).filter(|entry| !entry.receipt.images_only)
+    }
+
+    /// All receipts of the profile `name`, the newest first, those of images alone too.
+    pub(super) fn all_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.0.iter().filter(move |entry| entry.receipt.name == name)
     }
 
@@ -126,9 +155,9 @@ impl History {
         }
     }
 
-    /// What is installed of each other profile.
+    /// What is there of each other profile.
     pub(super) fn others(&self, name: &str) -> Vec<&Entry> {
-        self.installed().into_iter().filter(|entry| entry.receipt.name != name).collect()
+        self.present().into_iter().filter(|entry| entry.receipt.name != name).collect()
     }
 
     /// The profile whose file is at `path`: of those that have one there, the one that has put it last.
@@ -193,6 +222,31 @@ mod tests {
         let mut receipt = Receipt::empty(name, "1.0.0");
         receipt.services = units.iter().map(service).collect();
         Entry { number, file: String::new(), receipt }
+    }
+
+    #[test]
+    fn images_that_were_brought_ahead_are_no_version() {
+        let ahead = |number, name| {
+            let mut entry = entry(number, name, &[]);
+            entry.receipt.images_only = true;
+            entry
+        };
+        let history = History(vec![
+            ahead(6, "shop"),
+            ahead(5, "new"),
+            entry(4, "shop", &[]),
+            ahead(3, "shop"),
+            entry(2, "till", &[]),
+            ahead(1, "till"),
+        ]);
+        let numbers = |entries: Vec<&Entry>| entries.iter().map(|entry| entry.number).collect::<Vec<_>>();
+        let staged = |name| history.staged(name).map(|entry| entry.number);
+        assert_eq!((staged("shop"), staged("new"), staged("till")), (Some(6), Some(5), None));
+        assert_eq!(numbers(history.of_profile("shop").collect()), [4]);
+        assert_eq!(numbers(history.installed()), [5, 4, 2]);
+        assert_eq!(numbers(history.present()), [5, 4, 6, 2]);
+        assert_eq!(numbers(history.others("till")), [5, 4, 6]);
+        assert_eq!(history.next_number(), 7);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod folders;
 mod foreign;
 mod history;
 mod image_folder;
+mod images_only;
 pub mod installed;
 mod interrupt;
 mod leftovers;

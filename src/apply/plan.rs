@@ -46,6 +46,8 @@ pub struct HostPlan {
     pub dropped_services: Vec<String>,
     /// Names of images that no version needs any more that one could go back to.
     pub released: Vec<NameChange>,
+    /// Names that stand for other images until the version is installed whose images are brought ahead.
+    pub left_names: Vec<String>,
     /// What the site changes of the one that is installed.
     pub site: Vec<SiteChange>,
     /// What a person should know of the node's addresses.
@@ -195,6 +197,9 @@ impl HostPlan {
             .chain(originals)
             .chain(self.unkept.iter().cloned())
             .chain(self.address.clone())
+            .chain(self.left_names.iter().map(|name| {
+                format!("{name} goes on standing for the image that it has, until this version is installed")
+            }))
             .chain(overwritten)
             .chain(taken)
             .chain(self.by_hand.iter().flat_map(ByHand::warnings))

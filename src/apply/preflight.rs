@@ -54,6 +54,9 @@ pub async fn preflight(
 ) -> Result<Vec<Check>, ApplyError> {
     let mut checks = Vec::new();
     let contents = inputs.map(|inputs| inputs.contents);
+    if let Some(inputs) = inputs.filter(|_| target.asked.images_only) {
+        return images_alone(inputs, target, machine).await;
+    }
     let (files, eviction, history) = match inputs {
         Some(inputs) => {
             demands(inputs, target, machine, &mut checks)?;
@@ -66,13 +69,7 @@ pub async fn preflight(
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
         checks.extend(registries::checks(inputs.contents, inputs.node).await);
     }
-    let (runtime, client) = match &target.runtime {
-        TargetRuntime::Containerd { address, namespace, .. } => {
-            let (check, client) = reachable(address, namespace).await;
-            (Some(check), client)
-        }
-        _ => (None, None),
-    };
+    let (runtime, client) = reachable(&target.runtime).await;
     if let Some(inputs) = inputs {
         checks.extend(pause::check(inputs, target, client.as_ref()).await);
         if let Some(machine) = machine {
@@ -94,20 +91,48 @@ pub async fn preflight(
         space.need(file.target.shown(), file.size)?;
     }
     checks.extend(runtime);
-    if let TargetRuntime::Containerd { address, unpack, .. } = &target.runtime
-        && let (Some(contents), Some(client)) = (contents, client)
-    {
-        let missing = images(contents, target, &client, &mut checks).await;
-        let distributions =
-            rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(|rules| rules.containerd(node));
-        let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
-        space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
-    }
+    imported(contents, node, target, client, &mut checks, &mut space).await?;
     if let (TargetRuntime::Folder(folder), Some(inputs)) = (&target.runtime, inputs) {
         archive(inputs, &files, *folder, target, &history, &mut checks, &mut space)?;
     }
     checks.extend(space.checks());
     Ok(checks)
+}
+
+/// What is asked of a host that gets the images alone.
+async fn images_alone(inputs: Inputs<'_>, target: &Target, machine: Option<&Facts>) -> Result<Vec<Check>, ApplyError> {
+    let (contents, node) = (inputs.contents, inputs.node);
+    let here = machine.and_then(Facts::platform);
+    let mut checks = vec![platform(contents, here.as_ref().unwrap_or(&target.platform))];
+    checks.extend(upgrade::installer(contents));
+    checks.push(writable(&[], node, target));
+    let (runtime, client) = reachable(&target.runtime).await;
+    checks.extend(runtime);
+    let mut space = Space { machine, file_systems: BTreeMap::new() };
+    imported(Some(contents), node, target, client, &mut checks, &mut space).await?;
+    checks.extend(space.checks());
+    Ok(checks)
+}
+
+/// Room for what the containerd that answers lacks.
+async fn imported(
+    contents: Option<&Contents>,
+    node: &Node,
+    target: &Target,
+    client: Option<Client>,
+    checks: &mut Vec<Check>,
+    space: &mut Space<'_>,
+) -> Result<(), ApplyError> {
+    if let TargetRuntime::Containerd { address, unpack, .. } = &target.runtime
+        && let (Some(contents), Some(client)) = (contents, client)
+    {
+        let missing = images(contents, target, &client, checks).await;
+        let distributions =
+            rules(contents).filter(|_| address.starts_with(DISTRIBUTION_RUN)).map(|rules| rules.containerd(node));
+        let content = distributions.unwrap_or_else(|| CONTAINERD_ROOT.to_owned());
+        space.need(Path::new(&content), if *unpack { missing * UNPACKED } else { missing })?;
+    }
+    Ok(())
 }
 
 /// The rules of the distribution that the profile names.
@@ -236,18 +261,20 @@ fn writable(files: &[TargetFile], node: &Node, target: &Target) -> Check {
     Check::new("folders", "writable", format!("{found}: {}", refused.join(", ")), false).or(hint)
 }
 
-async fn reachable(address: &Path, namespace: &str) -> (Check, Option<Client>) {
+/// The containerd that images go to, and whether it answers.
+async fn reachable(runtime: &TargetRuntime) -> (Option<Check>, Option<Client>) {
+    let TargetRuntime::Containerd { address, namespace, .. } = runtime else { return (None, None) };
     let needed = format!("answers at {}", address.display());
     match Client::connect(address, namespace).await {
         Ok(client) => {
             let found = format!("version {}", client.version());
-            (Check::new("containerd", needed, found, true), Some(client))
+            (Some(Check::new("containerd", needed, found, true)), Some(client))
         }
         Err(error) => {
             let check = failed("containerd", &needed, &error).or(
                 "start containerd, or name its socket: --containerd-address SOCKET; or leave images alone: --runtime none",
             );
-            (check, None)
+            (Some(check), None)
         }
     }
 }

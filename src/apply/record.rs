@@ -41,6 +41,7 @@ pub(super) fn receipt_of(
         version: profile.version.clone(),
         applied: receipt::now(),
         installer: env!("CARGO_PKG_VERSION").to_owned(),
+        images_only: false,
         runtime: receipt_runtime(survey, inputs.node, written),
         verified,
         files: receipt_files(&survey.plan),

@@ -5,36 +5,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ApplyError;
 use super::containerd::{Client, NameChange, NameTarget, Wanted};
 use super::history::Entry;
-use super::receipt::{OriginalName, Receipt, ReceiptImage};
+use super::receipt::{OriginalName, Receipt};
 
-/// Names of the versions in `chain`, the installed one first, that neither `wanted` nor the first `keep` of them have, nor
-/// `others`, which are what is installed of other profiles. One that stands for something else by now is somebody else's.
+/// Names of the versions in `chain`, the installed one first, and of the images that were brought ahead, that neither `wanted` nor
+/// the first `keep` of the chain have, nor `others`, which are what is there of other profiles. One that stands for something
+/// else by now is somebody else's.
 ///
 /// # Errors
 /// Where containerd does not answer.
 pub(super) async fn names(
     chain: &[&Entry],
+    staged: Option<&Entry>,
     keep: usize,
     others: &[&Entry],
     wanted: &Wanted,
     client: &Client,
 ) -> Result<Vec<NameChange>, ApplyError> {
-    let kept: Vec<&ReceiptImage> =
-        chain.iter().take(keep).chain(others).flat_map(|entry| &entry.receipt.images).collect();
-    let mut needed: BTreeSet<&String> = wanted.images.iter().flat_map(|image| &image.names).collect();
-    needed.extend(kept.iter().flat_map(|image| &image.names));
-    let older: Vec<&Receipt> = chain.iter().skip(keep).map(|entry| &entry.receipt).collect();
-    let first = chain.first().map(|entry| &entry.receipt);
-    no_longer(&older, first, &needed, client).await
+    let mut needed = names_of(chain.iter().take(keep).chain(others).copied());
+    needed.extend(wanted.images.iter().flat_map(|image| &image.names));
+    let older: Vec<&Receipt> = chain.iter().skip(keep).copied().chain(staged).map(|entry| &entry.receipt).collect();
+    let last: Vec<&Receipt> = chain.first().copied().into_iter().chain(staged).map(|entry| &entry.receipt).collect();
+    no_longer(&older, &last, &needed, client).await
 }
 
-/// Names of `receipts` that are not `needed`, with what they stood for before everything where `last` knows it.
+/// All names of images of some receipts.
+pub(super) fn names_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> BTreeSet<&'a String> {
+    entries.flat_map(|entry| &entry.receipt.images).flat_map(|image| &image.names).collect()
+}
+
+/// Names of `receipts` that are not `needed`, with what they stood for before everything where one of `last` knows it.
 ///
 /// # Errors
 /// Where containerd does not answer.
 pub(super) async fn no_longer(
     receipts: &[&Receipt],
-    last: Option<&Receipt>,
+    last: &[&Receipt],
     needed: &BTreeSet<&String>,
     client: &Client,
 ) -> Result<Vec<NameChange>, ApplyError> {
@@ -49,7 +54,7 @@ pub(super) async fn no_longer(
         let Some(before) = client.name_target(name).await?.filter(|target| ours.contains(&target.digest)) else {
             continue;
         };
-        let original = last.and_then(|last| last.original_names.iter().find(|original| original.name == *name));
+        let original = last.iter().flat_map(|last| &last.original_names).find(|original| original.name == *name);
         let original = original.map(|original| original.target.clone());
         // Its content may be gone by now, and a name without content is worse than none.
         let target = match original {
@@ -68,19 +73,23 @@ async fn held(target: &NameTarget, client: &Client) -> Result<bool, ApplyError> 
     }
 }
 
-/// What names of `receipt` stood for before anything was installed: what `installed` says of those that it has, and for others
+/// What names of `receipt` stood for before anything was installed: what `present` say of those that they have, and for others
 /// what they stand for before `changes`.
 pub(super) fn originals<'a>(
     receipt: &Receipt,
-    installed: Option<&Receipt>,
+    present: &[&Receipt],
     changes: impl Iterator<Item = &'a NameChange>,
 ) -> Vec<OriginalName> {
     let ours = |receipt: &Receipt| receipt.images.iter().flat_map(|image| image.names.clone()).collect::<BTreeSet<_>>();
-    let (names, before) = (ours(receipt), installed.map(ours).unwrap_or_default());
-    let known = installed.iter().flat_map(|receipt| &receipt.original_names);
-    let known = known.filter(|original| names.contains(&original.name)).cloned();
+    let (names, before) = (ours(receipt), present.iter().flat_map(|receipt| ours(receipt)).collect::<BTreeSet<_>>());
+    let mut known: Vec<OriginalName> = Vec::new();
+    for original in present.iter().flat_map(|receipt| &receipt.original_names) {
+        if names.contains(&original.name) && !known.iter().any(|other| other.name == original.name) {
+            known.push(original.clone());
+        }
+    }
     let fresh = changes
         .filter(|change| !before.contains(&change.name))
         .filter_map(|change| Some(OriginalName { name: change.name.clone(), target: change.before.clone()? }));
-    known.chain(fresh).collect()
+    known.into_iter().chain(fresh).collect()
 }

@@ -13,6 +13,7 @@ use super::files::{Before, FileKind};
 use super::folders;
 use super::history::Entry;
 use super::image_folder;
+use super::images_only;
 use super::lock::RootLock;
 use super::plan::{FileAction, PlannedFile};
 use super::receipt::{self, Receipt, ReceiptArchive};
@@ -79,8 +80,7 @@ pub async fn apply(mut survey: Survey, inputs: Inputs<'_>, options: &Options) ->
         survey.lock = Some(RootLock::take(&survey.target.root)?);
     }
     let mut warnings = warnings(&survey, inputs);
-    let installed = survey.history.of_profile(&inputs.contents.profile.name).next();
-    if survey.plan.is_empty() && installed.is_some_and(|Entry { receipt, .. }| is_of(receipt, &survey, inputs)) {
+    if survey.plan.is_empty() && is_done(&survey, inputs) {
         // What an earlier run had begun has nothing left to do either.
         if let Some(left) = Transaction::left(&survey.target.root)? {
             warnings.extend(left.discard());
@@ -128,6 +128,16 @@ pub fn prepare_again(survey: &Survey, inputs: Inputs<'_>) -> Result<bool, ApplyE
     Ok(same)
 }
 
+/// Whether what is asked for has been done, as a receipt says.
+fn is_done(survey: &Survey, inputs: Inputs<'_>) -> bool {
+    let name = &inputs.contents.profile.name;
+    if survey.target.asked.images_only {
+        return images_only::is_there(&survey.history, name, &inputs.contents.identity);
+    }
+    let installed = survey.history.of_profile(name).next();
+    installed.is_some_and(|Entry { receipt, .. }| is_of(receipt, survey, inputs))
+}
+
 /// Whether a receipt is of these inputs. What the plan keeps has its secrets where the receipt says, which these values would say
 /// too.
 fn is_of(receipt: &Receipt, survey: &Survey, inputs: Inputs<'_>) -> bool {
@@ -141,7 +151,11 @@ fn is_of(receipt: &Receipt, survey: &Survey, inputs: Inputs<'_>) -> bool {
 /// Writes down what is begun.
 fn begin(survey: &Survey, inputs: Inputs<'_>, options: &Options) -> Result<Transaction, ApplyError> {
     let profile = &inputs.contents.profile;
-    let mut record = Record::new(format!("apply {} {}", profile.name, profile.version), options.command.clone());
+    let what = match survey.target.asked.images_only {
+        true => "import the images of",
+        false => "apply",
+    };
+    let mut record = Record::new(format!("{what} {} {}", profile.name, profile.version), options.command.clone());
     let mut made: Vec<String> = Vec::new();
     for planned in &survey.plan.files {
         if planned.action != FileAction::Keep {
@@ -204,6 +218,9 @@ impl Job<'_> {
         let (mut swept, unpacked, written) = self.content(archive.as_ref()).await?;
         record.files = self.changes(std::mem::take(&mut swept.files), archive).await?;
         record.names = self.names().await?;
+        if self.survey.target.asked.images_only {
+            return self.prepare_images(record, swept, unpacked, warnings);
+        }
         let history = &self.survey.history;
         let name = &self.inputs.contents.profile.name;
         let saved = states::save(self.survey, self.inputs.contents, record);
@@ -225,6 +242,28 @@ impl Job<'_> {
         let file = receipt::file_name(history.next_number(), &receipt)?;
         record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
         Ok(Prepared { swept, unpacked, written, told })
+    }
+
+    /// The same of images alone. Whatever is kept for the way back of what is installed stays kept.
+    fn prepare_images(
+        &self,
+        record: &mut Record,
+        swept: Swept,
+        unpacked: usize,
+        warnings: &[String],
+    ) -> Result<Prepared, ApplyError> {
+        let (history, name) = (&self.survey.history, &self.inputs.contents.profile.name);
+        let receipt = receipt_of(self.survey, self.inputs, &swept, unpacked, None, warnings);
+        let mut receipt = images_only::of_images(receipt);
+        receipt.folders = record.made.iter().chain(&record.own).cloned().collect();
+        let present: Vec<&Receipt> =
+            history.of_profile(name).take(1).chain(history.staged(name)).map(|entry| &entry.receipt).collect();
+        let changes = record.names.iter().flat_map(|names| &names.changes);
+        receipt.original_names = released::originals(&receipt, &present, changes);
+        let kept = history.receipts().flat_map(Receipt::contents).collect();
+        let file = receipt::file_name(history.next_number(), &receipt)?;
+        record.result = Some(transaction::Outcome::Installed { file, receipt: Box::new(receipt), kept });
+        Ok(Prepared { swept, unpacked, written: None, told: Vec::new() })
     }
 
     /// The archive that is to be written, beside its place.
@@ -364,7 +403,9 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &mut Record) -> Resu
     // Those of other profiles too: whichever goes last takes them away.
     let others = survey.history.others(&name);
     let history_others = others.clone();
-    let known = current.into_iter().chain(others).flat_map(|entry| entry.receipt.folders.iter().cloned());
+    let staged = survey.history.staged(&name);
+    let present = current.into_iter().chain(staged);
+    let known = present.clone().chain(others).flat_map(|entry| entry.receipt.folders.iter().cloned());
     let mut folders: Vec<String> = known.collect();
     folders.extend(record.made.iter().chain(&record.own).cloned());
     folders.sort();
@@ -377,7 +418,8 @@ fn complete(receipt: &mut Receipt, survey: &Survey, record: &mut Record) -> Resu
     claims::inherit(&mut receipt.claims, known.collect());
     receipt.services = services::receipt_services(&survey.plan, current.map(|entry| &entry.receipt));
     let changes = record.names.iter().flat_map(|names| &names.changes);
-    receipt.original_names = released::originals(receipt, current.map(|entry| &entry.receipt), changes);
+    let present: Vec<&Receipt> = present.map(|entry| &entry.receipt).collect();
+    receipt.original_names = released::originals(receipt, &present, changes);
     Ok(told)
 }
 

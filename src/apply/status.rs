@@ -26,7 +26,7 @@ pub struct Difference {
     pub found: String,
 }
 
-/// What is installed of one profile.
+/// What is installed of one profile, or what images were brought ahead of a version of it.
 #[derive(Debug)]
 pub struct Installed {
     /// The receipt's path on this host.
@@ -44,7 +44,7 @@ pub struct Installed {
 pub async fn installed(root: &Root) -> Result<Vec<Installed>, ApplyError> {
     let (history, folder) = (History::of(root)?, receipt::folder(root)?);
     let mut installed = Vec::new();
-    for Entry { file, receipt, .. } in history.installed() {
+    for Entry { file, receipt, .. } in history.present() {
         let differences = differences(receipt, &history, root).await?;
         installed.push(Installed { path: folder.shown().join(file), receipt: receipt.clone(), differences });
     }

@@ -12,13 +12,14 @@ use super::choices::Choices;
 use super::claims::{self, Claimed, Prior};
 use super::cluster::distribution;
 use super::conflicts;
-use super::containerd::{Client, Unpack, Wanted, WantedImage};
+use super::containerd::{Client, RuntimeState, Unpack, Wanted, WantedImage};
 use super::difference;
 use super::dropped;
 use super::files::{Before, FileKind, Found, TargetFile};
 use super::folders;
 use super::history::History;
 use super::image_folder::{self, ImageFolder};
+use super::images_only;
 use super::lock::RootLock;
 use super::plan::{FileAction, HostPlan};
 use super::receipt;
@@ -76,6 +77,8 @@ pub struct Asked {
     pub site: bool,
     /// Whether the machine may take another part in its cluster, or go to another cluster.
     pub change_role: bool,
+    /// Whether the images alone are brought, ahead of the version.
+    pub images_only: bool,
 }
 
 /// Where images go.
@@ -135,6 +138,9 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let profile = &inputs.contents.profile;
     receipt::check_name(&profile.name, &profile.version)?;
     check_installer(inputs.contents)?;
+    if target.asked.images_only {
+        return images_only::survey(inputs, target, lock).await;
+    }
     let (files, setup) = targets(inputs, target)?;
     let history = History::of(&target.root)?;
     let name = &profile.name;
@@ -169,7 +175,8 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     survey.plan.unkept = unkept::look(&survey.plan, &history, &target.root)?;
     if let Some(RuntimeSurvey { client, wanted, .. }) = &survey.runtime {
         let (behind, others) = (history.behind(name, &inputs.contents.identity), history.others(name));
-        survey.plan.released = released::names(&behind, target.keep, &others, wanted, client).await?;
+        let staged = history.staged(name);
+        survey.plan.released = released::names(&behind, staged, target.keep, &others, wanted, client).await?;
     }
     survey.history = history;
     Ok(survey)
@@ -224,7 +231,7 @@ impl Survey {
     }
 
     /// One that knows no more than the plan.
-    fn of(target: &Target, plan: HostPlan, lock: Option<RootLock>) -> Self {
+    pub(super) fn of(target: &Target, plan: HostPlan, lock: Option<RootLock>) -> Self {
         Self {
             target: target.clone(),
             runtime: None,
@@ -247,24 +254,53 @@ async fn compare(
     history: &History,
     lock: Option<RootLock>,
 ) -> Result<Survey, ApplyError> {
-    let Inputs { contents, source, .. } = inputs;
     if let TargetRuntime::Folder(folder) = target.runtime {
         return survey_folder(inputs, files, folder, target, history, lock).await;
     }
     let files = blocking(move || look(files)).await?;
-    let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
+    if !matches!(target.runtime, TargetRuntime::Containerd { .. }) {
         let plan = HostPlan::new(files, None);
         return Ok(Survey::of(target, plan, lock));
+    }
+    let found = look_at_images(inputs, target).await?;
+    let plan = HostPlan::new(files, Some((&found.wanted, &found.state, &found.tops)));
+    Ok(Survey { runtime: Some(found.into()), ..Survey::of(target, plan, lock) })
+}
+
+/// What a containerd has of the images, and what it needs of them.
+pub(super) struct FoundImages {
+    pub(super) client: Client,
+    pub(super) wanted: Wanted,
+    pub(super) state: RuntimeState,
+    /// The top snapshots that each image needs.
+    pub(super) tops: Vec<Vec<Digest>>,
+    unpacks: Vec<Unpack>,
+}
+
+impl From<FoundImages> for RuntimeSurvey {
+    fn from(found: FoundImages) -> Self {
+        let FoundImages { client, wanted, unpacks, .. } = found;
+        Self { client, wanted: Arc::new(wanted), unpacks }
+    }
+}
+
+/// Asks the containerd of the target for the images of the bundle.
+///
+/// # Errors
+/// Where there is none, or it does not answer.
+pub(super) async fn look_at_images(inputs: Inputs<'_>, target: &Target) -> Result<FoundImages, ApplyError> {
+    let TargetRuntime::Containerd { address, namespace, unpack } = &target.runtime else {
+        return Err(ApplyError::ImagesOnly);
     };
-    let wanted = Wanted::of(contents, &target.platform)?;
+    let wanted = Wanted::of(inputs.contents, &target.platform)?;
     let client = Client::connect(address, namespace).await?;
-    let (unpacks, tops) =
-        if *unpack { unpacks(&wanted, source)? } else { (Vec::new(), vec![Vec::new(); wanted.images.len()]) };
+    let (unpacks, tops) = match unpack {
+        true => unpacks(&wanted, inputs.source)?,
+        false => (Vec::new(), vec![Vec::new(); wanted.images.len()]),
+    };
     let chains: BTreeSet<Digest> = tops.iter().flatten().copied().collect();
     let state = client.state(&wanted, &chains.into_iter().collect::<Vec<_>>()).await?;
-    let plan = HostPlan::new(files, Some((&wanted, &state, &tops)));
-    let runtime = Some(RuntimeSurvey { client, wanted: Arc::new(wanted), unpacks });
-    Ok(Survey { runtime, ..Survey::of(target, plan, lock) })
+    Ok(FoundImages { client, wanted, state, tops, unpacks })
 }
 
 fn check_installer(contents: &Contents) -> Result<(), ApplyError> {

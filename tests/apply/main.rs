@@ -2,6 +2,7 @@
 //! show.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot set itself up has failed")]
 
+mod ahead;
 #[path = "../common/available.rs"]
 mod available;
 mod fake;
@@ -137,6 +138,18 @@ async fn the_real_containerd_passes_the_suite() {
 async fn a_containerd_of_version_2_passes_the_suite() {
     if let Some(program) = Real::later() {
         suite::all(async || Runtime::Real(Real::start_program(&program))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_brought_ahead_into_the_stand_in() {
+    ahead::all(async || Runtime::Fake(Fake::start())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_brought_ahead_into_the_real_containerd() {
+    if Real::is_possible() {
+        ahead::all(async || Runtime::Real(Real::start())).await;
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test needs and lacks fails it")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod ahead;
 #[path = "../common/anatomy.rs"]
 mod anatomy;
 #[path = "../common/available.rs"]

@@ -44,6 +44,9 @@ pub struct Receipt {
     pub applied: String,
     /// Version of the installer.
     pub installer: String,
+    /// Whether these are the images of a version that is not installed, brought ahead of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub images_only: bool,
     /// Where images went.
     pub runtime: ReceiptRuntime,
     /// What was checked before anything changed.
@@ -248,6 +251,7 @@ impl Receipt {
             version: version.to_owned(),
             applied: String::new(),
             installer: env!("CARGO_PKG_VERSION").to_owned(),
+            images_only: false,
             runtime: ReceiptRuntime::None,
             verified: Vec::new(),
             files: Vec::new(),

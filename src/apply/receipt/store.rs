@@ -16,15 +16,16 @@ use crate::places::OWN;
 /// No receipt is longer: ten thousand images and files make a few MiB.
 const LIMIT: u64 = 64 << 20;
 
-/// All receipts below `root`, the newest first.
+/// All receipts of what was installed below `root`, the newest first; not those of images alone.
 ///
 /// # Errors
 /// [`ApplyError::Receipt`], or a folder or file that cannot be read.
 pub(in crate::apply) fn all(root: &Root) -> Result<Vec<Receipt>, ApplyError> {
-    Ok(entries(root)?.into_iter().map(|(_, _, receipt)| receipt).collect())
+    let receipts = entries(root)?.into_iter().map(|(_, _, receipt)| receipt);
+    Ok(receipts.filter(|receipt| !receipt.images_only).collect())
 }
 
-/// The same with their numbers and files.
+/// All receipts with their numbers and files.
 ///
 /// # Errors
 /// As [`all`].

@@ -1,8 +1,6 @@
 //! The images on the way back: which names become what they were, and which nothing needs any more.
 
-use std::collections::BTreeSet;
-
-use super::{Finder, Revert};
+use super::{Finder, Goal, Revert};
 use crate::apply::ApplyError;
 use crate::apply::containerd::{Client, ContainerdError, NameChange};
 use crate::apply::receipt::{Receipt, ReceiptRuntime};
@@ -66,12 +64,23 @@ impl Finder<'_> {
         // What a second rollback leads to needs its names as well as its files.
         let chain = self.history.chain(name);
         let from = chain.iter().position(|entry| self.target.is_some_and(|target| target.number == entry.number));
-        let staying = chain.iter().skip(from.unwrap_or(chain.len())).copied().chain(self.history.others(name));
-        let needed: BTreeSet<&String> =
-            staying.flat_map(|entry| &entry.receipt.images).flat_map(|image| &image.names).collect();
+        let staged = self.history.staged(name);
+        let is_ahead = revert.goal == Goal::Before && staged.is_some();
+        let (staying, staged) = match (is_ahead, from) {
+            // What is installed stays, and what was before it.
+            (true, _) => (&chain[..], None),
+            (false, Some(from)) => (&chain[from..], staged),
+            (false, None) => (&[][..], None),
+        };
+        let needed = released::names_of(staying.iter().copied().chain(staged).chain(self.history.others(name)));
         // Also of versions that were left while containerd did not answer.
-        let leaving: Vec<&Receipt> = self.history.of_profile(name).map(|entry| &entry.receipt).collect();
-        names.released = released::no_longer(&leaving, Some(&self.current.receipt), &needed, &client).await?;
+        let leaving: Vec<&Receipt> = match is_ahead {
+            true => self.history.all_staged(name).map(|entry| &entry.receipt).collect(),
+            false => self.history.all_of(name).map(|entry| &entry.receipt).collect(),
+        };
+        let last: Vec<&Receipt> =
+            [Some(self.current), self.history.staged(name)].into_iter().flatten().map(|entry| &entry.receipt).collect();
+        names.released = released::no_longer(&leaving, &last, &needed, &client).await?;
         revert.names = names.changes.iter().chain(&names.released).map(|change| change.name.clone()).collect();
         revert.record.names = Some(names);
         Ok(())

@@ -116,6 +116,11 @@ pub async fn look(
 ) -> Result<Revert, ApplyError> {
     let history = History::of(root)?;
     let current = history.current(profile, root)?;
+    if let Some(staged) = history.staged(&current.receipt.name).filter(|_| goal == Goal::Before) {
+        // Nothing of it is in force, so nothing but its images goes.
+        let mut finder = Finder { root, history: &history, current: staged, target: None };
+        return finder.images_back(command, lock).await;
+    }
     let chain = history.chain(&current.receipt.name);
     let target = match goal {
         Goal::Installed => Some(current),
@@ -147,7 +152,33 @@ impl Finder<'_> {
             Some(_) => format!("repair {}", titled(current)),
             None => format!("uninstall {}", titled(current)),
         };
-        let mut revert = Revert {
+        let mut revert = self.way_of(what, goal, command, lock);
+        self.files(goal, &mut revert)?;
+        self.images(&mut revert).await?;
+        self.units(goal, &mut revert);
+        self.result(goal, &mut revert)?;
+        revert.record.emptied = innermost_first(&current.folders);
+        Ok(revert)
+    }
+
+    /// The way back from images that were brought ahead: the names that nothing else needs go, and with them their content.
+    async fn images_back(&mut self, command: Invocation, lock: Option<RootLock>) -> Result<Revert, ApplyError> {
+        let current = &self.current.receipt;
+        let what = format!("remove the images of {}, which is not installed", titled(current));
+        let mut revert = self.way_of(what, Goal::Before, command, lock);
+        self.images(&mut revert).await?;
+        let receipts = self.history.all_staged(&current.name).map(|entry| entry.file.clone()).collect();
+        let kept = self.history.receipts().flat_map(Receipt::contents).collect();
+        revert.record.result = Some(transaction::Outcome::Removed { receipts, kept });
+        if self.history.of_profile(&current.name).next().is_none() {
+            revert.record.emptied = innermost_first(&current.folders);
+        }
+        Ok(revert)
+    }
+
+    /// One on which nothing was found yet.
+    fn way_of(&self, what: String, goal: Goal, command: Invocation, lock: Option<RootLock>) -> Revert {
+        Revert {
             record: Record::new(what.clone(), command),
             what,
             restored: Vec::new(),
@@ -172,13 +203,7 @@ impl Finder<'_> {
             state_by_hand: None,
             root: self.root.clone(),
             lock,
-        };
-        self.files(goal, &mut revert)?;
-        self.images(&mut revert).await?;
-        self.units(goal, &mut revert);
-        self.result(goal, &mut revert)?;
-        revert.record.emptied = innermost_first(&current.folders);
-        Ok(revert)
+        }
     }
 
     fn result(&self, goal: Goal, revert: &mut Revert) -> Result<(), ApplyError> {
@@ -187,7 +212,7 @@ impl Finder<'_> {
         kept.extend(revert.left_originals.iter().filter_map(|(_, original)| original.digest));
         let Some(target) = self.target else {
             let lost = receipt::lost(self.root)?.into_iter().filter(|lost| lost.name == *name).map(|lost| lost.file);
-            let receipts = self.history.of_profile(name).map(|entry| entry.file.clone()).chain(lost).collect();
+            let receipts = self.history.all_of(name).map(|entry| entry.file.clone()).chain(lost).collect();
             let states = self.history.of_profile(name).filter_map(|entry| entry.receipt.saved.as_ref());
             revert.record.discarded = states.map(|saved| saved.folder.clone()).collect();
             revert.record.result = Some(transaction::Outcome::Removed { receipts, kept });

@@ -116,10 +116,14 @@ impl Memory {
     /// Where receipts, or what they point to, cannot be read.
     pub fn of(root: &Root, name: &str) -> Result<Self, ApplyError> {
         let history = History::of(root)?;
-        let Some(entry) = history.of_profile(name).next() else { return Ok(Self::default()) };
+        let staged = history.staged(name).and_then(|entry| entry.receipt.choices.clone());
+        let Some(entry) = history.of_profile(name).next() else {
+            return Ok(Self { choices: staged.unwrap_or_default(), machine: None });
+        };
         let receipt = &entry.receipt;
         let machine = receipt.site.as_ref().map(|site| site.read(receipt, root)).transpose()?;
-        Ok(Self { choices: receipt.choices.clone().unwrap_or_default(), machine })
+        let choices = staged.or_else(|| receipt.choices.clone()).unwrap_or_default();
+        Ok(Self { choices, machine })
     }
 
     /// The machine that the next version is installed on: that of the `given` site, or else the one that is installed.

@@ -48,6 +48,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         | ApplyError::RoleFixed { .. }
         | ApplyError::InstallRoot { .. }
         | ApplyError::AddressFixed { .. }
+        | ApplyError::ImagesOnly
         | ApplyError::UnknownSite { .. }
         | ApplyError::LostSite(_)
         | ApplyError::Installer { .. } => Kind::NotReady,
@@ -129,6 +130,11 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ),
         ApplyError::InstallRoot { .. } => Some(
             "keep `installRoot` as it was; to move the data: carrack-install uninstall, then carrack-install apply BUNDLE --site FILE"
+                .into(),
+        ),
+        ApplyError::ImagesOnly => Some(
+            "start the distribution or containerd, or name its socket: --runtime containerd --containerd-address SOCKET; \
+             where nothing is installed yet, leave --images-only out: apply brings the images with all else"
                 .into(),
         ),
         ApplyError::AddressFixed { before, .. } => Some(format!(

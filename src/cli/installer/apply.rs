@@ -12,16 +12,17 @@ use super::{pinned, plan, preflight, resume, signals, target, variables};
 use crate::apply::plan::{FileAction, HostPlan, ImageAction};
 use crate::apply::receipt::ReceiptArchive;
 use crate::apply::{
-    ApplyError, Inputs, Invocation, Memory, Options, Outcome, RootLock, apply, prepare_again, survey, take_up,
+    ApplyError, Asked, Inputs, Invocation, Memory, Options, Outcome, RootLock, Target, apply, prepare_again, survey,
+    take_up,
 };
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Kind, Ui};
-use crate::host::Root;
 use crate::oci::{Digest, Platform};
 use crate::progress::Progress;
 use crate::site::Site;
+use crate::site::node::Node;
 use crate::trust;
 use crate::variables::Values;
 
@@ -43,6 +44,8 @@ pub(super) struct Args {
     variables: variables::VariableArgs,
     #[command(flatten)]
     keep: target::KeepArgs,
+    #[command(flatten)]
+    images_only: target::ImagesOnlyArgs,
     /// Blobs read, and images unpacked, at once
     #[arg(long, short, value_name = "N", default_value = "4")]
     jobs: NonZeroUsize,
@@ -125,15 +128,22 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
     // What was interrupted may have written another receipt just now.
     let memory = Memory::of(&root, &contents.profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
-    let target = args.target.target(root, Some(contents), choices, args.variables.asked())?;
+    let asked = Asked { images_only: args.images_only.images_only, ..args.variables.asked() };
+    let target = args.target.target(root, Some(contents), choices, asked)?;
     let target = runtime.block_on(target.ask());
     let site = args.variables.site()?;
     called.map_or(Ok(()), |called| pinned::require_site(called, site.as_ref()))?;
-    let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
-    called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
-    let node = variables::node(site.as_ref(), &memory, &target.root)?;
+    let (values, node) = match asked.images_only {
+        // Whatever the site says, the images are these.
+        true => (Values::new(), Node::default()),
+        false => {
+            let values = args.variables.values(site.as_ref(), contents, &args.bundle, &target.root, !args.yes, ui)?;
+            called.map_or(Ok(()), |called| pinned::require_values(called, &values, contents))?;
+            (values, variables::node(site.as_ref(), &memory, &target.root)?)
+        }
+    };
     let inputs = Inputs { contents, source: &source, values: &values, node: &node };
-    if matches!(lock, Ok(Some(_))) && waiting.is_none() {
+    if matches!(lock, Ok(Some(_))) && waiting.is_none() && !asked.images_only {
         take_up(inputs, &target)?.iter().for_each(|told| ui.warn(told));
     }
     let survey = runtime.block_on(async {
@@ -164,7 +174,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         show_before(args.yes, lines, ui);
         ui.status(&plan::summary(&host_plan));
         if !args.yes {
-            confirm(&question(contents, &target.root), ui)?;
+            confirm(&question(contents, &target), ui)?;
         }
     }
     let progress = Arc::new(Progress::default());
@@ -179,7 +189,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         Ok::<_, CliError>(apply(survey, inputs, &options).await?)
     })?;
     drop(shown);
-    report(outcome, &host_plan, contents, &values, ui)
+    report(outcome, &host_plan, contents, &values, asked, ui)
 }
 
 /// Whether a lock was not taken because nothing can be written there.
@@ -190,9 +200,10 @@ fn cannot_be_written(error: &ApplyError) -> bool {
 }
 
 /// What somebody is asked: which bundle, and into what.
-fn question(contents: &Contents, root: &Root) -> String {
+fn question(contents: &Contents, target: &Target) -> String {
     let (profile, identity) = (&contents.profile, contents.identity.short());
-    format!("apply {} {} (sha256:{identity}…) {}?", profile.name, profile.version, target::within(root))
+    let what = if target.asked.images_only { "import the images of" } else { "apply" };
+    format!("{what} {} {} (sha256:{identity}…) {}?", profile.name, profile.version, target::within(&target.root))
 }
 
 /// The refusal to go on with another bundle than the one that was being installed.
@@ -219,7 +230,14 @@ fn require_own_platform(wanted: &[Platform]) -> Result<(), CliError> {
     Err(CliError::new(Kind::NotReady, message).hint(format!("prepare the system on a machine that is {wanted}")))
 }
 
-fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Values, ui: &Ui) -> Result<(), CliError> {
+fn report(
+    outcome: Outcome,
+    plan: &HostPlan,
+    contents: &Contents,
+    values: &Values,
+    asked: Asked,
+    ui: &Ui,
+) -> Result<(), CliError> {
     outcome.warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
         let plan = plan::Report::new(plan, contents, values);
@@ -244,10 +262,18 @@ fn report(outcome: Outcome, plan: &HostPlan, contents: &Contents, values: &Value
         return Ok(());
     }
     let Some(receipt) = &outcome.receipt else {
-        ui.status("nothing to change: this host is as the bundle wants it");
+        ui.status(match asked.images_only {
+            true => "nothing to change: the images are there",
+            false => "nothing to change: this host is as the bundle wants it",
+        });
         return Ok(());
     };
     ui.data(&receipt.display().to_string());
+    if asked.images_only {
+        let (name, version) = (&contents.profile.name, &contents.profile.version);
+        ui.status(&format!("images of {name} {version}{}", images_line(&outcome, plan, contents)));
+        return Ok(());
+    }
     let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).count();
     ui.status(&format!("installed: {}{}", counted(files, "file"), images_line(&outcome, plan, contents)));
     Ok(())

@@ -8,11 +8,12 @@ use super::{preflight, resume, target, variables};
 use crate::apply::by_hand::{ByHand, Changed, Key};
 use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
-use crate::apply::{Inputs, Memory, SiteChange, survey};
+use crate::apply::{Asked, Inputs, Memory, SiteChange, survey};
 use crate::bundle::Contents;
 use crate::cli::identity::IdentityArgs;
 use crate::cli::ui::{bytes, counted};
 use crate::cli::{CliError, Ui};
+use crate::site::node::Node;
 use crate::variables::Values;
 
 /// Show what apply would change, file by file and image by image
@@ -30,6 +31,8 @@ pub(super) struct Args {
     variables: variables::VariableArgs,
     #[command(flatten)]
     keep: target::KeepArgs,
+    #[command(flatten)]
+    images_only: target::ImagesOnlyArgs,
 }
 
 #[derive(Serialize)]
@@ -134,11 +137,19 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     resume::warn_unfinished(&root, ui)?;
     let memory = Memory::of(&root, &bundle.contents().profile.name).map_err(CliError::before_changes)?;
     let choices = args.keep.choices(&args.skip.choices(&args.target.choices(&memory.choices)));
-    let target = args.target.target(root, Some(bundle.contents()), choices, args.variables.asked())?;
+    let asked = Asked { images_only: args.images_only.images_only, ..args.variables.asked() };
+    let target = args.target.target(root, Some(bundle.contents()), choices, asked)?;
     let target = target::runtime()?.block_on(target.ask());
-    let site = args.variables.site()?;
-    let values = args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
-    let node = variables::node(site.as_ref(), &memory, &target.root)?;
+    let (values, node) = match asked.images_only {
+        // Whatever the site says, the images are these.
+        true => (Values::new(), Node::default()),
+        false => {
+            let site = args.variables.site()?;
+            let values =
+                args.variables.values(site.as_ref(), bundle.contents(), &args.bundle, &target.root, true, ui)?;
+            (values, variables::node(site.as_ref(), &memory, &target.root)?)
+        }
+    };
     let inputs = Inputs { contents: bundle.contents(), source: &target::source(&bundle), values: &values, node: &node };
     let plan = target::runtime()?.block_on(async {
         args.skip.require(inputs, &target, ui).await?;

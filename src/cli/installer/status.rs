@@ -129,8 +129,9 @@ fn without_digests(receipt: &Receipt) -> Result<serde_json::Value, CliError> {
 }
 
 fn text(receipt: &Receipt) -> String {
+    let only = if receipt.images_only { ": its images only, ahead of the version itself" } else { "" };
     let mut lines = vec![
-        format!("{} {}", receipt.name, receipt.version),
+        format!("{} {}{only}", receipt.name, receipt.version),
         format!("bundle   {}", receipt.bundle),
         format!("applied  {} by carrack-install {}", receipt.applied, receipt.installer),
     ];

@@ -34,6 +34,15 @@ impl KeepArgs {
     }
 }
 
+/// How much is installed.
+#[derive(Debug, clap::Args)]
+pub(super) struct ImagesOnlyArgs {
+    /// Only the images, ahead of the version: import and pin them on every node before the first server takes the version; names
+    /// that stand for other images are left, and what is installed stays in force
+    #[arg(long, conflicts_with_all = ["site", "set", "change_role", "keep"])]
+    pub(super) images_only: bool,
+}
+
 /// Where to install.
 #[derive(Debug, clap::Args)]
 pub(super) struct TargetArgs {

@@ -48,7 +48,7 @@ impl VariableArgs {
 
     /// What was said for this time only.
     pub(super) fn asked(&self) -> Asked {
-        Asked { site: self.site.is_some(), change_role: self.change_role }
+        Asked { site: self.site.is_some(), change_role: self.change_role, images_only: false }
     }
 
     /// The values of the bundle's variables; what an earlier version of the profile was installed with below `root` is
