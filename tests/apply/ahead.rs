@@ -13,6 +13,9 @@ use carrack::apply::{
 use carrack::host::Root;
 use carrack::oci::Platform;
 
+use tonic::Code;
+
+use crate::fake::Fake;
 use crate::image::{Layer, TestBundle};
 use crate::suite::{Runtime, tree};
 use crate::{install, options, patiently, runtime, without_values};
@@ -92,6 +95,38 @@ pub(crate) async fn all(start: impl AsyncFn() -> Runtime) {
     a_version_goes_on_from_images_that_were_brought_ahead(&start().await).await;
     images_that_were_brought_ahead_go_by_themselves(&start().await).await;
     images_on_a_new_host_are_installed_or_removed(&start().await).await;
+}
+
+/// Whatever call fails: the installed version is as before, and the next run succeeds.
+pub(crate) async fn failing_calls_leave_what_is_installed() {
+    let (one, two) = (version("1.0.0", &["quay.io/lab/one:1"]), version("2.0.0", &["quay.io/lab/two:2"]));
+    let begun = async || {
+        let (fake, root) = (Fake::start(), tempfile::tempdir().unwrap());
+        install(&one, root.path(), Some(&fake.socket())).await.unwrap();
+        fake.state().calls.clear();
+        (fake, root)
+    };
+    let (probe, root) = begun().await;
+    ahead(&two, root.path(), runtime(Some(&probe.socket()))).await.unwrap();
+    let calls = probe.state().calls.clone();
+    assert!(calls.contains_key("create") && calls.contains_key("commit snapshot"), "{calls:?}");
+    for (call, count) in calls {
+        // The lease then ends by itself, and the images are there.
+        for nth in [0, count - 1].into_iter().filter(|_| call != "delete lease") {
+            let (fake, root) = begun().await;
+            let (containerd, files) = (Runtime::Fake(fake), tree(root.path()));
+            let Runtime::Fake(fake) = &containerd else { unreachable!() };
+            let before = (containerd.names(), containerd.content());
+            fake.state().fault = Some((call, nth, Code::Internal));
+            let failed = ahead(&two, root.path(), runtime(Some(&fake.socket()))).await;
+            fake.state().fault = None;
+            assert!(failed.is_err(), "{call} {nth} was ignored");
+            assert_eq!((containerd.names(), containerd.content()), before, "{call} {nth}");
+            assert_eq!(tree(root.path()), files, "{call} {nth}");
+            assert_eq!(there(root.path()).await, [("1.0.0".to_owned(), false, 0)]);
+            ahead(&two, root.path(), runtime(Some(&fake.socket()))).await.unwrap();
+        }
+    }
 }
 
 async fn a_version_goes_on_from_images_that_were_brought_ahead(containerd: &Runtime) {

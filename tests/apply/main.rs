@@ -147,6 +147,11 @@ async fn images_are_brought_ahead_into_the_stand_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_failing_call_on_the_way_ahead_leaves_what_is_installed() {
+    ahead::failing_calls_leave_what_is_installed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn images_are_brought_ahead_into_the_real_containerd() {
     if Real::is_possible() {
         ahead::all(async || Runtime::Real(Real::start())).await;
