@@ -128,6 +128,54 @@ fn a_killed_apply_converges() {
     });
 }
 
+/// Images that are brought ahead: whatever was killed, they come all the same, and the version goes on from what is there.
+#[test]
+fn images_that_were_killed_on_the_way_ahead_converge() {
+    if !available("images_that_were_killed_on_the_way_ahead_converge", &TOOLS) {
+        return;
+    }
+    let project = project();
+    let bundle = project.build("trip.tar.zst");
+    let containerd = Containerd::start(project.folder.path());
+    let apply = |root: &Path, more: &[&str]| {
+        let mut apply = containerd.installer("apply");
+        apply.arg(&bundle).arg("--root").arg(root).args(["--runtime", "containerd", "--yes"]).args(more);
+        apply
+    };
+    let ahead = |root: &Path| apply(root, &["--images-only"]);
+    let root = project.path("undisturbed");
+    fs::create_dir(&root).unwrap();
+    let start = Instant::now();
+    succeed(&mut ahead(&root));
+    let (duration, names) = (start.elapsed(), containerd.images());
+    assert_eq!(tree(&root), "", "images alone leave a receipt");
+    succeed(&mut apply(&root, &[]));
+    let files = tree(&root);
+    let host = |run: u32| project.path(&format!("killed-{run}"));
+    let start = |run| {
+        for name in containerd.images() {
+            containerd.ctr(["images", "rm", "--sync", &name]);
+        }
+        fs::create_dir(host(run)).unwrap();
+        ahead(&host(run))
+    };
+    kill_often(duration, start, |run, delay| {
+        let check = containerd.ctr(["images", "check"]);
+        assert!(check.lines().skip(1).all(|line| line.contains(" complete ")), "after {delay:?}:\n{check}");
+        // Every second time, the version comes without another try.
+        if run % 2 == 0 {
+            succeed(&mut ahead(&host(run)));
+            assert_eq!(
+                (containerd.images(), tree(&host(run))),
+                (names.clone(), String::new()),
+                "killed after {delay:?}"
+            );
+        }
+        succeed(&mut apply(&host(run), &[]));
+        assert_eq!((containerd.images(), tree(&host(run))), (names.clone(), files.clone()), "killed after {delay:?}");
+    });
+}
+
 /// Every file under `root` but receipts, with its content's digest and mode.
 fn tree(root: &Path) -> String {
     let script = "find . -type f -not -path '*/receipts/*' -printf '%m %p ' -exec sha256sum {} ';' | sort -k2";
