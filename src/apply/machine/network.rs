@@ -48,6 +48,8 @@ impl Machine<'_> {
             (true, _) => "none".to_owned(),
         };
         let joins = matches!(node.cluster, Membership::Join { .. });
+        // What runs already has an address, from the profile perhaps.
+        let refused = if self.installed { Verdict::Warn } else { Verdict::Fail };
         let (verdict, hint) = match (node.address.is_some(), node.dummy_route) {
             (true, true) => return Check::new(NAME, NEEDED, format!("{none}; dummyRoute makes one"), true),
             (true, false) => (
@@ -55,11 +57,11 @@ impl Machine<'_> {
                 "add `dummyRoute: true` to the site, or a default route to this host: without one the addresses of services are not reached from it",
             ),
             (false, true) => (
-                if joins { Verdict::Fail } else { Verdict::Warn },
+                if joins { refused } else { Verdict::Warn },
                 "give the site `nodeAddress`: without it the node has the address of its dummy interface, which no other machine reaches",
             ),
             (false, false) => (
-                Verdict::Fail,
+                refused,
                 "add a default route to this host; or give the site `nodeAddress` and `dummyRoute: true`, by which it does without",
             ),
         };
