@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::available::{available, skip};
-use super::edge;
 use super::machine::{Machine, Parts};
 use super::power::{self, Loss, Random};
 use super::shop;
@@ -115,7 +114,6 @@ impl Bench {
 
     fn make_stick(&self) {
         let mut content = shop::build(&self.folder);
-        content.extend(edge::build(&self.folder));
         content.push(installer());
         let stick = self.path("stick.img");
         let size: u64 = content.iter().map(|path| path.metadata().unwrap().len()).sum();

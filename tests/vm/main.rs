@@ -7,8 +7,6 @@
 #[path = "../common/available.rs"]
 mod available;
 mod bench;
-mod cluster;
-mod edge;
 #[path = "../common/layers.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod layers;
@@ -17,7 +15,9 @@ mod machine;
 mod noise;
 mod plug;
 mod power;
-mod service;
+mod route;
+#[path = "../common/shop.rs"]
 mod shop;
+#[path = "../common/state.rs"]
+#[expect(dead_code, reason = "containerd is read with and without its machine")]
 mod state;
-mod ways;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::bench::{BOOTED, Bench, INSTALLER, Saved};
 use super::machine::Machine;
 use super::power::Random;
-use super::service::wait_for_shop;
 use super::shop::{FIRST, SECOND, Version};
 use super::state::{difference, files, names, unpacked};
 
@@ -44,6 +43,13 @@ enum Moment {
 
 fn apply(version: &Version) -> String {
     format!("{INSTALLER} apply {} --yes", version.bundle())
+}
+
+/// Waits until the container of this version writes, and not one before it.
+pub(crate) fn wait_for_shop(machine: &mut Machine, version: &Version) {
+    machine.succeed("rm -f /run/shop/beat");
+    machine.wait_for("the shop", &format!("grep -qx 'shop {}' /run/shop/beat", version.number));
+    machine.succeed("systemctl is-active --quiet shop.service && systemctl is-enabled --quiet shop.service");
 }
 
 fn length(log: &Path) -> u64 {
@@ -168,7 +174,7 @@ impl Whole {
 
 /// What a machine holds; it ends, and is saved where `saved` says so. Its files are read without it, which is quicker.
 fn state(bench: &Bench, mut machine: Machine, saved: Option<Saved>) -> (BTreeSet<String>, BTreeSet<String>) {
-    let mut content = names(&mut machine);
+    let mut content = names(|script| machine.succeed(script));
     machine.succeed("sync");
     match saved {
         Some(saved) => bench.save(machine, saved),

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::machine::Machine;
-
-/// What the system itself writes at every start, or whenever it runs.
-const LEFT_OUT: &str = "/var/log /var/tmp /tmp /var/lib/systemd /var/cache /etc/.pwd.lock /run /var/lib/containerd";
+/// What the system itself writes at every start, or whenever it runs; and what is mounted on it.
+const LEFT_OUT: &str =
+    "/var/log /var/tmp /tmp /var/lib/systemd /var/cache /etc/.pwd.lock /run /media /var/lib/containerd";
 const RECEIPTS: &str = "/var/lib/carrack/receipts";
 
 /// Where containerd unpacks.
@@ -36,22 +35,22 @@ pub(crate) fn files(mut run: impl FnMut(&str) -> String) -> BTreeSet<String> {
 }
 
 /// Everything in containerd's namespace of the kubelet: [`names`] and [`unpacked`].
-pub(crate) fn content(machine: &mut Machine) -> BTreeSet<String> {
-    let mut all = names(machine);
-    all.extend(unpacked(|script| machine.succeed(script)));
+pub(crate) fn content(mut run: impl FnMut(&str) -> String) -> BTreeSet<String> {
+    let mut all = names(&mut run);
+    all.extend(unpacked(run));
     all
 }
 
 /// Names, content, leases and snapshots in containerd's namespace of the kubelet, each with labels. Neither the numbers nor
 /// the times of things; and no lease of `ctr run`, which leaves one where it is killed itself.
-pub(crate) fn names(machine: &mut Machine) -> BTreeSet<String> {
+pub(crate) fn names(mut run: impl FnMut(&str) -> String) -> BTreeSet<String> {
     let script = "set -e; ctr() { command ctr -n k8s.io \"$@\"; }\n\
         ctr images ls | sed 's/  */ /g; s/^/image /'\n\
         ctr content ls | sed 's/\\t[^\\t]* \\(second\\|minute\\|hour\\|day\\|week\\)s* *\\t/ /; s/^/content /'\n\
         ctr leases ls -q | sed -n 's/^carrack-/lease &/p'\n\
         ctr containers ls -q | sed 's/^/container /'\n\
         ctr snapshots ls | sed 's/  */ /g; s/^/snapshot /'";
-    lines(&machine.succeed(script)).into_iter().map(|line| sorted_labels(&line)).collect()
+    lines(&run(script)).into_iter().map(|line| sorted_labels(&line)).collect()
 }
 
 /// What lies in containerd's folders: blobs by what their digest is, what is not whole, and what every snapshot holds. `run`

@@ -1,0 +1,73 @@
+//! What the operator makes: the bundle of the profile in `tests/kubernetes/profile`, and a stick that bears it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::available::skip;
+use super::common::copy;
+use super::helm::helms;
+use super::registry::{Registry, succeed};
+
+const PROFILE: &str = "tests/kubernetes/profile";
+
+/// What `scripts/kubernetes` built, and the helm.
+pub(crate) struct Parts {
+    folder: PathBuf,
+    helm: PathBuf,
+    _lock: fs::File,
+}
+
+impl Parts {
+    /// Waits until they are built, where they are; or says why the test cannot be run here.
+    pub(crate) fn wait(test: &str) -> Option<Self> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("kubernetes");
+        let helm = helms(test).into_iter().next()?;
+        let lock = fs::create_dir_all(&folder).and_then(|()| fs::File::create(folder.join("lock"))).unwrap();
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        if !folder.join("state").is_file() {
+            skip(&format!("{test}: needs scripts/kubernetes to have been run"));
+            return None;
+        }
+        Some(Self { folder, helm, _lock: lock })
+    }
+
+    /// A folder for what is made in this run. What lies there of an earlier one is removed.
+    pub(crate) fn workbench(&self) -> PathBuf {
+        let run = self.folder.join("run");
+        let _ = fs::remove_dir_all(&run);
+        for folder in ["registry", "stick", "nodes"] {
+            fs::create_dir_all(run.join(folder)).unwrap();
+        }
+        run
+    }
+
+    /// All images.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.folder.join("images")
+    }
+
+    /// Puts the bundle of the profile, and the installer, on the stick.
+    pub(crate) fn build(&self, registry: &Registry, workbench: &Path) {
+        let (profile, bin) = (workbench.join("profile"), self.folder.join("bin"));
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(PROFILE), &profile);
+        fs::create_dir(profile.join("bin")).unwrap();
+        let bring = |from: &Path, name: &str| fs::copy(from, profile.join("bin").join(name)).unwrap();
+        for name in ["kubeadm", "kubelet", "kubectl"] {
+            bring(&bin.join("kubernetes-1.34.4"), name);
+        }
+        for name in ["bridge", "host-local", "loopback", "portmap"] {
+            bring(&bin.join(name), name);
+        }
+        bring(&self.helm, "helm");
+        let carrack = |command: &str| {
+            let mut carrack = registry.operator(env!("CARGO_BIN_EXE_carrack"));
+            carrack.arg(command).arg(&profile).env("CARRACK_HELM", &self.helm).env("HOME", workbench);
+            carrack
+        };
+        succeed(&mut carrack("lock"));
+        println!("{}", succeed(&mut carrack("check")));
+        let stick = workbench.join("stick");
+        println!("{}", succeed(carrack("build").arg("-o").arg(stick.join("store.tar.zst"))));
+        fs::copy(env!("CARGO_BIN_EXE_carrack-install"), stick.join("carrack-install")).unwrap();
+    }
+}

@@ -1,0 +1,72 @@
+//! The life of a cluster: it comes up, stays as it is, comes back after a night without power, and goes.
+
+use std::time::Instant;
+
+use super::available::available;
+use super::bundle::Parts;
+use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
+use super::holds::Holds;
+use super::node::{Wire, system};
+use super::registry::Registry;
+
+/// What is left of a node that was uninstalled.
+const LEFT: [&str; 7] = [
+    "/opt/containerd",
+    "/root/.kube",
+    "/usr/lib/modules",
+    "/usr/libexec/kubernetes",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/var/log/pods",
+];
+
+#[test]
+fn a_cluster_comes_up_comes_back_and_goes() {
+    const TEST: &str = "a_cluster_comes_up_comes_back_and_goes";
+    let Some(system) = system(TEST).filter(|_| available(TEST, &["docker-registry", "skopeo"])) else {
+        return;
+    };
+    let Some(parts) = Parts::wait(TEST) else {
+        return;
+    };
+    let begun = Instant::now();
+    let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
+    let (workbench, wire) = (parts.workbench(), Wire::new());
+    parts.build(&Registry::start(&workbench.join("registry"), &parts.images()), &workbench);
+    reached("the bundle is built");
+
+    let mut cluster = Cluster::boot(&system, &workbench, &wire);
+    let before = [Holds::of(&mut cluster.server), Holds::of(&mut cluster.agent)];
+    reached("two nodes run");
+    cluster.install();
+    cluster.wait_until_well();
+    reached("the cluster is well");
+    assert_eq!(cluster.kubectl("get events -A --field-selector reason=Pulling"), "No resources found");
+
+    for (node, (site, _)) in [(&mut cluster.server, SERVER), (&mut cluster.agent, AGENT)] {
+        let again = node.succeed(&command(site));
+        assert!(again.contains("nothing to change"), "{again}");
+    }
+
+    cluster.agent.power_off();
+    cluster.server.power_off();
+    cluster.server.boot();
+    cluster.agent.boot();
+    cluster.wait_until_well();
+    reached("it was off, and is well again");
+
+    let [server, agent] = before;
+    for (node, before) in [(&mut cluster.agent, agent), (&mut cluster.server, server)] {
+        println!("{}", node.succeed(&format!("{INSTALLER} uninstall --yes")));
+        node.expect(40, &format!("{INSTALLER} status"));
+        let after = Holds::of(node);
+        assert_eq!(Vec::from_iter(after.new_files(&before)), LEFT, "files");
+        let network = after.network_since(&before);
+        assert!(network.lines().all(|line| line.contains("KUBE-") || line.contains("cni0")), "{network}");
+
+        node.power_off();
+        node.boot();
+        assert_eq!(Holds::of(node).network_since(&before), "", "the network after the next start");
+    }
+    reached("it is gone");
+}
