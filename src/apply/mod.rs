@@ -82,7 +82,7 @@ pub use self::{
     source::{BlobReader, Source},
     survey::{Asked, Survey, Target, TargetRuntime, survey},
     targets::{Inputs, targets},
-    transaction::{Invocation, StepError},
+    transaction::{Invocation, StepError, UnitLog},
     tree::CopyError,
     unfinished::{Unfinished, unfinished},
     verified::Verified,

@@ -25,10 +25,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use self::journal::Invocation;
 use self::journal::{JOURNAL, Journal};
-pub use self::steps::StepError;
+pub use self::steps::{StepError, UnitLog};
 pub(super) use self::{
     journal::{Change, Names, Outcome, Phase, Record, Staged},
     kept::Kept,
@@ -406,11 +407,13 @@ impl Transaction {
     async fn steps(&mut self, steps: Vec<Step>, interrupt: &Interrupt) -> Result<(), ApplyError> {
         let (root, interrupt, progress) = (self.root.clone(), interrupt.clone(), Arc::clone(&self.progress));
         let claims = self.record.claims.clone();
+        let units = self.units();
         let all = move || {
             let mut stays = Vec::new();
             for step in &steps {
-                let running = progress.step(step.to_string(), steps::limit_of(step));
-                stays.extend(steps::run(step, &root, &claims, &interrupt)?);
+                let (running, since) = (progress.step(step.to_string(), steps::limit_of(step)), SystemTime::now());
+                let done = steps::run(step, &root, &claims, &interrupt);
+                stays.extend(done.map_err(|error| error.with_log(&units, since))?);
                 running.done();
             }
             Ok(stays)
@@ -423,6 +426,21 @@ impl Transaction {
             Err(StepError::Interrupted) => Err(ApplyError::Interrupted),
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// The units that this change starts, the last one first: it needs the others.
+    fn units(&self) -> Vec<String> {
+        let started = self.record.start.iter().rev().filter_map(|step| match step {
+            Step::Start { unit, .. } | Step::Enabled { unit, enabled: true } => Some(unit),
+            _ => None,
+        });
+        let mut units: Vec<String> = Vec::new();
+        for unit in started.chain(&self.record.guarded) {
+            if !units.contains(unit) {
+                units.push(unit.clone());
+            }
+        }
+        units
     }
 
     async fn name(&self, session: Option<&Session>) -> Result<(), ApplyError> {

@@ -1,17 +1,19 @@
 //! Doing the steps of a distribution and of services on the running host: systemd's units, and programs.
 
 mod join;
+mod log;
 mod programs;
 mod sweep;
 mod units;
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(in crate::apply::transaction) use self::units::reload;
 pub(in crate::apply) use self::units::{has_systemd, unit_is};
 
+pub use self::log::UnitLog;
 use self::programs::{Ended, NOT_RUN, execute, pause};
 use self::sweep::Swept;
 use self::units::{UNIT_LIMIT, disable, enable, start, stop};
@@ -61,6 +63,15 @@ pub enum StepError {
         /// How the last asking ended.
         last: String,
     },
+    /// Any of these, with what units have written meanwhile.
+    #[error("{error}")]
+    Logged {
+        /// What failed.
+        error: Box<Self>,
+        /// What a unit has written.
+        #[source]
+        log: UnitLog,
+    },
     /// The user wants it to stop.
     #[error("interrupted")]
     Interrupted,
@@ -87,6 +98,16 @@ impl From<CopyError> for StepError {
             CopyError::Interrupted => Self::Interrupted,
             CopyError::Path(error) => Self::Path(error),
             other => Self::Copy(other),
+        }
+    }
+}
+
+impl StepError {
+    /// The same with the last errors that `units` have written since `since`, where they have.
+    pub(super) fn with_log(self, units: &[String], since: SystemTime) -> Self {
+        match log::of(units, since) {
+            Some(log) if !matches!(self, Self::Interrupted) => Self::Logged { error: Box::new(self), log },
+            _ => self,
         }
     }
 }
