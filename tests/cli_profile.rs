@@ -387,3 +387,35 @@ fn folders_and_files_do_not_depend_on_the_umask() {
         assert_eq!(found, mode, "{name}");
     }
 }
+
+/// How long what was applied is waited for goes into the bundle, which then needs an installer that knows of it.
+#[test]
+fn a_time_to_be_ready_is_checked_and_carried() {
+    let packs = "    - {name: a, layer: addon, files: [{source: ./host.txt, path: /opt/host.txt}]}\n";
+    let with = |ready: &str| profile(packs).replace("spec:\n", &format!("spec:\n  ready: {ready}\n"));
+    for (ready, said) in [
+        ("{timeout: soon}", "`timeout` is \"soon\", expected a time such as 90s, 10m or 1h"),
+        ("{timeout: 25h}", "`timeout` is \"25h\""),
+        ("{limit: 5m}", "limit"),
+        ("5m", "`ready`"),
+    ] {
+        let problems = problems(&with(ready));
+        assert!(problems.contains(said), "{ready}: {problems}");
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("host.txt", "content");
+    let built = |text: String| {
+        sandbox.write("carrack.yaml", text);
+        let built = sandbox.carrack(&["build", ".", "-o", "bundle"]);
+        assert_eq!(built.code, 0, "{}", built.stderr);
+        let bundle = std::fs::read(sandbox.work().join("bundle")).unwrap();
+        String::from_utf8_lossy(&zstd::decode_all(&*bundle).unwrap()).into_owned()
+    };
+    let has = |text: &str, installer: &str| text.contains(&format!("installer\":\"{installer}\""));
+    let plain = built(profile(packs));
+    assert!(!plain.contains("readySeconds") && has(&plain, "0.1.0"));
+    for (timeout, seconds) in [("5m", 300), ("0s", 0)] {
+        let text = built(with(&format!("{{timeout: {timeout}}}")));
+        assert!(text.contains(&format!("\"readySeconds\":{seconds}")) && has(&text, "0.4.0"), "{timeout}");
+    }
+}

@@ -9,6 +9,7 @@ use super::runtime_config::ignores_pins;
 use super::settle::{Secret, Settler, Written};
 use super::survey::Target;
 use super::targets::Inputs;
+use super::workloads;
 use crate::bundle::Contents;
 use crate::distro::{self, Cluster, Host, Release, Setup, SetupFile, applies_objects, looked_for};
 use crate::host::Root;
@@ -61,6 +62,7 @@ pub(super) fn setup(
         manifests: &manifests,
         releases: &releases(inputs, distribution),
         images: &images,
+        applied: &workloads::applied(inputs, settler, files)?,
     };
     let setup = distro::setup(distribution, &cluster).map_err(ApplyError::Refused)?;
     Ok((setup, config))

@@ -203,6 +203,11 @@ fn steps(field: &str, steps: &[Step]) -> Checked {
                 }
             }
             Step::Remove { path: one } => path_or_saved(&at("path"), one)?,
+            // It is an argument of a program.
+            Step::Ready { node, .. } => {
+                let plain = node.is_empty() || is_name(node) && !node.starts_with('-');
+                check(plain, &at("node"), node, "the name of a node")?;
+            }
             Step::Run { unless: None, .. } | Step::Load { .. } | Step::Wait { .. } | Step::Join(_) => {}
         }
     }

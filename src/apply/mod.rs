@@ -66,6 +66,7 @@ mod unfinished;
 mod unkept;
 mod upgrade;
 mod verified;
+mod workloads;
 
 pub use self::{
     choices::Choices,

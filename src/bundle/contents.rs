@@ -65,6 +65,9 @@ pub struct ResolvedProfile {
     /// What a host must have for the cluster as a whole.
     #[serde(default, skip_serializing_if = "Requirements::is_empty")]
     pub requirements: Requirements,
+    /// Seconds for which what was applied is waited for; 0 waits for nothing, and the installer decides where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_seconds: Option<u32>,
     /// What manifests may name although the bundle lacks it; only where a manifest is a template, whose images are looked
     /// for again on the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_IGNORED>")]

@@ -79,6 +79,11 @@ impl<'a> Canonical<'a> {
         words([K8S, "kubectl"])
     }
 
+    /// The same with the means of the node alone.
+    fn node_kubectl() -> Vec<String> {
+        words(["/snap/k8s/current/bin/kubectl", "--kubeconfig", "/etc/kubernetes/kubelet.conf"])
+    }
+
     /// What the profile says of clusters, as far as this node may be told it, with what the site says of it.
     fn config(&self) -> Map {
         let node = self.cluster.node;
@@ -287,15 +292,7 @@ impl Distribution for Canonical<'_> {
         if !self.is_server() {
             // A worker has no administrator's means, and `k8s kubectl` asks for them.
             let node = format!("node/{}", self.cluster.node_name());
-            let command = words([
-                "/snap/k8s/current/bin/kubectl",
-                "--kubeconfig",
-                "/etc/kubernetes/kubelet.conf",
-                "wait",
-                "--for=condition=Ready",
-                "--timeout=10s",
-                &node,
-            ]);
+            let command = with(&Self::node_kubectl(), &["wait", "--for=condition=Ready", "--timeout=10s", &node]);
             start.push(Step::Wait { what: format!("the {node} is ready"), command, seconds: 900 });
             return start;
         }
@@ -336,6 +333,11 @@ impl Distribution for Canonical<'_> {
     /// None: where its data lies and how it is put back is not published.
     fn save(&self) -> Option<Save> {
         None
+    }
+
+    fn kubectl(&self) -> Option<(Vec<String>, bool)> {
+        let server = self.is_server();
+        Some((if server { Self::kubectl() } else { Self::node_kubectl() }, server))
     }
 
     /// The snap's own defaults (k8s-snap, `src/k8s/pkg/k8sd/setup/kubelet.go`), or what the profile says of all or of this node.

@@ -27,6 +27,8 @@ pub struct Cluster<'a> {
     pub manifests: &'a [String],
     /// Its charts, in order.
     pub releases: &'a [Release],
+    /// What runs in the cluster of what the machine applies.
+    pub applied: &'a Applied,
     /// The images that it brings.
     pub images: &'a [Reference],
 }
@@ -49,6 +51,17 @@ pub struct Host {
     /// Whether its containerd does not tell the kubelet which images are pinned, so that they would be collected when the disk
     /// fills.
     pub forgets_pins: bool,
+}
+
+/// What runs in the cluster of what a machine applies, as [`Step::Ready`](super::Step::Ready) names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Objects of manifests: `Deployment NAMESPACE/NAME`, and the same of a `DaemonSet` and a `StatefulSet`.
+    pub workloads: Vec<String>,
+    /// Releases of charts: `NAMESPACE/NAME`.
+    pub releases: Vec<String>,
+    /// Seconds for which they are waited for; 0 where they are not.
+    pub seconds: u32,
 }
 
 /// A release of a chart, with the places of what it is made from.

@@ -35,6 +35,11 @@ impl<'a> K3s<'a> {
         }
         Ok(Self(rancher))
     }
+
+    /// The command before its arguments.
+    fn kubectl_program(&self) -> Vec<String> {
+        words([self.0.program(), "kubectl"])
+    }
 }
 
 impl Distribution for K3s<'_> {
@@ -51,7 +56,7 @@ impl Distribution for K3s<'_> {
     }
 
     fn start(&self) -> Vec<Step> {
-        self.0.start(words([self.0.program(), "kubectl"]))
+        self.0.start(self.kubectl_program())
     }
 
     fn folders(&self) -> Vec<String> {
@@ -64,6 +69,10 @@ impl Distribution for K3s<'_> {
 
     fn save(&self) -> Option<Save> {
         self.0.save()
+    }
+
+    fn kubectl(&self) -> Option<(Vec<String>, bool)> {
+        Some((self.0.kubectl(self.kubectl_program()), self.0.is_server()))
     }
 
     fn eviction(&self) -> Option<Eviction> {

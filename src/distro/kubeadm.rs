@@ -375,6 +375,10 @@ impl Distribution for Kubeadm<'_> {
         Some(if alone { self.copy() } else { self.snapshot() })
     }
 
+    fn kubectl(&self) -> Option<(Vec<String>, bool)> {
+        Some((Self::kubectl(self), self.is_server()))
+    }
+
     fn eviction(&self) -> Option<Eviction> {
         Some(self.config.eviction(self.kubelet(), self.cluster.node))
     }

@@ -25,7 +25,7 @@ mod step;
 mod tree;
 
 pub use canonical::IMAGES as CANONICAL_IMAGES;
-pub use cluster::{Cluster, Host, Release};
+pub use cluster::{Applied, Cluster, Host, Release};
 pub use dummy_route::{DUMMY_INTERFACE, DUMMY_ROUTE_UNIT};
 pub use eviction::{Eviction, Free};
 pub use renewed::{renewed, taken_away};
@@ -93,6 +93,8 @@ trait Distribution {
     fn remove(&self) -> Vec<Step>;
     /// See [`Setup::save`].
     fn save(&self) -> Option<Save>;
+    /// `kubectl` with what it needs before its arguments, where it may look at the node, and whether it may look at everything.
+    fn kubectl(&self) -> Option<(Vec<String>, bool)>;
     /// See [`Setup::eviction`].
     fn eviction(&self) -> Option<Eviction>;
 }
@@ -134,12 +136,20 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
     setup.files.extend(distribution.files());
     if startable {
         setup.start.extend(distribution.start());
+        setup.start.extend(ready(cluster, distribution.kubectl()));
     } else {
         // Into a folder that becomes a machine's root, it may come later.
         (setup.remove, setup.folders) = (host::remove(cluster), Vec::new());
         setup.save = None;
     }
     Ok(setup)
+}
+
+/// Waiting until all works, where the profile does not say that nobody waits.
+fn ready(cluster: &Cluster<'_>, kubectl: Option<(Vec<String>, bool)>) -> Option<Step> {
+    let Applied { workloads, releases, seconds } = cluster.applied.clone();
+    let (kubectl, everything) = kubectl.filter(|_| seconds > 0)?;
+    Some(Step::Ready { kubectl, node: cluster.node_name(), everything, workloads, releases, seconds })
 }
 
 /// The programs, and the units of packages, that a distribution uses where the bundle does not bring them, as absolute

@@ -52,6 +52,10 @@ impl Distribution for Nothing<'_> {
         None
     }
 
+    fn kubectl(&self) -> Option<(Vec<String>, bool)> {
+        None
+    }
+
     fn eviction(&self) -> Option<Eviction> {
         None
     }

@@ -3,6 +3,7 @@
 
 use super::cluster::{Cluster, UNITS};
 use super::eviction::{self, Eviction, Free};
+use super::objects::with;
 use super::tree::{Map, text, truth};
 use super::{SAVED, Save, SetupFile, Step, file, guarded, kube_vip, labels, proxy, registries, words};
 use crate::options::{Options, Part};
@@ -290,27 +291,24 @@ impl<'a> Rancher<'a> {
     /// arguments.
     pub(super) fn start(&self, kubectl: Vec<String>) -> Vec<Step> {
         let mut start = vec![Step::Start { unit: self.unit().to_owned(), restart: false }];
-        let command = |kubeconfig: String, more: Vec<String>| {
-            let head = kubectl.iter().cloned().chain(["--kubeconfig".to_owned(), kubeconfig]);
-            head.chain(more).collect::<Vec<_>>()
-        };
-        let kubeconfig = if self.is_server() {
-            let ready = command(self.kubeconfig(), words(["get", "--raw", "/readyz"]));
+        let kubectl = self.kubectl(kubectl);
+        if self.is_server() {
+            let ready = with(&kubectl, &["get", "--raw", "/readyz"]);
             start.push(Step::Wait { what: "the API server is ready".to_owned(), command: ready, seconds: 900 });
-            self.kubeconfig()
-        } else {
-            // An agent has no other; a node may read itself.
-            format!("{}/agent/kubelet.kubeconfig", self.data())
-        };
+        }
         let node = self.cluster.node_name();
         let object = format!("node/{node}");
-        let ready = words(["wait", "--for=condition=Ready", "--timeout=10s", &object]);
-        start.push(Step::Wait {
-            what: format!("the node {node} is ready"),
-            command: command(kubeconfig, ready),
-            seconds: 900,
-        });
+        let ready = with(&kubectl, &["wait", "--for=condition=Ready", "--timeout=10s", &object]);
+        start.push(Step::Wait { what: format!("the node {node} is ready"), command: ready, seconds: 900 });
         start
+    }
+
+    /// `kubectl`, the command before its arguments, with the means of an administrator, or of the node alone.
+    pub(super) fn kubectl(&self, kubectl: Vec<String>) -> Vec<String> {
+        // An agent has no other; a node may read itself.
+        let of_node = || format!("{}/agent/kubelet.kubeconfig", self.data());
+        let kubeconfig = if self.is_server() { self.kubeconfig() } else { of_node() };
+        kubectl.into_iter().chain(["--kubeconfig".to_owned(), kubeconfig]).collect()
     }
 
     /// The file by which an administrator reaches the API.

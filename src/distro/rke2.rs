@@ -39,6 +39,12 @@ impl<'a> Rke2<'a> {
     pub(super) fn of(cluster: &'a Cluster<'a>) -> Result<Self, String> {
         Rancher::of(&NAMES, cluster).map(Self)
     }
+
+    /// The command before its arguments.
+    fn kubectl_program(&self) -> Vec<String> {
+        // It unpacks it from an image when it starts.
+        vec![format!("{}/bin/kubectl", self.0.data())]
+    }
 }
 
 impl Distribution for Rke2<'_> {
@@ -55,8 +61,7 @@ impl Distribution for Rke2<'_> {
     }
 
     fn start(&self) -> Vec<Step> {
-        // It unpacks kubectl from an image when it starts.
-        self.0.start(vec![format!("{}/bin/kubectl", self.0.data())])
+        self.0.start(self.kubectl_program())
     }
 
     fn folders(&self) -> Vec<String> {
@@ -69,6 +74,10 @@ impl Distribution for Rke2<'_> {
 
     fn save(&self) -> Option<Save> {
         self.0.save()
+    }
+
+    fn kubectl(&self) -> Option<(Vec<String>, bool)> {
+        Some((self.0.kubectl(self.kubectl_program()), self.0.is_server()))
     }
 
     fn eviction(&self) -> Option<Eviction> {

@@ -159,6 +159,21 @@ pub enum Step {
         /// Seconds until it is given up.
         seconds: u32,
     },
+    /// A node, and what was applied, are waited for until they are ready. What is not is an error that says why.
+    Ready {
+        /// `kubectl`, with what it needs before its arguments.
+        kubectl: Vec<String>,
+        /// The node.
+        node: String,
+        /// Whether that may look at more than its own node: workloads, and the cluster's DNS.
+        everything: bool,
+        /// What was applied: `Deployment NAMESPACE/NAME`, and the same of a `DaemonSet` and a `StatefulSet`.
+        workloads: Vec<String>,
+        /// The releases of charts, whose workloads count too: `NAMESPACE/NAME`.
+        releases: Vec<String>,
+        /// Seconds until it is given up.
+        seconds: u32,
+    },
     /// A machine joins its cluster through a socket of the machine's own.
     Join(Join),
     /// A folder or file is copied with everything below it, and the copy is read again and compared. Links and mount points are
@@ -220,6 +235,8 @@ impl fmt::Display for Step {
                 write!(f, "run {}: {what}", command.first().map_or("", String::as_str))
             }
             Self::Wait { what, .. } => write!(f, "wait until {what}"),
+            Self::Ready { node, everything: false, .. } => write!(f, "wait until the node {node} takes pods"),
+            Self::Ready { .. } => f.write_str("wait until what was applied is ready"),
             Self::Join(join) => write!(f, "{} at {}", join.what, join.socket),
             Self::Copy { from, to, .. } => write!(f, "copy {from} to {to}"),
             Self::Folder { path } => write!(f, "make the folder {path}"),

@@ -35,6 +35,8 @@ use crate::registry::Registry;
 const OLDEST_INSTALLER: &str = "0.1.0";
 /// The same where a bundle has charts, configuration, variables or constraints.
 const FILLING_INSTALLER: &str = "0.2.0";
+/// The first that knows for how long to wait for what was applied.
+const WAITING_INSTALLER: &str = "0.4.0";
 /// The same where a bundle starts services.
 const STARTING_INSTALLER: &str = "0.3.0";
 
@@ -139,6 +141,9 @@ pub async fn plan(
     if profile.packs.iter().filter_map(|pack| pack.distribution).any(|one| MADE.contains(&one)) {
         parts.requires_installer = MAKING_INSTALLER.to_owned();
     }
+    if profile.ready.is_some() {
+        parts.requires_installer = WAITING_INSTALLER.to_owned();
+    }
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
     Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, names, sources })
@@ -224,6 +229,7 @@ fn resolve(profile: &Profile, discovery: &Discovery, templates: bool) -> Resolve
         description: profile.description.clone(),
         platforms: profile.platforms.clone(),
         requirements: profile.requirements.clone(),
+        ready_seconds: profile.ready,
         variables: profile.variables.clone(),
         ignore_images: ignored.collect(),
         packs: packs.collect(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::load::Document;
 use super::packs::{Decoder, Known};
 use super::paths::Folder;
-use super::{API_VERSION, IgnoredImage, Position, Profile, requirements};
+use super::{API_VERSION, IgnoredImage, Position, Profile, ready, requirements};
 use crate::oci::Platform;
 use crate::problem::Report;
 use crate::text::{self, LONGEST_VERSION};
@@ -14,7 +14,7 @@ use crate::yaml::Fields;
 
 pub(super) const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 pub(super) const METADATA: &[&str] = &["name", "version", "description"];
-pub(super) const SPEC: &[&str] = &["platforms", "variables", "requirements", "packs", "ignoreImages"];
+pub(super) const SPEC: &[&str] = &["platforms", "variables", "requirements", "ready", "packs", "ignoreImages"];
 pub(super) const IGNORED: &[&str] = &["image", "reason"];
 
 /// The profile of `document`, or nothing where a part without which there is none is wrong. Both ways, `report` has all
@@ -50,6 +50,7 @@ pub(super) fn decode(
     known.variables = variables(spec, report).into_iter().map(|variable| (variable, file.to_owned())).collect();
     known.ignored = ignored(spec, file, report);
     let requirements = requirements::decode(spec, report);
+    let ready = ready::decode(spec, report);
     let packs = Decoder { file, protected, folder, report, known }.packs(spec);
     let (name, version, description) = metadata?;
     Some(Profile {
@@ -60,6 +61,7 @@ pub(super) fn decode(
         platforms: std::mem::take(&mut known.platforms),
         variables: std::mem::take(&mut known.variables).into_iter().map(|(variable, _)| variable).collect(),
         requirements,
+        ready,
         packs,
         ignore_images: std::mem::take(&mut known.ignored),
     })

@@ -12,6 +12,7 @@ mod load;
 mod options;
 mod packs;
 mod paths;
+mod ready;
 mod requirements;
 pub mod schema;
 
@@ -55,6 +56,8 @@ pub struct Profile {
     pub variables: Vec<Variable>,
     /// What a host must have for the cluster as a whole.
     pub requirements: Requirements,
+    /// Seconds for which what was applied is waited for; 0 waits for nothing.
+    pub ready: Option<u32>,
     /// What the cluster is made of, in order.
     pub packs: Vec<Pack>,
     /// Image texts that discovery leaves out.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use carrack::distro::{Cluster, Host, Release, Setup, setup};
+use carrack::distro::{Applied, Cluster, Host, Release, Setup, applies_objects, setup};
 use carrack::oci::Reference;
 use carrack::site::node::{
     Address, Certificate, Endpoint, Membership, Node, Proxy, Registries, RegistryConfig, Role, Secret, Taint,
@@ -36,6 +36,7 @@ pub(crate) struct Machine {
     pub(crate) files: Vec<String>,
     pub(crate) manifests: Vec<String>,
     pub(crate) releases: Vec<Release>,
+    pub(crate) applied: Applied,
     pub(crate) images: Vec<Reference>,
 }
 
@@ -84,6 +85,7 @@ impl Machine {
             files: files.iter().map(|file| (*file).to_owned()).collect(),
             manifests: if own { vec!["/var/lib/carrack/manifests/shop/shop.yaml".to_owned()] } else { Vec::new() },
             releases: if own { vec![release] } else { Vec::new() },
+            applied: Applied { seconds: 600, ..Applied::default() },
             images: vec!["ghcr.io/kube-vip/kube-vip:v0.9.2".parse().unwrap()],
         }
     }
@@ -125,6 +127,11 @@ impl Machine {
 
     /// What the distribution wants of it.
     pub(crate) fn setup(&self, distribution: &str) -> Result<Setup, Vec<String>> {
+        let mut applied = self.applied.clone();
+        if applies_objects(distribution, &self.node) {
+            let named = |release: &Release| format!("{}/{}", release.namespace, release.name);
+            applied.releases.extend(self.releases.iter().map(named));
+        }
         let cluster = Cluster {
             node: &self.node,
             host: &self.host,
@@ -136,6 +143,7 @@ impl Machine {
             files: &self.files,
             manifests: &self.manifests,
             releases: &self.releases,
+            applied: &applied,
             images: &self.images,
         };
         setup(distribution, &cluster)

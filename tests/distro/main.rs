@@ -80,6 +80,14 @@ fn line(text: &mut String, step: &Step) {
         Step::Load { what, command, seconds } => {
             writeln!(text, "load within {seconds} s: {what}\n  {}", words(command))
         }
+        Step::Ready { kubectl, node, everything, workloads, releases, seconds } => {
+            let whole = if *everything {
+                format!(" with {} {}", workloads.join(", "), releases.join(", "))
+            } else {
+                String::new()
+            };
+            writeln!(text, "wait up to {seconds} s until {node} works{whole}\n  {}", words(kubectl))
+        }
         Step::Wait { what, command, seconds } => writeln!(text, "wait up to {seconds} s: {what}\n  {}", words(command)),
         Step::Run { what, command, unless, undo, seconds } => {
             let _ = writeln!(text, "run up to {seconds} s: {what}\n  {}", words(command));

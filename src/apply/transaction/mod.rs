@@ -389,7 +389,7 @@ impl Transaction {
     fn to_start(&self) -> Vec<Step> {
         let mut since = self.record.boot.is_some() && self.record.boot != self.boot();
         let step = |step: &Step| {
-            since &= matches!(step, Step::Start { .. } | Step::Enabled { .. } | Step::Wait { .. });
+            since &= matches!(step, Step::Start { .. } | Step::Enabled { .. } | Step::Wait { .. } | Step::Ready { .. });
             match step.clone() {
                 Step::Start { unit, restart } => Step::Start { unit, restart: restart && !since },
                 other => other,

@@ -61,12 +61,25 @@ pub struct Spec {
     /// What a host must have for the cluster as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requirements: Option<Requirements>,
+    /// When what was applied is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
     /// The parts of the cluster, in order; at most one each of os, k8s, cni and csi.
     #[schemars(length(min = 1))]
     pub packs: Vec<PackItem>,
     /// What looks like an image in manifests but is not wanted, each with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore_images: Option<Vec<IgnoredImage>>,
+}
+
+/// When what was applied is ready.
+#[derive(Debug, Clone, Default, JsonSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
+pub struct Ready {
+    /// How long it is waited for, such as `90s`, `10m` or `1h`; `0s` waits for nothing, and `10m` is meant where it is absent.
+    #[schemars(regex(pattern = r"^[0-9]+[smh]$"))]
+    pub timeout: String,
 }
 
 /// What differs from site to site.
@@ -210,7 +223,7 @@ fn without_null(schema: &mut Schema) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{charts, decode, files, packs, requirements};
+    use crate::profile::{charts, decode, files, packs, ready, requirements};
     use crate::variables;
 
     fn properties(schema: &Value) -> Vec<String> {
@@ -235,6 +248,7 @@ mod tests {
             (&pack["$defs"]["PackSpec"], packs::PACK_SPEC),
             (&definitions["Dependency"], packs::DEPENDENCY),
             (&definitions["Requirements"], requirements::REQUIREMENTS),
+            (&definitions["Ready"], ready::READY),
             (&definitions["Chart"], charts::CHART),
             (&definitions["Variable"], variables::FIELDS),
             (&definitions["File"], files::FILE),

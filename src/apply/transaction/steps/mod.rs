@@ -3,8 +3,10 @@
 mod join;
 mod log;
 mod programs;
+mod ready;
 mod sweep;
 mod units;
+mod workloads;
 
 use std::io;
 use std::path::Path;
@@ -15,8 +17,10 @@ pub(in crate::apply) use self::units::{has_systemd, unit_is};
 
 pub use self::log::UnitLog;
 use self::programs::{Ended, NOT_RUN, execute, pause};
+use self::ready::Ready;
 use self::sweep::Swept;
 use self::units::{UNIT_LIMIT, disable, enable, start, stop};
+use self::workloads::Wanted;
 use crate::apply::Interrupt;
 use crate::apply::claims::{Claim, Prior};
 use crate::apply::states::STATES;
@@ -63,6 +67,14 @@ pub enum StepError {
         /// How the last asking ended.
         last: String,
     },
+    /// What was applied did not become ready.
+    #[error("{} not ready within {seconds} seconds: {}", counted(unready.len()), unready.join("; "))]
+    NotReady {
+        /// For how long it was waited for.
+        seconds: u32,
+        /// What is not ready, each a sentence with the reason.
+        unready: Vec<String>,
+    },
     /// Any of these, with what units have written meanwhile.
     #[error("{error}")]
     Logged {
@@ -87,7 +99,10 @@ pub enum StepError {
 pub(super) fn limit_of(step: &Step) -> Option<Duration> {
     match step {
         Step::Start { .. } | Step::Stop { .. } | Step::Disable { .. } => Some(UNIT_LIMIT),
-        Step::Run { seconds, .. } | Step::Load { seconds, .. } | Step::Wait { seconds, .. } => Some(limit(*seconds)),
+        Step::Run { seconds, .. }
+        | Step::Load { seconds, .. }
+        | Step::Wait { seconds, .. }
+        | Step::Ready { seconds, .. } => Some(limit(*seconds)),
         _ => None,
     }
 }
@@ -112,13 +127,24 @@ impl StepError {
     }
 }
 
-/// Does one step. Returns what stays of what it should have removed, for people. `claims` say what may be removed.
+fn counted(count: usize) -> String {
+    if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") }
+}
+
+/// Does one step. Returns what a person should know: what stays of what it should have removed, or what is not ready and was not
+/// waited for. `claims` say what may be removed.
 ///
 /// # Errors
 /// See [`StepError`].
 pub(super) fn run(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<Vec<String>, StepError> {
     if let Step::Remove { path } = step {
         return Ok(remove(path, root, claims)?);
+    }
+    if let Step::Ready { kubectl, node, everything, workloads, releases, seconds } = step {
+        // A system that was prepared may get its name when it starts for the first time.
+        let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+        let wanted = Wanted { node: if node.is_empty() { &own } else { node }, workloads, releases };
+        return Ready { kubectl, everything: *everything, wanted }.wait(*seconds, interrupt);
     }
     done(step, root, claims, interrupt).map(|()| Vec::new())
 }
@@ -161,7 +187,8 @@ fn done(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Re
             Swept { unit, data, state, kubelet }.sweep(claims, interrupt)?;
             interfaces.iter().try_for_each(|name| interface(name, interrupt))
         }
-        Step::Remove { path } => remove(path, root, claims).map(drop).map_err(StepError::from),
+        // What these have to tell is not lost: `run` does them.
+        Step::Remove { .. } | Step::Ready { .. } => Ok(()),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 const SAID: usize = 600;
 /// How much of what a program says is kept.
 const KEPT: usize = 64 << 10;
+/// The same of one whose whole answer is needed.
+pub(super) const KEPT_LONG: usize = 16 << 20;
 /// How long what a program has said is waited for after it has ended: a daemon that it left may never close the pipe.
 const REST: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,15 @@ pub(super) enum Ended {
 pub(super) const NOT_RUN: &str = "cannot be run";
 
 pub(super) fn execute(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<Ended, StepError> {
+    run(command, limit, KEPT, interrupt)
+}
+
+/// The same where what it writes to standard output is needed, up to [`KEPT_LONG`] bytes of it.
+pub(super) fn execute_long(command: &[String], limit: Duration, interrupt: &Interrupt) -> Result<Ended, StepError> {
+    run(command, limit, KEPT_LONG, interrupt)
+}
+
+fn run(command: &[String], limit: Duration, kept: usize, interrupt: &Interrupt) -> Result<Ended, StepError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(Ended::Badly("is not named".to_owned())) };
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", PATH).env("LC_ALL", "C");
@@ -44,7 +55,7 @@ pub(super) fn execute(command: &[String], limit: Duration, interrupt: &Interrupt
         Ok(child) => child,
         Err(error) => return Ok(Ended::Badly(format!("{NOT_RUN}: {error}"))),
     };
-    let (out, said) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let (out, said) = (drain(child.stdout.take(), kept), drain(child.stderr.take(), KEPT));
     let begun = Instant::now();
     let status = loop {
         match child.try_wait() {
@@ -90,8 +101,8 @@ impl Said {
     }
 }
 
-/// Reads what a program says, up to a limit, so that it is never kept waiting.
-pub(super) fn drain(from: Option<impl Read + Send + 'static>) -> Said {
+/// Reads what a program says, of which `kept` bytes are kept, so that it is never kept waiting.
+fn drain(from: Option<impl Read + Send + 'static>, kept: usize) -> Said {
     let text = Arc::new(Mutex::new(Vec::new()));
     let (ends, ended) = mpsc::channel();
     let said = Said { text: Arc::clone(&text), ended };
@@ -107,7 +118,7 @@ pub(super) fn drain(from: Option<impl Read + Send + 'static>) -> Said {
                 Ok(length) => length,
             };
             let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = KEPT - text.len();
+            let room = kept - text.len();
             text.extend_from_slice(&chunk[..length.min(room)]);
         }
     });
