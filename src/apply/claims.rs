@@ -15,6 +15,7 @@ use super::history::History;
 use super::receipt::Receipt;
 use super::transaction::{Change, Phase, Transaction};
 use super::tree::{Folder, LOST_AND_FOUND};
+use crate::distro::Setup;
 use crate::host::{Root, RootError};
 use crate::io::AtPath;
 use crate::places::{check_clean, is_within};
@@ -45,6 +46,9 @@ pub struct Claim {
     /// Whether that was looked at in a system that did not run, and not since: a disk may have been mounted there by now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prepared: bool,
+    /// Whether others use it besides a distribution, so that what was in it before is in nobody's way, and stays.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// What was at a path.
@@ -73,7 +77,15 @@ pub(super) struct Found {
 impl Claim {
     /// One without more.
     pub(super) fn new(path: &str, before: Prior) -> Self {
-        Self { path: path.to_owned(), before, real: None, folders: Vec::new(), mounts: Vec::new(), prepared: false }
+        Self {
+            path: path.to_owned(),
+            before,
+            real: None,
+            folders: Vec::new(),
+            mounts: Vec::new(),
+            prepared: false,
+            shared: false,
+        }
     }
 
     /// Whether there was no file.
@@ -124,12 +136,12 @@ pub(super) struct Claimed {
     pub(super) is_foreign: bool,
 }
 
-/// What was at each of these paths before anything was installed: as a receipt of the profile `name` or of another one says, or
+/// What was at each of the paths that `setup` names before anything was installed: as a receipt of the profile `name` or of another one says, or
 /// an attempt that failed; of all others, what is there now.
 ///
 /// # Errors
 /// Where one cannot be looked at, or what an earlier attempt has left cannot be read.
-pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root) -> Result<Vec<Claimed>, ApplyError> {
+pub(super) fn of(setup: &Setup, name: &str, history: &History, root: &Root) -> Result<Vec<Claimed>, ApplyError> {
     let installed: Vec<&Receipt> =
         history.of_profile(name).take(1).chain(history.others(name)).map(|entry| &entry.receipt).collect();
     let (begun, staged): (Vec<Claim>, Vec<String>) = match Transaction::left(root)? {
@@ -151,7 +163,8 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
     let mut current = history.of_profile(name).take(1).map(|entry| &entry.receipt);
     let is_new = !current.any(|receipt| !receipt.start.is_empty() || !receipt.remove.is_empty());
     let mut all = Vec::new();
-    for path in folders {
+    let own = setup.folders.iter().map(|path| (path, false));
+    for (path, shared) in own.chain(setup.shared.iter().map(|path| (path, true))) {
         let is = |claim: &&Claim| claim.path == *path;
         let known = installed.iter().flat_map(|receipt| &receipt.claims).find(is).cloned();
         let attempted = || left.iter().find(is).cloned();
@@ -160,12 +173,12 @@ pub(super) fn of(folders: &[String], name: &str, history: &History, root: &Root)
             continue;
         }
         let (mut claim, all_ours) = look(path, root, &ours).at("look at", Path::new(path))?;
-        let is_foreign = !all_ours;
+        let is_foreign = !all_ours && !shared;
         // What a killed run has put there by now is not what was there; anything else is somebody else's.
         if let Some(begun) = begun.iter().find(is).filter(|claim| claim.is_vacant() && all_ours) {
             claim.clone_from(begun);
         }
-        claim.prepared = !root.is_host();
+        (claim.prepared, claim.shared) = (!root.is_host(), shared);
         all.push(Claimed { claim, is_new, is_foreign });
     }
     Ok(all)
@@ -192,7 +205,7 @@ pub(super) fn look_again(claims: &mut [Claim], root: &Root, ours: &dyn Fn(&str) 
 
 /// What a step is told of these claims: see [`FOREIGN`](crate::distro::FOREIGN).
 pub(super) fn whose(claims: &[Claim]) -> &'static str {
-    if claims.iter().any(|claim| claim.keeps().is_some()) { "foreign" } else { "" }
+    if claims.iter().any(|claim| !claim.shared && claim.keeps().is_some()) { "foreign" } else { "" }
 }
 
 /// Adds the claims of an earlier record that `claims` does not have.
@@ -338,6 +351,11 @@ mod tests {
 
     use super::attempts::{leave, taken_over};
     use super::*;
+
+    /// A distribution that fills these folders.
+    fn own(folders: &[String]) -> Setup {
+        Setup { folders: folders.to_vec(), ..Setup::default() }
+    }
     use crate::apply::Invocation;
     use crate::apply::transaction::Record;
     use crate::distro::Step;
@@ -354,7 +372,7 @@ mod tests {
         fs::write(at("/var/lib/foreign/precious"), "ten years").unwrap();
         let folders = paths.map(str::to_owned);
         let mut claims: Vec<Claim> =
-            of(&folders, "edge", &History::default(), &root).unwrap().into_iter().map(|one| one.claim).collect();
+            of(&own(&folders), "edge", &History::default(), &root).unwrap().into_iter().map(|one| one.claim).collect();
         assert!(claims.iter().all(|claim| claim.prepared && claim.keeps().is_some()), "{claims:?}");
         // Preparing puts files there, and at the first start a disk is mounted that has data.
         for path in ["/var/lib/own", "/var/lib/filled"] {
@@ -398,13 +416,13 @@ mod tests {
             fs::create_dir_all(folder.path().join(&path[1..])).unwrap();
             fs::write(folder.path().join(&path[1..]).join("state"), "made").unwrap();
         }
-        let claims = of(&folders, "edge", &history, &root).unwrap();
+        let claims = of(&own(&folders), "edge", &history, &root).unwrap();
         for one in &claims[..3] {
             assert_eq!((one.claim.before, one.is_new, one.is_foreign), (Prior::Unknown, false, false), "{one:?}");
         }
         // That one is foreign, and not a reason to take the distribution away.
         assert_eq!((claims[3].is_new, claims[3].is_foreign), (false, true));
-        assert!(of(&folders[3..], "other", &history, &root).unwrap()[0].is_new, "another profile has none of it");
+        assert!(of(&own(&folders[3..]), "other", &history, &root).unwrap()[0].is_new, "another profile has none of it");
     }
 
     #[test]
@@ -417,9 +435,16 @@ mod tests {
                 fs::create_dir_all(folder.path().join(path)).unwrap();
                 fs::write(folder.path().join(path).join("state"), "made").unwrap();
             }
-            let claims = of(&["/data/edge".to_owned(), "/data/edgeless".to_owned()], "edge", &history, &root).unwrap();
+            let folders = ["/data/edge", "/data/edgeless"].map(str::to_owned).to_vec();
+            let shared = vec!["/data/edgeless".to_owned(), "/data/none".to_owned()];
+            let setup = Setup { folders, shared, ..Setup::default() };
+            let claims = of(&setup, "edge", &history, &root).unwrap();
             assert_eq!((claims[0].claim.before, claims[0].is_foreign), (before, false));
             assert!(claims[1].is_foreign);
+            // What others use too is in nobody's way, and stays; where it is absent, it goes with the distribution.
+            assert!(!claims[2].is_foreign && claims[2].claim.shared && claims[2].claim.before == Prior::Foreign);
+            assert_eq!(whose(&[claims[2].claim.clone()]), "");
+            assert_eq!(claims[3].claim.before, Prior::Absent);
         }
     }
 
@@ -436,7 +461,7 @@ mod tests {
         drop(Transaction::begin(&root, record).unwrap());
         fs::create_dir_all(folder.path().join("var/lib/edge/images")).unwrap();
         fs::write(folder.path().join(&staged[1..]), "half").unwrap();
-        let all = || of(&paths, "edge", &History::default(), &root).unwrap();
+        let all = || of(&own(&paths), "edge", &History::default(), &root).unwrap();
         assert!(all().iter().all(|one| one.claim.before == Prior::Absent && !one.is_foreign), "{:?}", all());
         // Both are filled by others before anybody tries again.
         for path in ["var/lib/edge/images/all.tar", "var/lib/kubelet/precious"] {
@@ -452,7 +477,7 @@ mod tests {
         let root = Root::new(folder.path()).unwrap();
         let data = folder.path().join("var/lib/rancher/k3s");
         let folders = ["/var/lib/rancher/k3s".to_owned(), "/var/lib/kubelet".to_owned()];
-        let all = || of(&folders, "edge", &History::default(), &root);
+        let all = || of(&own(&folders), "edge", &History::default(), &root);
         let first: Vec<Claim> = all().unwrap().into_iter().map(|one| Claim { prepared: false, ..one.claim }).collect();
         // k3s has made its certificates, and could not join.
         fs::create_dir_all(data.join("agent")).unwrap();

@@ -173,7 +173,7 @@ fn files(
     match targets(inputs, target) {
         Ok((files, setup)) => {
             let history = History::of(&target.root)?;
-            let claims = claims::of(&setup.folders, &inputs.contents.profile.name, &history, &target.root)?;
+            let claims = claims::of(&setup, &inputs.contents.profile.name, &history, &target.root)?;
             checks.extend(folders::check(&claims));
             if let Err(ApplyError::Refused(refusals)) = folders::refuse_root(&claims, inputs.node) {
                 checks.push(Check::new("distribution", ASKED, refusals.join("; "), false));

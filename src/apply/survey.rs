@@ -145,7 +145,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let history = History::of(&target.root)?;
     let name = &profile.name;
     site::guard(inputs, target, &history, &files)?;
-    let claims = claims::of(&setup.folders, name, &history, &target.root)?;
+    let claims = claims::of(&setup, name, &history, &target.root)?;
     folders::refuse_root(&claims, inputs.node)?;
     let setup = folders::told(setup, &claims, &target.root);
     if let Some(version) = history.lost(name, &target.root)?.filter(|version| *version != profile.version) {

@@ -320,6 +320,10 @@ impl Distribution for Canonical<'_> {
         words(FOLDERS)
     }
 
+    fn shared(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn remove(&self) -> Vec<Step> {
         vec![Step::Run {
             what: "remove the snap and its data".to_owned(),

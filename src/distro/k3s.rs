@@ -63,6 +63,10 @@ impl Distribution for K3s<'_> {
         self.0.folders()
     }
 
+    fn shared(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn remove(&self) -> Vec<Step> {
         self.0.remove()
     }

@@ -25,4 +25,17 @@ else
     done
 fi
 systemctl disable --now kubelet.service || true
-rm -f "$state/made" "$state/begun" "$state/before"
+# What kubeadm leaves of the network: rules of kube-proxy and of CNI plugins, and their bridge; only where there was none before.
+if [ -e "$state/network" ]; then
+    grep -qx cni0 "$state/network" || ip link delete cni0 2>/dev/null || true
+    for mark in KUBE- CNI-; do
+        if grep -q -- "$mark" "$state/network"; then continue; fi
+        for tables in iptables ip6tables; do
+            rules=$("$tables-save" 2>/dev/null) || continue
+            case $rules in
+            *"$mark"*) printf '%s\n' "$rules" | grep -v -- "$mark" | "$tables-restore" || true ;;
+            esac
+        done
+    done
+fi
+rm -f "$state/made" "$state/begun" "$state/before" "$state/network"

@@ -363,8 +363,14 @@ impl Distribution for Kubeadm<'_> {
         root.chain(self.made()).collect()
     }
 
+    fn shared(&self) -> Vec<String> {
+        // Where CNI plugins remember addresses, what pods write, and the kubelet's plugins for volumes.
+        words(["/var/lib/cni", "/var/log/pods", "/var/log/containers", "/usr/libexec/kubernetes"])
+    }
+
     fn remove(&self) -> Vec<Step> {
-        leaving(&self.program("kubeadm"), &self.kubelet(), self.made())
+        let folders = [self.made(), self.shared()].concat();
+        leaving(&self.program("kubeadm"), &self.kubelet(), folders)
     }
 
     fn save(&self) -> Option<Save> {

@@ -22,6 +22,11 @@ fi
 mkdir -p "$state"
 # Named without a slash at the end, as kubeadm-leave.sh looks for it; also where it is a link, its parts are found.
 [ -e "$state/begun" ] || find -H /etc/kubernetes >"$state/before" 2>/dev/null || true
+# By these, kubeadm-leave.sh knows which interfaces and rules were there before.
+[ -e "$state/begun" ] || {
+    ls /sys/class/net 2>/dev/null || true
+    for tables in iptables ip6tables; do "$tables-save" 2>/dev/null || true; done
+} >"$state/network"
 mkdir -p /etc/kubernetes/manifests
 : >"$state/begun"
 sync

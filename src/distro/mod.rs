@@ -44,6 +44,8 @@ pub struct Setup {
     pub remove: Vec<Step>,
     /// The folders and files that it fills by itself, and that go with it; none is there before it is installed.
     pub folders: Vec<String>,
+    /// Folders that it and others use. They go with it where they were absent before; what was in them otherwise stays.
+    pub shared: Vec<String>,
     /// Whether a machine that has failed to join leaves the cluster by itself, so that nobody counts on its data.
     pub leaves: bool,
     /// How its state is saved before an upgrade; none where this machine has none.
@@ -89,6 +91,8 @@ trait Distribution {
     fn start(&self) -> Vec<Step>;
     /// See [`Setup::folders`].
     fn folders(&self) -> Vec<String>;
+    /// See [`Setup::shared`].
+    fn shared(&self) -> Vec<String>;
     /// See [`Setup::remove`].
     fn remove(&self) -> Vec<Step>;
     /// See [`Setup::save`].
@@ -129,6 +133,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         start: host::start(cluster),
         remove: distribution.remove().into_iter().chain(host::remove(cluster)).collect(),
         folders: distribution.folders(),
+        shared: distribution.shared(),
         leaves,
         save: distribution.save(),
         eviction: distribution.eviction(),
@@ -139,7 +144,7 @@ pub fn setup(distribution: &str, cluster: &Cluster<'_>) -> Result<Setup, Vec<Str
         setup.start.extend(ready(cluster, distribution.kubectl()));
     } else {
         // Into a folder that becomes a machine's root, it may come later.
-        (setup.remove, setup.folders) = (host::remove(cluster), Vec::new());
+        (setup.remove, setup.folders, setup.shared) = (host::remove(cluster), Vec::new(), Vec::new());
         setup.save = None;
     }
     Ok(setup)

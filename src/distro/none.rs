@@ -44,6 +44,10 @@ impl Distribution for Nothing<'_> {
         Vec::new()
     }
 
+    fn shared(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn remove(&self) -> Vec<Step> {
         Vec::new()
     }

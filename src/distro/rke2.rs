@@ -68,6 +68,10 @@ impl Distribution for Rke2<'_> {
         self.0.folders()
     }
 
+    fn shared(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn remove(&self) -> Vec<Step> {
         self.0.remove()
     }
