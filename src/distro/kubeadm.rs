@@ -5,6 +5,7 @@
 
 use super::cluster::{Cluster, UNITS};
 use super::kubeadm_config::{self, Api, Config};
+use super::kubeadm_upgrade;
 use super::objects::{self, with};
 use super::{
     Distribution, Eviction, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words,
@@ -175,29 +176,29 @@ impl<'a> Kubeadm<'a> {
         }
     }
 
-    /// The first server takes the cluster to the version, all others follow it
-    /// (<https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/>).
     fn upgrade(&self) -> Option<Step> {
         self.cluster.upgrade_from?;
-        let kubeadm = self.program("kubeadm");
-        let command = if self.is_first() {
-            words([&kubeadm, "upgrade", "apply", &self.config.version, "--yes"])
+        let (kubeadm, version) = (self.program("kubeadm"), &self.config.version);
+        Some(if self.is_first() {
+            kubeadm_upgrade::first(&kubeadm, version, &self.cluster.node_name(), &self.program("kubectl"))
         } else {
-            words([&kubeadm, "upgrade", "node"])
-        };
-        let what = format!("upgrade to {}", self.config.version);
-        Some(Step::Run { what, command, unless: None, undo: None, seconds: 1800 })
+            kubeadm_upgrade::further(&kubeadm, version)
+        })
     }
 
     /// A copy of everything while nothing runs. Static pods go on when the kubelet is stopped, so their processes are ended:
-    /// nobody starts them again until it runs.
+    /// nobody starts them again until it runs. As with the kubelet, what does not end in 30 seconds is killed: an API server
+    /// waits longer for the requests that it has.
     fn copy(&self) -> Save {
         const END: &str = "for name in kube-apiserver etcd; do\n\
             for process in /proc/[0-9]*; do\n\
             [ \"$(cat \"$process/comm\" 2>/dev/null)\" = \"$name\" ] || continue\n\
-            kill \"${process#/proc/}\" 2>/dev/null || continue\n\
+            for signal in TERM KILL; do\n\
+            kill \"-$signal\" \"${process#/proc/}\" 2>/dev/null || break\n\
             tries=0\n\
-            while [ -e \"$process\" ] && [ \"$tries\" -lt 60 ]; do sleep 1; tries=$((tries + 1)); done\n\
+            while [ -e \"$process\" ] && [ \"$tries\" -lt 30 ]; do sleep 1; tries=$((tries + 1)); done\n\
+            [ -e \"$process\" ] || break\n\
+            done\n\
             [ ! -e \"$process\" ] || exit 1\n\
             done\n\
             done";

@@ -13,6 +13,7 @@ mod k3s;
 mod kube_vip;
 mod kubeadm;
 mod kubeadm_config;
+mod kubeadm_upgrade;
 mod labels;
 mod none;
 mod objects;

@@ -341,7 +341,7 @@ fn kubeadm_upgrades_the_first_server_and_lets_the_others_follow() {
     let first = commands(&|_| ());
     let at = |part: &str| first.find(part).unwrap_or_else(|| panic!("{part} in\n{first}"));
     assert!(at("systemctl start kubelet.service") < at("get --raw /readyz"));
-    assert!(at("kubeadm upgrade apply v1.32.5 --yes") < at("start again kubelet.service"));
+    assert!(at("upgrade /usr/bin/kubeadm v1.32.5 box-1 /usr/bin/kubectl\n") < at("start again kubelet.service"));
     let join = cases::join("kubeadm", Role::Server);
     let further = commands(&|machine| machine.node.cluster = join.clone());
     assert!(further.contains("/usr/bin/kubeadm upgrade node\n") && !further.contains("upgrade apply"));

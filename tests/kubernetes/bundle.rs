@@ -10,6 +10,26 @@ use super::registry::{Registry, succeed};
 
 const PROFILE: &str = "tests/kubernetes/profile";
 
+/// A version of the profile.
+pub(crate) struct Version {
+    pub(crate) number: &'static str,
+    pub(crate) kubernetes: &'static str,
+    /// What the page says.
+    pub(crate) page: &'static str,
+}
+
+/// What the profile's files say.
+pub(crate) const FIRST: Version = Version { number: "1.0.0", kubernetes: "1.34.4", page: "the page" };
+/// What it is upgraded to.
+pub(crate) const SECOND: Version = Version { number: "1.1.0", kubernetes: "1.34.5", page: "the other page" };
+
+impl Version {
+    /// The bundle's name.
+    pub(crate) fn bundle(&self) -> String {
+        format!("store-{}.tar.zst", self.number)
+    }
+}
+
 /// What `scripts/kubernetes` built, and the helm.
 pub(crate) struct Parts {
     folder: PathBuf,
@@ -46,14 +66,26 @@ impl Parts {
         self.folder.join("images")
     }
 
-    /// Puts the bundle of the profile, and the installer, on the stick.
-    pub(crate) fn build(&self, registry: &Registry, workbench: &Path) {
-        let (profile, bin) = (workbench.join("profile"), self.folder.join("bin"));
+    /// Puts the bundle of a version, and the installer, on the stick.
+    pub(crate) fn build(&self, registry: &Registry, workbench: &Path, version: &Version) {
+        let (profile, bin) = (workbench.join(version.number), self.folder.join("bin"));
         copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(PROFILE), &profile);
+        let changes = [
+            ("carrack.yaml", FIRST.number, version.number),
+            ("carrack.yaml", FIRST.kubernetes, version.kubernetes),
+            ("images.txt", FIRST.kubernetes, version.kubernetes),
+            ("web/web.yaml", FIRST.page, version.page),
+        ];
+        for (file, from, to) in changes {
+            let path = profile.join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.contains(from), "{file} has no {from}");
+            fs::write(path, text.replace(from, to)).unwrap();
+        }
         fs::create_dir(profile.join("bin")).unwrap();
         let bring = |from: &Path, name: &str| fs::copy(from, profile.join("bin").join(name)).unwrap();
         for name in ["kubeadm", "kubelet", "kubectl"] {
-            bring(&bin.join("kubernetes-1.34.4"), name);
+            bring(&bin.join(format!("kubernetes-{}", version.kubernetes)), name);
         }
         for name in ["bridge", "host-local", "loopback", "portmap"] {
             bring(&bin.join(name), name);
@@ -67,7 +99,7 @@ impl Parts {
         succeed(&mut carrack("lock"));
         println!("{}", succeed(&mut carrack("check")));
         let stick = workbench.join("stick");
-        println!("{}", succeed(carrack("build").arg("-o").arg(stick.join("store.tar.zst"))));
+        println!("{}", succeed(carrack("build").arg("-o").arg(stick.join(version.bundle()))));
         fs::copy(env!("CARGO_BIN_EXE_carrack-install"), stick.join("carrack-install")).unwrap();
     }
 }

@@ -5,14 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::bundle::{FIRST, Version};
 use super::node::{Node, Wire};
 
 pub(crate) const INSTALLER: &str = "/media/usb/carrack-install";
 /// What it keeps is not among the node's files.
 const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubectl";
-/// Every pod that reads the page says it.
-const PAGE: &str = "the page";
-
 /// The nodes, by name and number.
 pub(crate) const SERVER: (&str, u8) = ("till", 1);
 pub(crate) const AGENT: (&str, u8) = ("shelf", 2);
@@ -52,7 +50,7 @@ impl<'w> Cluster<'w> {
     /// Makes the cluster, and has the agent join it.
     pub(crate) fn install(&mut self) {
         self.site(SERVER.0, SERVER.1, "");
-        apply(&mut self.server, SERVER.0);
+        apply(&mut self.server, SERVER.0, &FIRST);
         let join = self.server.succeed("kubeadm token create --print-join-command");
         let after = |flag: &str| join.split_whitespace().skip_while(|word| *word != flag).nth(1).unwrap().to_owned();
         let token = self.stick.join("token");
@@ -64,7 +62,13 @@ impl<'w> Cluster<'w> {
             after("--discovery-token-ca-cert-hash")
         );
         self.site(AGENT.0, AGENT.1, &role);
-        apply(&mut self.agent, AGENT.0);
+        apply(&mut self.agent, AGENT.0, &FIRST);
+    }
+
+    /// Takes both nodes to a version.
+    pub(crate) fn upgrade(&mut self, version: &Version) {
+        apply(&mut self.server, SERVER.0, version);
+        apply(&mut self.agent, AGENT.0, version);
     }
 
     /// `kubectl` as an administrator on the server; it has to succeed.
@@ -72,14 +76,17 @@ impl<'w> Cluster<'w> {
         self.server.succeed(&format!("{KUBECTL} {arguments}"))
     }
 
-    /// Waits until nodes, the cluster's own pods and both addons are well, with news from each node after this moment: what
-    /// was said of it before it was switched off counts for nothing.
-    pub(crate) fn wait_until_well(&mut self) {
+    /// Waits until nodes, the cluster's own pods and both addons are well in this version, with news from each node after this
+    /// moment: what was said of it before it was switched off counts for nothing.
+    pub(crate) fn wait_until_well(&mut self, version: &Version) {
         let now = self.server.succeed("date -u +%FT%T");
         for (name, _) in [SERVER, AGENT] {
             let lease = format!("{KUBECTL} -n kube-node-lease get lease {name} -o jsonpath='{{.spec.renewTime}}'");
             self.server.wait_for(&format!("news of {name}"), &format!("[[ $({lease}) > {now} ]]"));
         }
+        let versions = format!("{KUBECTL} get nodes -o jsonpath='{{.items[*].status.nodeInfo.kubeletVersion}}'");
+        let kubelet = format!("v{}", version.kubernetes);
+        self.server.wait_for("the kubelets", &format!("[ \"$({versions})\" = '{kubelet} {kubelet}' ]"));
         let wait = |what: &str| format!("{KUBECTL} wait --for=condition=Ready --timeout=5s {what}");
         self.server.wait_for("ready nodes", &wait("nodes --all"));
         for namespace in ["kube-system", "web", "shopper"] {
@@ -87,7 +94,7 @@ impl<'w> Cluster<'w> {
         }
         for pod in self.kubectl("get pods -n shopper -o name").lines() {
             let read = format!("{KUBECTL} exec -n shopper {pod} -- wget -q -O - http://web.web.svc.cluster.local/");
-            self.server.wait_for(&format!("the page for {pod}"), &format!("[ \"$({read})\" = '{PAGE}' ]"));
+            self.server.wait_for(&format!("the page for {pod}"), &format!("[ \"$({read})\" = '{}' ]", version.page));
         }
         for node in [&mut self.server, &mut self.agent] {
             node.succeed(&format!("{INSTALLER} status"));
@@ -104,13 +111,13 @@ fn pods(number: u8) -> String {
 }
 
 /// The command by which a node is installed with its site.
-pub(crate) fn command(site: &str) -> String {
-    format!("{INSTALLER} apply /media/usb/store.tar.zst --site /media/usb/{site}.yaml --yes")
+pub(crate) fn command(site: &str, version: &Version) -> String {
+    format!("{INSTALLER} apply /media/usb/{} --site /media/usb/{site}.yaml --yes", version.bundle())
 }
 
-fn apply(node: &mut Node<'_>, site: &str) {
+fn apply(node: &mut Node<'_>, site: &str, version: &Version) {
     let begun = Instant::now();
-    let ran = node.run(&command(site));
+    let ran = node.run(&command(site, version));
     let journal = |node: &mut Node<'_>| node.run("journalctl --no-pager -n 200 -u kubelet -u containerd").output;
     assert_eq!(ran.code, 0, "{site}: {}\n{}", ran.output, journal(node));
     println!("{site}: {:.0?}\n{}", begun.elapsed(), ran.output);

@@ -1,9 +1,10 @@
-//! The life of a cluster: it comes up, stays as it is, comes back after a night without power, and goes.
+//! The life of a cluster: it comes up, stays as it is, comes back after a night without power, is upgraded and taken back, and
+//! goes.
 
 use std::time::Instant;
 
 use super::available::available;
-use super::bundle::Parts;
+use super::bundle::{FIRST, Parts, SECOND};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
 use super::holds::Holds;
 use super::node::{Wire, system};
@@ -24,19 +25,22 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     let begun = Instant::now();
     let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
     let (workbench, wire) = (parts.workbench(), Wire::new());
-    parts.build(&Registry::start(&workbench.join("registry"), &parts.images()), &workbench);
-    reached("the bundle is built");
+    let registry = Registry::start(&workbench.join("registry"), &parts.images());
+    parts.build(&registry, &workbench, &FIRST);
+    parts.build(&registry, &workbench, &SECOND);
+    drop(registry);
+    reached("the bundles are built");
 
     let mut cluster = Cluster::boot(&system, &workbench, &wire);
     let before = [Holds::of(&mut cluster.server), Holds::of(&mut cluster.agent)];
     reached("two nodes run");
     cluster.install();
-    cluster.wait_until_well();
+    cluster.wait_until_well(&FIRST);
     reached("the cluster is well");
     assert_eq!(cluster.kubectl("get events -A --field-selector reason=Pulling"), "No resources found");
 
     for (node, (site, _)) in [(&mut cluster.server, SERVER), (&mut cluster.agent, AGENT)] {
-        let again = node.succeed(&command(site));
+        let again = node.succeed(&command(site, &FIRST));
         assert!(again.contains("nothing to change"), "{again}");
     }
 
@@ -44,8 +48,17 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     cluster.server.power_off();
     cluster.server.boot();
     cluster.agent.boot();
-    cluster.wait_until_well();
+    cluster.wait_until_well(&FIRST);
     reached("it was off, and is well again");
+
+    cluster.upgrade(&SECOND);
+    cluster.wait_until_well(&SECOND);
+    reached("it is upgraded");
+    for node in [&mut cluster.server, &mut cluster.agent] {
+        println!("{}", node.succeed(&format!("{INSTALLER} rollback --yes")));
+    }
+    cluster.wait_until_well(&FIRST);
+    reached("it is back in its first version");
 
     let [server, agent] = before;
     for (node, before) in [(&mut cluster.agent, agent), (&mut cluster.server, server)] {

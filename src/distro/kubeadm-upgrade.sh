@@ -1,0 +1,39 @@
+# Takes the cluster to a version. kubeadm first has a job run, for which it waits 15 seconds; so the node has to be ready, and
+# controller manager and scheduler have to lead again, since all of them were without the API while etcd was copied.
+# $1: kubeadm
+# $2: the version
+# $3: the node
+# $4: kubectl
+set -eu
+kubeadm=$1 version=$2 node=$3 kubectl=$4
+
+ask() { "$kubectl" --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+
+# When the leader last renewed its lease. $1: the name of the lease
+renewed() {
+    ask get --raw "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/$1" | grep -o '"renewTime":"[^"]*"'
+}
+
+# Waits until the lease is renewed once more, for two minutes: one that nobody holds any longer is still there. $1: its name
+leads() {
+    before= tries=0
+    while [ "$tries" -lt 120 ]; do
+        now=$(renewed "$1") || now=
+        if [ -n "$before" ] && [ -n "$now" ] && [ "$now" != "$before" ]; then return 0; fi
+        before=${before:-$now} tries=$((tries + 1))
+        sleep 1
+    done
+    echo "$1 does not lead: its lease is not renewed" >&2
+    return 1
+}
+
+for attempt in 1 2 3; do
+    if ask wait --for=condition=Ready --timeout=120s "node/$node" &&
+        leads kube-controller-manager && leads kube-scheduler &&
+        "$kubeadm" upgrade apply "$version" --yes
+    then
+        exit 0
+    fi
+    echo "attempt $attempt of 3 to upgrade failed" >&2
+done
+exit 1
