@@ -4,7 +4,6 @@ use super::{Machine, UNKNOWN};
 use crate::apply::check::{Check, Verdict};
 use crate::distro::DUMMY_INTERFACE;
 use crate::host::addresses::InterfaceAddress;
-use crate::site::node::Membership;
 
 impl Machine<'_> {
     /// Whether the addresses that the site gives are this machine's.
@@ -24,7 +23,8 @@ impl Machine<'_> {
     }
 
     /// Without a default route a kubelet finds no address by itself, and the kernel refuses packets to the addresses of services
-    /// before the rules see them that lead these packets elsewhere.
+    /// before the rules see them that lead these packets elsewhere. The profile's own configuration may give the address, and a
+    /// network may come later, so that nothing is refused.
     pub(super) fn default_route(&self) -> Check {
         const NAME: &str = "default-route";
         const NEEDED: &str = "a default route";
@@ -47,24 +47,18 @@ impl Machine<'_> {
             (false, lacking) => format!("by {}, none for {}", found.join(", "), lacking.join(" and ")),
             (true, _) => "none".to_owned(),
         };
-        let joins = matches!(node.cluster, Membership::Join { .. });
-        // What runs already has an address, from the profile perhaps.
-        let refused = if self.installed { Verdict::Warn } else { Verdict::Fail };
-        let (verdict, hint) = match (node.address.is_some(), node.dummy_route) {
+        let hint = match (node.address.is_some(), node.dummy_route) {
             (true, true) => return Check::new(NAME, NEEDED, format!("{none}; dummyRoute makes one"), true),
-            (true, false) => (
-                Verdict::Warn,
-                "add `dummyRoute: true` to the site, or a default route to this host: without one the addresses of services are not reached from it",
-            ),
-            (false, true) => (
-                if joins { refused } else { Verdict::Warn },
-                "give the site `nodeAddress`: without it the node has the address of its dummy interface, which no other machine reaches",
-            ),
-            (false, false) => (
-                refused,
-                "add a default route to this host; or give the site `nodeAddress` and `dummyRoute: true`, by which it does without",
-            ),
+            (true, false) => {
+                "add `dummyRoute: true` to the site, or a default route to this host: without one the addresses of services are not reached from it"
+            }
+            (false, true) => {
+                "give the site `nodeAddress`: without it the node has the address of its dummy interface, which no other machine reaches"
+            }
+            (false, false) => {
+                "add a default route to this host; or give the site `nodeAddress` and `dummyRoute: true`, by which it does without: a node finds no address by itself then"
+            }
         };
-        Check::new(NAME, NEEDED, none, verdict).or(hint)
+        Check::new(NAME, NEEDED, none, Verdict::Warn).or(hint)
     }
 }
