@@ -39,11 +39,16 @@ mod tests {
 
     /// Runs the step, where kubeadm fails so many times. Returns whether it succeeded, and the calls.
     fn run(failures: u32) -> (bool, Vec<String>) {
+        run_with(failures, "")
+    }
+
+    /// The same where `kubectl` does this first.
+    fn run_with(failures: u32, first_of_all: &str) -> (bool, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let calls = folder.path().join("calls").display().to_string();
         // Leases are first as they were left, and the API server is away for a moment.
         let kubectl = format!(
-            "for path; do :; done\ncase $path in */leases/*) ;; *) exit ;; esac\n\
+            "{first_of_all}\nfor path; do :; done\ncase $path in */leases/*) ;; *) exit ;; esac\n\
              asked=$(grep -c \"$path\" {calls})\n\
              case $asked in 2) exit 1 ;; 1 | 3) asked=before ;; esac\n\
              echo '{{\"renewTime\":\"'$asked'\"}}'"
@@ -68,6 +73,13 @@ mod tests {
             assert_eq!(calls.iter().filter(|call| call.ends_with(&format!("leases/{name}"))).count(), 4, "{calls:#?}");
         }
         assert_eq!(calls.last().unwrap(), "kubeadm upgrade apply 1.34.5 --yes");
+    }
+
+    #[test]
+    fn leases_that_nobody_shows_are_not_waited_for() {
+        let (succeeded, calls) = run_with(0, "exit 0");
+        assert!(succeeded, "{calls:#?}");
+        assert_eq!(calls.iter().filter(|call| call.contains("/leases/")).count(), 20, "{calls:#?}");
     }
 
     #[test]

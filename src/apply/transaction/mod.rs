@@ -62,6 +62,8 @@ pub(super) struct Transaction {
     progress: Arc<Progress>,
     /// What stays of what should have been removed, for people.
     stays: Vec<String>,
+    /// What else a person should know once it is done.
+    told: Vec<String>,
 }
 
 /// What a change has come to.
@@ -117,7 +119,8 @@ impl Transaction {
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
-        let transaction = Self { root: root.clone(), journal, record, progress: Arc::default(), stays: Vec::new() };
+        let transaction =
+            Self { root: root.clone(), journal, record, progress: Arc::default(), stays: Vec::new(), told: Vec::new() };
         if guarded
             && root.is_host()
             && let Err(error) = steps::reload()
@@ -158,6 +161,7 @@ impl Transaction {
             record,
             progress: Arc::default(),
             stays: Vec::new(),
+            told: Vec::new(),
         }))
     }
 
@@ -266,12 +270,12 @@ impl Transaction {
     async fn finished(mut self, receipt: Option<PathBuf>, session: Option<&Session>) -> Done {
         let verified = Verified::of(&self.record.files, false);
         // Before that is durable, nothing of the way back goes.
-        let stays = std::mem::take(&mut self.stays);
+        let (stays, told) = (std::mem::take(&mut self.stays), std::mem::take(&mut self.told));
         let (mut warnings, finished) = match self.journal.advance(Phase::Finishing) {
             Ok(()) => self.let_go(session).await,
             Err(error) => (vec![with_causes(&error)], false),
         };
-        warnings.extend(stays);
+        warnings.extend(stays.into_iter().chain(told));
         if !finished {
             warnings.push("what is left to do is tried again by the next run: carrack-install resume".to_owned());
         }
@@ -409,18 +413,24 @@ impl Transaction {
         let claims = self.record.claims.clone();
         let units = self.units();
         let all = move || {
-            let mut stays = Vec::new();
+            let (mut stays, mut told) = (Vec::new(), Vec::new());
             for step in &steps {
                 let (running, since) = (progress.step(step.to_string(), steps::limit_of(step)), SystemTime::now());
                 let done = steps::run(step, &root, &claims, &interrupt);
-                stays.extend(done.map_err(|error| error.with_log(&units, since))?);
+                let more = done.map_err(|error| error.with_log(&units, since))?;
+                if matches!(step, Step::Ready { .. }) {
+                    told.extend(more);
+                } else {
+                    stays.extend(more);
+                }
                 running.done();
             }
-            Ok(stays)
+            Ok((stays, told))
         };
         match blocking(all).await {
-            Ok(stays) => {
+            Ok((stays, told)) => {
                 self.stays.extend(stays);
+                self.told.extend(told);
                 Ok(())
             }
             Err(StepError::Interrupted) => Err(ApplyError::Interrupted),
