@@ -15,14 +15,14 @@ renewed() {
 }
 
 # Waits until the lease is renewed once more, for two minutes: one that nobody holds any longer is still there. An API that has
-# shown none within ten seconds, although it answers, is not waited for: kubeadm itself says what it lacks. $1: the name of the lease
+# shown none in three askings, although it answers, is not waited for: kubeadm itself says what it lacks. $1: the name of the lease
 leads() {
     before= tries=0
     while [ "$tries" -lt 120 ]; do
         now=$(renewed "$1") || now=
         if [ -n "$before" ] && [ -n "$now" ] && [ "$now" != "$before" ]; then return 0; fi
         before=${before:-$now} tries=$((tries + 1))
-        if [ -z "$before" ] && [ "$tries" -ge 10 ]; then return 0; fi
+        if [ -z "$before" ] && [ "$tries" -ge 3 ]; then return 0; fi
         sleep 1
     done
     echo "$1 does not lead: its lease is not renewed" >&2
