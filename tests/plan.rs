@@ -55,6 +55,37 @@ fn file(entries: &str) -> String {
     format!("  packs:\n    - {{name: shop, layer: addon, files: [{entries}]}}\n")
 }
 
+/// Whoever installs where something cannot become ready, such as names without a name server, says so.
+#[test]
+fn what_is_applied_is_waited_for_unless_somebody_says_otherwise() {
+    let sandbox = Sandbox::new();
+    sandbox.write("k3s", "#!/bin/sh\n");
+    sandbox.write("web.yaml", "kind: Deployment\napiVersion: apps/v1\nmetadata: {name: web, namespace: shop}\n");
+    let pack = "  packs:\n    - name: k3s\n      layer: k8s\n      version: 1.32.5\n      distribution: k3s\n      files: [{source: ./k3s, path: \
+        /usr/local/bin/k3s}]\n    - {name: shop, layer: addon, manifests: [./web.yaml]}\n";
+    for (version, ready) in
+        [("1.0.0", ""), ("1.1.0", "  ready: {timeout: 5m}\n"), ("1.2.0", "  ready: {timeout: 0s}\n")]
+    {
+        build(&sandbox, version, &format!("{ready}{pack}"));
+    }
+    let waits = |host: &str, version: &str, more: &[&str]| {
+        fs::create_dir(sandbox.work().join(host)).unwrap();
+        let bundle = format!("edge-{version}.tar.zst");
+        let ran = install(&sandbox, &[&["apply", &bundle, "--root", host, "--yes"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let journal = fs::read(sandbox.work().join(host).join("var/lib/carrack/journal/starting.json")).unwrap();
+        let journal: Value = serde_json::from_slice(&journal).unwrap();
+        let steps = journal["start"].as_array().unwrap().clone();
+        let ready = steps.into_iter().find(|step| step["kind"] == "ready");
+        ready.map(|ready| (ready["seconds"].as_u64().unwrap(), ready["workloads"][0].as_str().unwrap().to_owned()))
+    };
+    let web = "Deployment shop/web".to_owned();
+    assert_eq!(waits("usual", "1.0.0", &[]), Some((600, web.clone())));
+    assert_eq!(waits("said", "1.1.0", &[]), Some((300, web)));
+    assert_eq!(waits("nothing", "1.2.0", &[]), None);
+    assert_eq!(waits("skipped", "1.1.0", &["--skip", "ready"]), None);
+}
+
 /// What it needs is a containerd that runs; what a site says has no part in it.
 #[test]
 fn images_alone_need_a_containerd_and_no_site() {

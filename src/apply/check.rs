@@ -45,8 +45,8 @@ pub struct UnknownCheck {
 
 /// Names that are known even where nothing of the kind is checked, so that one command line serves several bundles. Others
 /// are made of what they are about: `port-443`, `module-overlay`, `command-mount`, `pack-NAME`, `upgrade-NAME`,
-/// `registry-HOST`.
-const NAMES: [&str; 32] = [
+/// `registry-HOST`. `ready` is what is waited for when all is applied.
+const NAMES: [&str; 33] = [
     "apparmor",
     "cgroups",
     "clock",
@@ -74,6 +74,7 @@ const NAMES: [&str; 32] = [
     "pause-image",
     "platform",
     "processors",
+    "ready",
     "selinux",
     "space",
     "ssd",

@@ -30,6 +30,11 @@ pub struct Choices {
 }
 
 impl Choices {
+    /// Whether the check of this name does not count.
+    pub(super) fn skips(&self, check: &str) -> bool {
+        self.skip.iter().any(|name| name == check)
+    }
+
     /// These, and what they leave open as it was `before`. The flags of containerd belong to a runtime: with another runtime,
     /// those of before do not count.
     #[must_use]

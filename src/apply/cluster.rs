@@ -11,11 +11,13 @@ use super::survey::Target;
 use super::targets::Inputs;
 use super::workloads;
 use crate::bundle::Contents;
-use crate::distro::{self, Cluster, Host, Release, Setup, SetupFile, applies_objects, looked_for};
+use crate::distro::{self, Applied, Cluster, Host, Release, Setup, SetupFile, applies_objects, looked_for};
 use crate::host::Root;
 use crate::places::Places;
 use crate::variables::template::{Around, Spelling};
 
+/// What `--skip` names where nobody waits until what was applied is ready.
+const READY: &str = "ready";
 /// What a profile without a distribution has.
 pub(super) const NONE: &str = "none";
 
@@ -62,7 +64,11 @@ pub(super) fn setup(
         manifests: &manifests,
         releases: &releases(inputs, distribution),
         images: &images,
-        applied: &workloads::applied(inputs, settler, files)?,
+        applied: &if target.choices.skips(READY) {
+            Applied::default()
+        } else {
+            workloads::applied(inputs, settler, files)?
+        },
     };
     let setup = distro::setup(distribution, &cluster).map_err(ApplyError::Refused)?;
     Ok((setup, config))

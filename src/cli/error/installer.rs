@@ -3,7 +3,7 @@
 use super::{CliError, Kind};
 use crate::apply::containerd::ContainerdError;
 use crate::apply::files::FileError;
-use crate::apply::{ApplyError, Leftover};
+use crate::apply::{ApplyError, Leftover, StepError};
 use crate::host::RootError;
 
 impl From<RootError> for CliError {
@@ -90,6 +90,15 @@ fn apply_kind(error: &ApplyError) -> Kind {
         ApplyError::RolledBack { .. } | ApplyError::Stays { .. } => Kind::RolledBack,
         ApplyError::NeedsPerson { .. } | ApplyError::NotAsBefore(_) => Kind::NeedsPerson,
         ApplyError::NotReleased { source, .. } => apply_kind(source),
+    }
+}
+
+/// Whether it failed because what was applied did not become ready.
+fn is_not_ready(error: &ApplyError) -> bool {
+    match error {
+        ApplyError::Step(StepError::NotReady { .. }) => true,
+        ApplyError::Step(StepError::Logged { error, .. }) => matches!(**error, StepError::NotReady { .. }),
+        _ => false,
     }
 }
 
@@ -186,6 +195,10 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::Path(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
             Some("run carrack-install as root".into())
         }
+        ApplyError::RolledBack { source, .. } | ApplyError::Stays { source, .. } if is_not_ready(source) => Some(
+            "make it ready, then run the same command again; where it may become ready later, do not wait for it: --skip ready"
+                .into(),
+        ),
         ApplyError::RolledBack { .. } | ApplyError::Containerd(ContainerdError::Call { .. }) => {
             Some("fix the cause, then run the same command again".into())
         }
