@@ -6,7 +6,7 @@ use super::receipt::{Receipt, ReceiptService};
 use super::survey::Survey;
 use super::transaction::unit_is;
 use crate::bundle::{Contents, ResolvedPack, ResolvedProfile};
-use crate::distro::{DUMMY_ROUTE_UNIT, Setup, Step};
+use crate::distro::{DUMMY_ROUTE_UNIT, Setup, Step, gives_objects};
 use crate::host::Root;
 
 /// What becomes of the units of a profile's packs. In a system that is prepared, all of them wait for its first start.
@@ -131,6 +131,10 @@ pub(super) fn again(plan: &HostPlan, setup: &Setup, installed: Option<&Receipt>)
     again.extend(unload(installed, &again));
     if restarts_cluster(plan) {
         again.extend(cluster_again(plan, installed));
+    } else {
+        // What failed may have been that which the cluster had taken already.
+        let start = installed.map(|receipt| receipt.start.as_slice()).unwrap_or_default();
+        again.extend(start.iter().filter(|step| gives_objects(step)).cloned());
     }
     let acted = plan.services.iter().filter(|service| is_restarted(service));
     again.extend(acted.map(|service| started(&service.unit, true)));

@@ -34,3 +34,13 @@ fn chart(Release { name, namespace, package, values }: &Release, helm: &[String]
 pub(super) fn with(program: &[String], arguments: &[&str]) -> Vec<String> {
     program.iter().cloned().chain(arguments.iter().map(|word| (*word).to_owned())).collect()
 }
+
+/// Whether a step gives the cluster a manifest or a chart: one of those that are made here.
+pub fn gives_objects(step: &Step) -> bool {
+    let has = |command: &[String], words: [&str; 2]| words.iter().all(|word| command.iter().any(|one| one == word));
+    match step {
+        Step::Wait { command, .. } => has(command, ["apply", "--field-manager=carrack"]),
+        Step::Run { command, .. } => has(command, ["upgrade", "--install"]),
+        _ => false,
+    }
+}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Stands in for systemctl, and for the programs of all distributions: they fill the folders, and fail where /run/fails
-# is, once where there is something in it.
+# is, so many times as it says, or always.
 name=${0##*/}
 fill() {
     for folder in $(cat /in/folders); do
@@ -10,7 +10,10 @@ fill() {
 fails() {
     if [ -e /run/fails ]; then
         fill
-        if [ -s /run/fails ]; then rm /run/fails; fi
+        if [ -s /run/fails ]; then
+            left=$(($(cat /run/fails) - 1))
+            if [ "$left" -gt 0 ]; then echo "$left" >/run/fails; else rm /run/fails; fi
+        fi
         echo "$name fails, as it is told to" >&2
         exit 1
     fi

@@ -16,12 +16,20 @@ pub(crate) struct Version {
     pub(crate) kubernetes: &'static str,
     /// What the page says.
     pub(crate) page: &'static str,
+    /// What shows it.
+    shows: &'static str,
+    /// For how long what was applied is waited for.
+    ready: &'static str,
 }
 
 /// What the profile's files say.
-pub(crate) const FIRST: Version = Version { number: "1.0.0", kubernetes: "1.34.4", page: "the page" };
+pub(crate) const FIRST: Version =
+    Version { number: "1.0.0", kubernetes: "1.34.4", page: "the page", shows: "httpd -f", ready: "timeout: 5m" };
+/// What cannot take its place: nothing shows its page.
+pub(crate) const BROKEN: Version =
+    Version { number: "1.0.1", shows: "echo no shelf for it; exit 3; httpd -f", ready: "timeout: 30s", ..FIRST };
 /// What it is upgraded to.
-pub(crate) const SECOND: Version = Version { number: "1.1.0", kubernetes: "1.34.5", page: "the other page" };
+pub(crate) const SECOND: Version = Version { number: "1.1.0", kubernetes: "1.34.5", page: "the other page", ..FIRST };
 
 impl Version {
     /// The bundle's name.
@@ -74,7 +82,9 @@ impl Parts {
             ("carrack.yaml", FIRST.number, version.number),
             ("carrack.yaml", FIRST.kubernetes, version.kubernetes),
             ("images.txt", FIRST.kubernetes, version.kubernetes),
+            ("carrack.yaml", FIRST.ready, version.ready),
             ("web/web.yaml", FIRST.page, version.page),
+            ("web/web.yaml", FIRST.shows, version.shows),
         ];
         for (file, from, to) in changes {
             let path = profile.join(file);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::available::available;
-use super::bundle::{FIRST, Parts, SECOND};
+use super::bundle::{BROKEN, FIRST, Parts, SECOND};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
 use super::holds::Holds;
 use super::node::{Wire, system};
@@ -26,8 +26,7 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
-    parts.build(&registry, &workbench, &FIRST);
-    parts.build(&registry, &workbench, &SECOND);
+    [FIRST, BROKEN, SECOND].iter().for_each(|version| parts.build(&registry, &workbench, version));
     drop(registry);
     reached("the bundles are built");
 
@@ -43,6 +42,13 @@ fn a_cluster_comes_up_comes_back_and_goes() {
         let again = node.succeed(&command(site, &FIRST));
         assert!(again.contains("nothing to change"), "{again}");
     }
+
+    let told = cluster.server.expect(50, &command(SERVER.0, &BROKEN));
+    println!("{told}");
+    assert!(told.contains("is not ready within 30 seconds: Deployment web/web: "), "{told}");
+    assert!(told.contains("no shelf for it") && told.contains("--skip ready"), "{told}");
+    cluster.wait_until_well(&FIRST);
+    reached("what does not work is taken back");
 
     cluster.agent.power_off();
     cluster.server.power_off();

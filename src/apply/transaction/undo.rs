@@ -11,7 +11,7 @@ use crate::apply::containerd::{ContainerdError, Session};
 use crate::apply::survey::blocking;
 use crate::apply::verified::Verified;
 use crate::apply::{ApplyError, Interrupt, receipt};
-use crate::distro::Step;
+use crate::distro::{Step, gives_objects};
 use crate::io::with_causes;
 
 impl Transaction {
@@ -114,7 +114,9 @@ impl Transaction {
             left.extend(self.all(&self.record.restore.clone()).await);
         }
         if left.is_empty() {
-            left.extend(self.all(&self.record.again.clone()).await);
+            // The cluster has taken nothing new where nothing was started.
+            let again = self.record.again.iter().filter(|step| started || !gives_objects(step));
+            left.extend(self.all(&again.cloned().collect::<Vec<_>>()).await);
         } else if let Some(Outcome::Installed { receipt, .. }) = &self.record.result
             && let Some(saved) = &receipt.saved
         {

@@ -75,6 +75,14 @@ pub(super) struct Workload {
 struct WorkloadSpec {
     replicas: Option<i64>,
     selector: Selector,
+    update_strategy: Strategy,
+}
+
+/// How pods of a DaemonSet or StatefulSet are replaced.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Strategy {
+    r#type: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,6 +95,7 @@ struct Selector {
 #[serde(default, rename_all = "camelCase")]
 struct WorkloadStatus {
     observed_generation: i64,
+    replicas: i64,
     updated_replicas: i64,
     available_replicas: i64,
     ready_replicas: i64,
@@ -224,6 +233,18 @@ impl Workload {
         releases.iter().any(|release| *release == format!("{namespace}/{name}"))
     }
 
+    /// Whether somebody else removes pods that are to be replaced.
+    fn is_left_to_others(&self) -> bool {
+        self.spec.update_strategy.r#type == "OnDelete"
+    }
+
+    /// Whether a pod of this DaemonSet is of its newest template, as far as both say.
+    fn has_made(&self, pod: &Pod) -> bool {
+        let newest = self.metadata.annotations.get("deprecated.daemonset.template.generation");
+        let own = pod.metadata.labels.get("pod-template-generation");
+        self.is_left_to_others() || newest.is_none() || own.is_none() || newest == own
+    }
+
     fn unready(&self, pods: &[Pod], node: &str) -> Option<Unready> {
         let Self { metadata, spec, status, .. } = self;
         let labels = &spec.selector.match_labels;
@@ -236,7 +257,7 @@ impl Workload {
         let count = if self.kind == "DaemonSet" {
             // Other nodes are not this machine's affair.
             pods.retain(|pod| pod.spec.node_name == node);
-            let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+            let ready = pods.iter().filter(|pod| pod.is_ready() && self.has_made(pod)).count();
             if seen && ready == pods.len() {
                 return None;
             }
@@ -244,11 +265,19 @@ impl Workload {
         } else {
             let wanted = spec.replicas.unwrap_or(1);
             let there = if self.kind == "Deployment" { status.available_replicas } else { status.ready_replicas };
-            let updated = self.kind != "Deployment" || status.updated_replicas >= wanted;
-            if seen && updated && there >= wanted {
+            // As `kubectl rollout status` sees it: old pods that still run would hide that new ones do not.
+            let updated = self.is_left_to_others() || status.updated_replicas >= wanted;
+            let old = if self.kind == "Deployment" { status.replicas - status.updated_replicas } else { 0 };
+            if seen && updated && old <= 0 && there >= wanted {
                 return None;
             }
-            format!("{there} of {wanted} ready")
+            if old > 0 {
+                format!("new pods do not take the place of {old} from before")
+            } else if !updated && there >= wanted {
+                format!("{} of {wanted} replaced", status.updated_replicas)
+            } else {
+                format!("{there} of {wanted} ready")
+            }
         };
         let wrong: Vec<(&Pod, String)> = pods.iter().filter_map(|pod| Some((*pod, pod.why()?))).collect();
         let why = wrong.first().map_or_else(String::new, |(pod, why)| format!("; pod {}: {why}", pod.metadata.name));
@@ -363,7 +392,11 @@ mod tests {
                 workload("Deployment", "web", json!({})),
                 workload("Deployment", "api", none.clone()),
                 workload("Deployment", "theirs", none.clone()),
-                workload("StatefulSet", "db", json!({"status": {"observedGeneration": 1, "readyReplicas": 1}})),
+                workload(
+                    "StatefulSet",
+                    "db",
+                    json!({"status": {"observedGeneration": 1, "readyReplicas": 1, "updatedReplicas": 1}}),
+                ),
             ],
             vec![pod("api", "n1", stuck)],
             &["Deployment shop/web", "Deployment shop/api", "StatefulSet shop/db", "DaemonSet shop/log"],
@@ -377,6 +410,37 @@ mod tests {
             ]
         );
         assert_eq!(all[1].pod, Some(("shop".to_owned(), "api-x".to_owned())));
+    }
+
+    /// The pod of before runs on, and the new one does not.
+    #[test]
+    fn what_is_not_replaced_yet_is_not_ready() {
+        let status = json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1, "readyReplicas": 1});
+        let stuck =
+            json!({"containerStatuses": [{"name": "api", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]});
+        let ready = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        let pods = vec![pod("api", "n1", ready.clone()), pod("api", "n1", stuck)];
+        let all = told(vec![workload("Deployment", "api", json!({"status": status}))], pods, &["Deployment shop/api"]);
+        assert_eq!(
+            texts(&all),
+            [
+                "Deployment shop/api: new pods do not take the place of 1 from before; pod api-x: container api waits: CrashLoopBackOff"
+            ]
+        );
+        let old = json!({"observedGeneration": 2, "readyReplicas": 1});
+        let set = |more: serde_json::Value| workload("StatefulSet", "db", more);
+        assert_eq!(
+            texts(&told(vec![set(json!({"status": old}))], Vec::new(), &["StatefulSet shop/db"])),
+            ["StatefulSet shop/db: 0 of 1 replaced"]
+        );
+        let by_hand = json!({"status": old, "spec": {"updateStrategy": {"type": "OnDelete"}}});
+        assert_eq!(told(vec![set(by_hand)], Vec::new(), &["StatefulSet shop/db"]), []);
+        let mut log = pod("log", "n1", ready);
+        log["metadata"]["labels"]["pod-template-generation"] = "1".into();
+        let mut set = workload("DaemonSet", "log", json!({}));
+        set["metadata"]["annotations"] = json!({"deprecated.daemonset.template.generation": "2"});
+        let all = told(vec![set], vec![log], &["DaemonSet shop/log"]);
+        assert_eq!(texts(&all), ["DaemonSet shop/log: 0 of 1 pods on this node ready"]);
     }
 
     #[test]
