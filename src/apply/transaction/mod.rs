@@ -29,6 +29,7 @@ use std::time::SystemTime;
 
 pub use self::journal::Invocation;
 use self::journal::{JOURNAL, Journal};
+use self::steps::Told;
 pub use self::steps::{StepError, UnitLog};
 pub(super) use self::{
     journal::{Change, Names, Outcome, Phase, Record, Staged},
@@ -63,7 +64,7 @@ pub(super) struct Transaction {
     /// What stays of what should have been removed, for people.
     stays: Vec<String>,
     /// What else a person should know once it is done.
-    told: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What a change has come to.
@@ -119,8 +120,14 @@ impl Transaction {
             guard::place(root, &record.guarded)?;
         }
         let journal = Journal::begin(root, &record)?;
-        let transaction =
-            Self { root: root.clone(), journal, record, progress: Arc::default(), stays: Vec::new(), told: Vec::new() };
+        let transaction = Self {
+            root: root.clone(),
+            journal,
+            record,
+            progress: Arc::default(),
+            stays: Vec::new(),
+            warnings: Vec::new(),
+        };
         if guarded
             && root.is_host()
             && let Err(error) = steps::reload()
@@ -161,7 +168,7 @@ impl Transaction {
             record,
             progress: Arc::default(),
             stays: Vec::new(),
-            told: Vec::new(),
+            warnings: Vec::new(),
         }))
     }
 
@@ -270,12 +277,12 @@ impl Transaction {
     async fn finished(mut self, receipt: Option<PathBuf>, session: Option<&Session>) -> Done {
         let verified = Verified::of(&self.record.files, false);
         // Before that is durable, nothing of the way back goes.
-        let (stays, told) = (std::mem::take(&mut self.stays), std::mem::take(&mut self.told));
+        let (stays, seen) = (std::mem::take(&mut self.stays), std::mem::take(&mut self.warnings));
         let (mut warnings, finished) = match self.journal.advance(Phase::Finishing) {
             Ok(()) => self.let_go(session).await,
             Err(error) => (vec![with_causes(&error)], false),
         };
-        warnings.extend(stays.into_iter().chain(told));
+        warnings.extend(stays.into_iter().chain(seen));
         if !finished {
             warnings.push("what is left to do is tried again by the next run: carrack-install resume".to_owned());
         }
@@ -413,24 +420,21 @@ impl Transaction {
         let claims = self.record.claims.clone();
         let units = self.units();
         let all = move || {
-            let (mut stays, mut told) = (Vec::new(), Vec::new());
+            let mut all = Told::default();
             for step in &steps {
                 let (running, since) = (progress.step(step.to_string(), steps::limit_of(step)), SystemTime::now());
                 let done = steps::run(step, &root, &claims, &interrupt);
-                let more = done.map_err(|error| error.with_log(&units, since))?;
-                if matches!(step, Step::Ready { .. }) {
-                    told.extend(more);
-                } else {
-                    stays.extend(more);
-                }
+                let Told { stays, warnings } = done.map_err(|error| error.with_log(&units, since))?;
+                all.stays.extend(stays);
+                all.warnings.extend(warnings);
                 running.done();
             }
-            Ok((stays, told))
+            Ok(all)
         };
         match blocking(all).await {
-            Ok((stays, told)) => {
+            Ok(Told { stays, warnings }) => {
                 self.stays.extend(stays);
-                self.told.extend(told);
+                self.warnings.extend(warnings);
                 Ok(())
             }
             Err(StepError::Interrupted) => Err(ApplyError::Interrupted),

@@ -333,8 +333,14 @@ fn what_the_host_has_started_with_its_files_is_not_started_again() {
     let (_folder, root, mut record) = host();
     record.start = vec![start(true)];
     let journal = Journal::begin(&root, &record).unwrap();
-    let mut transaction =
-        Transaction { root: running, journal, record, progress: Arc::default(), stays: Vec::new(), told: Vec::new() };
+    let mut transaction = Transaction {
+        root: running,
+        journal,
+        record,
+        progress: Arc::default(),
+        stays: Vec::new(),
+        warnings: Vec::new(),
+    };
     assert_eq!(transaction.to_start(), [start(true)], "files have yet to come into their places");
     transaction.record.boot = transaction.boot();
     assert!(transaction.record.boot.is_some());

@@ -152,8 +152,8 @@ impl Transaction {
                 if failed.is_empty() || !matches!(step, Step::Remove { .. }) {
                     let running = progress.step(step.to_string(), steps::limit_of(step));
                     match steps::run(step, &root, &claims, &Interrupt::never()) {
-                        Ok(left) => {
-                            stays.extend(left);
+                        Ok(told) => {
+                            stays.extend(told.stays);
                             running.done();
                         }
                         Err(error) => failed.push(with_causes(&error)),

@@ -120,9 +120,12 @@ impl From<CopyError> for StepError {
 impl StepError {
     /// The same with the last errors that `units` have written since `since`, where they have.
     pub(super) fn with_log(self, units: &[String], since: SystemTime) -> Self {
+        if matches!(self, Self::Interrupted) {
+            return self;
+        }
         match log::of(units, since) {
-            Some(log) if !matches!(self, Self::Interrupted) => Self::Logged { error: Box::new(self), log },
-            _ => self,
+            Some(log) => Self::Logged { error: Box::new(self), log },
+            None => self,
         }
     }
 }
@@ -131,55 +134,41 @@ fn counted(count: usize) -> String {
     if count == 1 { "1 thing is".to_owned() } else { format!("{count} things are") }
 }
 
-/// Does one step. Returns what a person should know: what stays of what it should have removed, or what is not ready and was not
-/// waited for. `claims` say what may be removed.
+/// What a step has to tell a person.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What stays of what it should have removed.
+    pub(super) stays: Vec<String>,
+    /// What is not ready and was not waited for.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Does one step. `claims` say what may be removed.
 ///
 /// # Errors
 /// See [`StepError`].
-pub(super) fn run(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<Vec<String>, StepError> {
-    if let Step::Remove { path } = step {
-        return Ok(remove(path, root, claims)?);
-    }
-    if let Step::Ready { kubectl, node, everything, workloads, releases, seconds } = step {
-        // A system that was prepared may get its name when it starts for the first time.
-        let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
-        let wanted = Wanted { node: if node.is_empty() { &own } else { node }, workloads, releases };
-        return Ready { kubectl, everything: *everything, wanted }.wait(*seconds, interrupt);
-    }
-    done(step, root, claims, interrupt).map(|()| Vec::new())
-}
-
-fn done(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<(), StepError> {
-    match step {
+pub(super) fn run(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Result<Told, StepError> {
+    let done = match step {
         Step::Start { unit, restart } => start(unit, *restart, interrupt),
         Step::Stop { unit } => stop(unit),
-        Step::Disable { unit } => {
-            stop(unit)?;
-            disable(unit);
-            Ok(())
-        }
+        Step::Disable { unit } => stop(unit).map(|()| disable(unit)),
         Step::Enabled { unit, enabled: true } => enable(unit),
         Step::Enabled { unit, enabled: false } => {
             disable(unit);
             Ok(())
         }
-        Step::Run { what, command, unless, seconds, .. } => {
-            if unless.as_ref().is_some_and(|path| root.exists(path)) {
-                return Ok(());
-            }
+        Step::Run { unless: Some(path), .. } if root.exists(path) => Ok(()),
+        Step::Run { what, command, seconds, .. } | Step::Load { what, command, seconds } => {
             program(what, command, limit(*seconds), interrupt)
         }
-        Step::Load { what, command, seconds } => program(what, command, limit(*seconds), interrupt),
         Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
         Step::Join(join) => join::join(join, root, interrupt),
-        Step::Copy { from, to, unless, over } => {
-            if unless.as_ref().is_some_and(|path| root.resolve(path).is_ok_and(|path| path.exists())) {
-                return Ok(());
-            }
+        Step::Copy { unless: Some(path), .. } if root.resolve(path).is_ok_and(|path| path.exists()) => Ok(()),
+        Step::Copy { from, to, over, .. } => {
             let manner = if *over { Manner::Over } else { Manner::Exact };
             let keeps = own_copy(to, true).is_some();
             saved_is_there(from, root)?;
-            Ok(copy(Path::new(from), Path::new(to), manner, keeps, interrupt)?)
+            copy(Path::new(from), Path::new(to), manner, keeps, interrupt).map_err(StepError::from)
         }
         Step::Folder { path } => folder(path, root, claims),
         Step::Sweep { unit, data, state, kubelet, interfaces } => {
@@ -187,9 +176,16 @@ fn done(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interrupt) -> Re
             Swept { unit, data, state, kubelet }.sweep(claims, interrupt)?;
             interfaces.iter().try_for_each(|name| interface(name, interrupt))
         }
-        // What these have to tell is not lost: `run` does them.
-        Step::Remove { .. } | Step::Ready { .. } => Ok(()),
-    }
+        Step::Remove { path } => return Ok(Told { stays: remove(path, root, claims)?, ..Told::default() }),
+        Step::Ready { kubectl, node, everything, workloads, releases, seconds } => {
+            // A system that was prepared may get its name when it starts for the first time.
+            let own = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
+            let wanted = Wanted { node: if node.is_empty() { &own } else { node }, workloads, releases };
+            let warnings = Ready { kubectl, everything: *everything, wanted }.wait(*seconds, interrupt)?;
+            return Ok(Told { warnings, ..Told::default() });
+        }
+    };
+    done.map(|()| Told::default())
 }
 
 /// Removes a network interface, where it is there and the system has the program for it.
@@ -417,7 +413,7 @@ mod tests {
         assert!(refused.contains("what was there before is not recorded"), "{refused}");
         assert!(remove(&[Claim::new(&at("to"), Prior::Foreign)]).is_err());
         assert!(Path::new(&at("to/inner/file")).exists());
-        assert_eq!(remove(&[Claim::new(&at("to"), Prior::Absent)]).unwrap(), Vec::<String>::new());
+        assert_eq!(remove(&[Claim::new(&at("to"), Prior::Absent)]).unwrap().stays, Vec::<String>::new());
         assert!(!Path::new(&at("to")).exists());
     }
 

@@ -11,7 +11,7 @@ use crate::apply::Interrupt;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long one answer is waited for.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long the cluster may not answer before it is left at that, and how long a node is waited for that takes what no node does.
+/// How long a cluster that has never answered is asked before it is left at that, and how long a node is waited for that takes what no node does.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How many things that are not ready are told.
 const TOLD: usize = 10;
@@ -53,12 +53,14 @@ impl Ready<'_> {
     /// [`StepError::NotReady`] with what is not ready after `seconds`, and why.
     pub(super) fn wait(self, seconds: u32, interrupt: &Interrupt) -> Result<Vec<String>, StepError> {
         let begun = Instant::now();
-        let (mut answered, mut only_for_nodes) = (Instant::now(), None);
+        let (mut has_answered, mut only_for_nodes) = (false, None);
         loop {
             let unready = match self.look(interrupt) {
                 Ok(unready) => unready,
                 Err(Unknown::Interrupted) => return Err(StepError::Interrupted),
-                Err(Unknown::Silent(_)) if answered.elapsed() < PATIENCE && begun.elapsed() < limit(seconds) => {
+                // What has answered, and does no more, does not work.
+                Err(Unknown::Silent(why)) if has_answered => vec![Unready::of(format!("the cluster: {why}"))],
+                Err(Unknown::Silent(_)) if begun.elapsed() < PATIENCE.min(limit(seconds)) => {
                     pause(PAUSE, interrupt)?;
                     continue;
                 }
@@ -66,7 +68,7 @@ impl Ready<'_> {
                     return Ok(vec![format!("whether what was applied is ready could not be seen: {why}")]);
                 }
             };
-            answered = Instant::now();
+            has_answered = true;
             if unready.is_empty() {
                 return Ok(Vec::new());
             }
@@ -89,7 +91,7 @@ impl Ready<'_> {
     fn look(self, interrupt: &Interrupt) -> Result<Vec<Unready>, Unknown> {
         let node: Node = read(&self.ask(&["get", "node", self.wanted.node, "--output=json"], interrupt)?)?;
         let told = workloads::of_node(&node).into_iter();
-        let of_node = |why| Unready { told: format!("node {}: {why}", self.wanted.node), for_a_node: false, pod: None };
+        let of_node = |why| Unready::of(format!("node {}: {why}", self.wanted.node));
         let mut unready: Vec<Unready> = told.map(of_node).collect();
         if self.everything {
             let all = self.ask(&["get", "deployments,daemonsets,statefulsets", ALL, "--output=json"], interrupt)?;
@@ -165,9 +167,14 @@ mod tests {
 
     /// A kubectl that answers with these, each a word of its arguments and what it prints; the last one that fits.
     fn wait(answers: &[(&str, &str)], wanted: &[&str], seconds: u32) -> Result<Vec<String>, StepError> {
+        wait_on(answers, "", wanted, seconds)
+    }
+
+    /// The same where it does `first` of all.
+    fn wait_on(answers: &[(&str, &str)], first: &str, wanted: &[&str], seconds: u32) -> Result<Vec<String>, StepError> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("kubectl");
-        let mut script = "#!/bin/sh\nanswer=\n".to_owned();
+        let mut script = format!("#!/bin/sh\n{first}\nanswer=\n");
         for (index, (word, text)) in answers.iter().enumerate() {
             let file = folder.path().join(index.to_string());
             fs::write(&file, text).unwrap();
@@ -230,6 +237,15 @@ mod tests {
         let answers = [("get node n1", READY), ("get deployments", WEB), ("get pods", pod)];
         let told = wait(&answers, &["Deployment shop/web"], 0).unwrap();
         assert!(told[0].ends_with("no node takes it: 0/1 nodes; it is ready once another node takes it"), "{told:?}");
+    }
+
+    #[test]
+    fn what_answers_no_more_is_not_ready() {
+        let answers = [("get node n1", FULL), ("get deployments", NONE), ("get pods", NONE)];
+        let three_times =
+            "echo asked >>\"$0.asked\"; [ $(wc -l <\"$0.asked\") -le 3 ] || { echo 'connection refused' >&2; exit 1; }";
+        let told = unready(wait_on(&answers, three_times, &[], 2));
+        assert!(told[0].starts_with("the cluster: get ") && told[0].contains("connection refused"), "{told:?}");
     }
 
     #[test]

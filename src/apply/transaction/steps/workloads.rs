@@ -99,6 +99,8 @@ struct WorkloadStatus {
     updated_replicas: i64,
     available_replicas: i64,
     ready_replicas: i64,
+    desired_number_scheduled: i64,
+    current_number_scheduled: i64,
 }
 
 /// A pod.
@@ -170,6 +172,13 @@ pub(super) struct Unready {
     pub(super) pod: Option<(String, String)>,
 }
 
+impl Unready {
+    /// Something that no pod tells of.
+    pub(super) fn of(told: String) -> Self {
+        Self { told, for_a_node: false, pod: None }
+    }
+}
+
 /// What a program printed, as what it should be.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
@@ -199,8 +208,7 @@ pub(super) fn of_node(node: &Node) -> Vec<String> {
 pub(super) fn of_workloads(all: &List<Workload>, pods: &List<Pod>, wanted: Wanted<'_>) -> Vec<Unready> {
     let is = |workload: &Workload, named: &str| workload.named() == named;
     let missing = wanted.workloads.iter().filter(|named| !all.items.iter().any(|workload| is(workload, named)));
-    let mut unready: Vec<Unready> =
-        missing.map(|named| Unready { told: format!("{named} is not there"), for_a_node: false, pod: None }).collect();
+    let mut unready: Vec<Unready> = missing.map(|named| Unready::of(format!("{named} is not there"))).collect();
     let ours = |workload: &&Workload| {
         wanted.workloads.iter().any(|named| is(workload, named)) || workload.is_dns() || workload.is_of(wanted.releases)
     };
@@ -211,8 +219,7 @@ pub(super) fn of_workloads(all: &List<Workload>, pods: &List<Pod>, wanted: Wante
 /// Which of `releases` are not among those that are `installed`, a line for each.
 pub(super) fn of_releases(installed: &str, releases: &[String]) -> Vec<Unready> {
     let missing = releases.iter().filter(|release| !installed.lines().any(|line| line.trim() == *release));
-    let told = |release: &String| format!("the release {release} is not installed yet");
-    missing.map(|release| Unready { told: told(release), for_a_node: false, pod: None }).collect()
+    missing.map(|release| Unready::of(format!("the release {release} is not installed yet"))).collect()
 }
 
 impl Workload {
@@ -258,7 +265,8 @@ impl Workload {
             // Other nodes are not this machine's affair.
             pods.retain(|pod| pod.spec.node_name == node);
             let ready = pods.iter().filter(|pod| pod.is_ready() && self.has_made(pod)).count();
-            if seen && ready == pods.len() {
+            let all_made = status.current_number_scheduled >= status.desired_number_scheduled;
+            if seen && all_made && ready == pods.len() {
                 return None;
             }
             format!("{ready} of {} pods on this node ready", pods.len())
@@ -464,6 +472,9 @@ mod tests {
             texts(&told(set(), vec![pod("log", "n1", down)], &wanted)),
             ["DaemonSet shop/log: 0 of 1 pods on this node ready; pod log-x: it is not ready yet"]
         );
+        let made = json!({"observedGeneration": 2, "desiredNumberScheduled": 2, "currentNumberScheduled": 1});
+        let all = told(vec![workload("DaemonSet", "log", json!({"status": made}))], Vec::new(), &wanted);
+        assert_eq!(texts(&all), ["DaemonSet shop/log: 0 of 0 pods on this node ready"], "its pods are still to come");
         let no_node = json!({"conditions":
             [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}]});
         let api = workload("Deployment", "api", json!({"status": {"observedGeneration": 2}}));
