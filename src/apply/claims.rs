@@ -136,8 +136,8 @@ pub(super) struct Claimed {
     pub(super) is_foreign: bool,
 }
 
-/// What was at each of the paths that `setup` names before anything was installed: as a receipt of the profile `name` or of another one says, or
-/// an attempt that failed; of all others, what is there now.
+/// What was at each of the paths that `setup` names before anything was installed: as a receipt of the profile `name` or of another
+/// one says, or an attempt that failed; of all others, what is there now.
 ///
 /// # Errors
 /// Where one cannot be looked at, or what an earlier attempt has left cannot be read.
@@ -352,13 +352,14 @@ mod tests {
     use super::attempts::{leave, taken_over};
     use super::*;
 
+    use crate::apply::Invocation;
+    use crate::apply::transaction::Record;
+    use crate::distro::Step;
+
     /// A distribution that fills these folders.
     fn own(folders: &[String]) -> Setup {
         Setup { folders: folders.to_vec(), ..Setup::default() }
     }
-    use crate::apply::Invocation;
-    use crate::apply::transaction::Record;
-    use crate::distro::Step;
 
     #[test]
     fn what_was_recorded_of_a_prepared_system_counts_only_once_it_is_looked_at_again() {

@@ -45,8 +45,8 @@ pub(super) async fn check(inputs: Inputs<'_>, target: &Target, client: Option<&C
     let found = match (carried, &wanted, client) {
         (Some(carried), ..) => Some(carried.to_string()),
         (None, Some(wanted), Some(client)) => {
-            let held = client.named(&wanted.to_string()).await;
-            held.is_ok_and(|held| held.is_some()).then(|| "in containerd".to_owned())
+            let named = client.named(&wanted.to_string()).await;
+            named.is_ok_and(|named| named.is_some()).then(|| "named in containerd".to_owned())
         }
         _ => None,
     };
@@ -67,7 +67,8 @@ fn made(needed: String, found: Option<String>, verdict: Verdict) -> Check {
 /// The image that containerd is going to start pods with, and what says so: the configuration that the bundle brings, else the
 /// containerd that runs, else its configuration here, else what is compiled into its release.
 async fn named(inputs: Inputs<'_>, target: &Target, client: Option<&Client>) -> Option<(String, String)> {
-    let configured = RuntimeConfig::of(inputs, target).sandbox_image();
+    let config = RuntimeConfig::of(inputs, target);
+    let configured = config.sandbox_image();
     if brought(inputs.contents).is_some() {
         if let Some(image) = configured {
             return Some((image, format!("{CONFIG} of the bundle says")));
@@ -82,7 +83,8 @@ async fn named(inputs: Inputs<'_>, target: &Target, client: Option<&Client>) -> 
             return Some((image, format!("{CONFIG} says")));
         }
     }
-    let version = client?.version();
+    // What cannot be read may name another one.
+    let version = client.filter(|_| !config.is_unclear)?.version();
     Some((default(version)?.to_owned(), format!("is compiled into containerd {version}")))
 }
 

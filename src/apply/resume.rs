@@ -82,7 +82,10 @@ pub fn tidy(root: &Root) -> Result<(), ApplyError> {
 /// Where the journal cannot be read, or something that was staged cannot be removed.
 pub fn give_up(root: &Root) -> Result<Option<String>, ApplyError> {
     let left = Transaction::left(root)?.filter(|left| left.phase() == Phase::Preparing);
-    let Some(left) = left.filter(|_| is_none_left(root).unwrap_or(false)) else { return Ok(None) };
+    let Some(left) = left else { return Ok(None) };
+    if !is_none_left(root)? {
+        return Ok(None);
+    }
     let what = left.record.what.clone();
     match left.discard() {
         left if left.is_empty() => Ok(Some(what)),

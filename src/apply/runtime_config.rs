@@ -24,15 +24,20 @@ const REGISTRIES: &str = "/etc/containerd/certs.d";
 const NETWORK: [&str; 8] = ["bridge", "host-local", "loopback", "portmap", "ptp", "flannel", "calico", "cilium-cni"];
 
 /// The configuration: the file, and those that it imports, in the order in which later ones win.
-pub(super) struct RuntimeConfig(Vec<Table>);
+#[derive(Debug, Default)]
+pub(super) struct RuntimeConfig {
+    tables: Vec<Table>,
+    /// Whether a part of it could not be read, so that nobody knows what it says.
+    pub(super) is_unclear: bool,
+}
 
 impl RuntimeConfig {
-    /// What the bundle brings, or else what is on the host. Empty where there is none, or it cannot be read.
+    /// What the bundle brings, or else what is on the host; what the first imports is on the host too. Empty where there is none.
     pub(super) fn of(inputs: Inputs<'_>, target: &Target) -> Self {
         match brought(inputs.contents) {
             Some(file) => {
-                let text = inputs.source.read_document(&file.blob).unwrap_or_default();
-                Self(parsed(&text).into_iter().collect())
+                let text = inputs.source.read_document(&file.blob);
+                Self::with_imports(text.ok().as_deref().and_then(parsed), &target.root)
             }
             None => Self::on(&target.root),
         }
@@ -40,11 +45,29 @@ impl RuntimeConfig {
 
     /// What is on the host.
     fn on(root: &Root) -> Self {
-        let read = |path: &str| parsed(&root.read(path).ok()??);
-        let Some(main) = read(CONFIG) else { return Self(Vec::new()) };
-        let imports = main.get("imports").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let imported: Vec<String> = imports.flat_map(|pattern| matching(pattern, root)).collect();
-        Self(std::iter::once(main).chain(imported.iter().filter_map(|path| read(path))).collect())
+        match root.read(CONFIG) {
+            Ok(None) => Self::default(),
+            text => Self::with_imports(text.ok().flatten().as_deref().and_then(parsed), root),
+        }
+    }
+
+    fn with_imports(main: Option<Table>, root: &Root) -> Self {
+        let Some(main) = main else { return Self { is_unclear: true, ..Self::default() } };
+        let mut config = Self::default();
+        for pattern in main.get("imports").and_then(Value::as_array).into_iter().flatten() {
+            let Some(paths) = pattern.as_str().and_then(|pattern| matching(pattern, root)) else {
+                config.is_unclear = true;
+                continue;
+            };
+            for path in paths {
+                match root.read(&path).ok().flatten().as_deref().and_then(parsed) {
+                    Some(table) => config.tables.push(table),
+                    None => config.is_unclear = true,
+                }
+            }
+        }
+        config.tables.insert(0, main);
+        config
     }
 
     /// The image that pods start with: `sandbox_image` in version 2, `sandbox` among the `pinned_images` in version 3.
@@ -55,14 +78,14 @@ impl RuntimeConfig {
 
     /// What one of the CRI plugin's tables has at `path`.
     fn plugin(&self, path: &[&str]) -> Option<&Value> {
-        let tables = self.0.iter().rev().filter_map(|table| table.get("plugins"));
+        let tables = self.tables.iter().rev().filter_map(|table| table.get("plugins"));
         let mut plugins = tables.flat_map(|plugins| PLUGINS.iter().filter_map(move |name| plugins.get(name)));
         plugins.find_map(|plugin| path.iter().try_fold(plugin, |table, key| table.get(key)))
     }
 
     /// Whether the kubelet's interface is switched off, as Docker's package of containerd has it.
     fn is_off(&self) -> bool {
-        let lists = self.0.iter().filter_map(|table| table.get("disabled_plugins")?.as_array());
+        let lists = self.tables.iter().filter_map(|table| table.get("disabled_plugins")?.as_array());
         let names = lists.flatten().filter_map(Value::as_str);
         names.into_iter().any(|name| name == "cri" || PLUGINS.contains(&name))
     }
@@ -139,6 +162,12 @@ pub(super) fn checks(inputs: Inputs<'_>, target: &Target, groups_2: bool) -> Vec
             check.or("name it in config_path of the CRI plugin's registry, or the registries of the site do not count"),
         );
     }
+    if config.is_unclear {
+        for check in &mut checks {
+            (check.found, check.verdict) = ("cannot tell".to_owned(), Verdict::Warn);
+            check.hint = Some(format!("see that {CONFIG}, and each file that it imports, is TOML and can be read"));
+        }
+    }
     checks
 }
 
@@ -183,17 +212,24 @@ pub(super) fn ignores_pins(version: &str) -> bool {
     release(version).is_some_and(|release| release < (1, 7))
 }
 
-/// Files that a pattern of `imports` names, sorted: a path, or one whose last component has a `*`.
-fn matching(pattern: &str, root: &Root) -> Vec<String> {
+/// Files that a pattern of `imports` names, sorted: a path, or one whose last component has a `*`. Nothing where it is another
+/// kind of pattern.
+fn matching(pattern: &str, root: &Root) -> Option<Vec<String>> {
     let pattern = if pattern.starts_with('/') { pattern.to_owned() } else { format!("/etc/containerd/{pattern}") };
-    let Some((folder, name)) = pattern.rsplit_once('/') else { return Vec::new() };
-    let Some((begin, end)) = name.split_once('*') else { return vec![pattern] };
+    let (folder, name) = pattern.rsplit_once('/')?;
+    let (begin, end) = name.split_once('*').unwrap_or((name, ""));
+    if [folder, begin, end].iter().any(|part| part.contains(['*', '?', '[', '\\'])) {
+        return None;
+    }
+    if !name.contains('*') {
+        return Some(vec![pattern]);
+    }
     let names = root.place(folder).ok().and_then(|folder| folder.names().ok()).unwrap_or_default();
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
     let fits = |name: &String| name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end);
     let mut paths: Vec<String> = names.filter(fits).map(|name| format!("{folder}/{name}")).collect();
     paths.sort_unstable();
-    paths
+    Some(paths)
 }
 
 fn parsed(text: &[u8]) -> Option<Table> {
@@ -205,7 +241,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> RuntimeConfig {
-        RuntimeConfig(vec![text.parse().unwrap()])
+        RuntimeConfig { tables: vec![text.parse().unwrap()], is_unclear: false }
     }
 
     #[test]
@@ -262,6 +298,16 @@ mod tests {
         let parts = parts.each_ref().map(|(path, text)| (*path, text.as_str()));
         assert_eq!(image(&parts).as_deref(), Some("second"));
         assert_eq!(image(&[("etc/containerd/more.toml", &one("last"))]).as_deref(), Some("last"));
+        assert!(!RuntimeConfig::on(&root).is_unclear);
+        for (path, text) in [
+            ("etc/containerd/more.toml", "no TOML ="),
+            ("etc/containerd/config.toml", "no TOML ="),
+            ("etc/containerd/config.toml", "imports = [\"/etc/*/more.toml\"]"),
+            ("etc/containerd/config.toml", "imports = [\"absent.toml\"]"),
+        ] {
+            image(&[(path, text)]);
+            assert!(RuntimeConfig::on(&root).is_unclear, "{path}: {text}");
+        }
     }
 
     #[test]

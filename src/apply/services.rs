@@ -302,6 +302,29 @@ mod tests {
         assert_eq!(again(&plan, &Setup::default(), Some(&installed)), [started("k3s.service", true), wait()]);
     }
 
+    /// Whether it works is not judged then: it is as it was.
+    #[test]
+    fn a_cluster_is_given_its_objects_again() {
+        let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let applied = command(&["kubectl", "apply", "--server-side", "--field-manager=carrack", "-f", "/shop.yaml"]);
+        let manifest = Step::Wait { what: "the cluster takes it".to_owned(), command: applied, seconds: 1 };
+        let ready = Step::Ready {
+            kubectl: command(&["kubectl"]),
+            node: "n1".to_owned(),
+            everything: true,
+            workloads: Vec::new(),
+            releases: Vec::new(),
+            seconds: 1,
+        };
+        let mut installed = Receipt::empty("shop", "1.0.0");
+        installed.start = vec![started("kubelet.service", false), wait(), manifest.clone(), ready];
+        assert_eq!(again(&HostPlan::default(), &Setup::default(), Some(&installed)), [manifest.clone()]);
+        let cluster = vec![planned("kubelet.service", true, true, ServiceAction::Restart)];
+        let plan = HostPlan { cluster, ..HostPlan::default() };
+        let all = [started("kubelet.service", true), wait(), manifest];
+        assert_eq!(again(&plan, &Setup::default(), Some(&installed)), all);
+    }
+
     #[test]
     fn a_distribution_that_ran_in_part_is_not_waited_for() {
         let cluster = vec![

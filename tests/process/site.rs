@@ -125,7 +125,7 @@ fn what_had_changed_nothing_is_given_up() {
     let other = host.run(&["uninstall", "other", "--yes"], 40).stderr;
     assert!(other.contains("nothing is installed"), "{other}");
     let told = host.run(&["uninstall", "--yes"], 0).stderr;
-    assert!(told.contains("is given up: what it had begun is removed, and nothing is installed"), "{told}");
+    assert!(told.contains("is given up: the files that it had begun are removed, and nothing is installed"), "{told}");
     let left: Vec<_> = fs::read_dir(host.at("/")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
     host.run(&["uninstall", "--yes"], 40);

@@ -74,7 +74,7 @@ fn the_runtime_says_what_pods_start_with() {
     ]));
     containerd.ctr(["images", "tag", &carried, &other]);
     let said = told(&containerd, &bundle);
-    assert!(said.starts_with("ok ") && said.ends_with("in containerd"), "{said}");
+    assert!(said.starts_with("ok ") && said.ends_with("named in containerd"), "{said}");
 }
 
 #[test]

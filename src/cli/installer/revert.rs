@@ -179,7 +179,7 @@ fn go(goal: Goal, args: &CommonArgs, command: &str, ui: &Ui) -> Result<(), CliEr
 
 /// Tells that what was begun is not gone on with, not at the next start of the host either.
 fn given_up(what: &str, ui: &Ui) -> Result<(), CliError> {
-    ui.status(&format!("{what} is given up: what it had begun is removed, and nothing is installed"));
+    ui.status(&format!("{what} is given up: the files that it had begun are removed, and nothing is installed"));
     match ui.wants_json() {
         true => ui.json(&serde_json::json!({"version": 1, "what": what, "changed": true, "givenUp": true})),
         false => Ok(()),
