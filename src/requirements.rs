@@ -6,6 +6,9 @@ use std::str::FromStr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// The most seconds for which a profile may have what was applied waited for: a day.
+pub const LONGEST_READY: u32 = 24 * 60 * 60;
+
 /// What a host must have. What is zero, empty or absent asks for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]

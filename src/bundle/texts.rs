@@ -7,6 +7,7 @@ use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
 use super::compose::Parts;
 use super::contents::{Contents, ResolvedPack, ResolvedProfile};
 use crate::oci::Platform;
+use crate::requirements::LONGEST_READY;
 use crate::text::{self, LONGEST_VERSION, shown};
 use crate::variables::check_declared;
 
@@ -50,6 +51,9 @@ fn profile(profile: &ResolvedProfile) -> Result<(), String> {
     label("the profile's name", &profile.name)?;
     version("the profile's version", &profile.version)?;
     text::check(&profile.description).map_err(|reason| format!("the profile's description {reason}"))?;
+    if let Some(seconds) = profile.ready_seconds.filter(|seconds| *seconds > LONGEST_READY) {
+        return Err(format!("the profile's readySeconds is {seconds}, more than {LONGEST_READY}"));
+    }
     for platform in &profile.platforms {
         if platform.to_string().parse::<Platform>().as_ref() != Ok(platform) {
             let text = shown(&platform.to_string());

@@ -1,11 +1,10 @@
 //! How long what was applied is waited for, as profiles write it.
 
 use crate::problem::Report;
+use crate::requirements::LONGEST_READY;
 use crate::yaml::Fields;
 
 pub(super) const READY: &[&str] = &["timeout"];
-/// The longest that can be asked for.
-const LONGEST: u32 = 24 * 60 * 60;
 
 /// `ready.timeout` in `parent` in seconds, where it is given.
 pub(super) fn decode(parent: Fields<'_>, report: &mut Report) -> Option<u32> {
@@ -26,7 +25,7 @@ fn seconds(text: &str) -> Option<u32> {
         .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number: u32 = digits.parse().ok().filter(|_| plain)?;
-    number.checked_mul(factor).filter(|seconds| *seconds <= LONGEST)
+    number.checked_mul(factor).filter(|seconds| *seconds <= LONGEST_READY)
 }
 
 #[cfg(test)]
@@ -39,7 +38,7 @@ mod tests {
             ("90s", Some(90)),
             ("10m", Some(600)),
             ("1h", Some(3600)),
-            ("24h", Some(LONGEST)),
+            ("24h", Some(LONGEST_READY)),
             ("0s", Some(0)),
             ("25h", None),
             ("99999999999h", None),

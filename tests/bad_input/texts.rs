@@ -80,6 +80,9 @@ fn a_head_with_texts_that_lie_is_refused() {
     refused(&["a platform of the profile", "\\u{200b}"], |draft| {
         draft.profile["platforms"] = json!([{"os": "linux", "architecture": "amd64\u{200b}"}]);
     });
+    refused(&["the profile's readySeconds is 86401, more than 86400"], |draft| {
+        draft.profile["readySeconds"] = json!(86_401);
+    });
     refused(&["an image that the profile ignores", "U+2066"], |draft| {
         draft.profile["ignoreImages"] = json!(["a\u{2066}b"]);
     });
