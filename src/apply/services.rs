@@ -318,7 +318,7 @@ mod tests {
         };
         let mut installed = Receipt::empty("shop", "1.0.0");
         installed.start = vec![started("kubelet.service", false), wait(), manifest.clone(), ready];
-        assert_eq!(again(&HostPlan::default(), &Setup::default(), Some(&installed)), [manifest.clone()]);
+        assert_eq!(again(&HostPlan::default(), &Setup::default(), Some(&installed)), std::slice::from_ref(&manifest));
         let cluster = vec![planned("kubelet.service", true, true, ServiceAction::Restart)];
         let plan = HostPlan { cluster, ..HostPlan::default() };
         let all = [started("kubelet.service", true), wait(), manifest];

@@ -15,6 +15,8 @@ mod helm;
 mod holds;
 #[path = "../common/node/mod.rs"]
 mod node;
+#[path = "../common/ran.rs"]
+mod ran;
 mod registry;
 mod ring;
 #[path = "../common/state.rs"]

@@ -17,6 +17,8 @@ mod layers;
 mod node;
 #[path = "../common/noise.rs"]
 mod noise;
+#[path = "../common/ran.rs"]
+mod ran;
 mod service;
 #[path = "../common/shop.rs"]
 mod shop;

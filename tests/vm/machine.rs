@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
+use super::ran::{Ran, wait_for};
+
 /// How long the machine may say nothing. It is emulated, and shares its processors.
 const PATIENCE: Duration = Duration::from_secs(900);
 const KERNEL_COMMAND_LINE: &str = "console=ttyS0 root=/dev/vda rw loglevel=5 mitigations=off no_timer_check apparmor=0 audit=0 panic=-1 systemd.show_status=no";
@@ -34,14 +36,6 @@ pub(crate) struct Machine {
     console: PathBuf,
     monitor: PathBuf,
     commands: u32,
-}
-
-/// What a command left.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    /// Standard output and error, as they came.
-    pub(crate) output: String,
 }
 
 impl Machine {
@@ -126,9 +120,7 @@ impl Machine {
 
     /// Runs a command that must end with this code; returns what it printed.
     pub(crate) fn expect(&mut self, code: i32, script: &str) -> String {
-        let ran = self.run(script);
-        assert_eq!(ran.code, code, "{script}\n{}", ran.output);
-        ran.output
+        self.run(script).expected(code, script)
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -138,15 +130,7 @@ impl Machine {
 
     /// Waits until `script` succeeds in the machine.
     pub(crate) fn wait_for(&mut self, what: &str, script: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let ran = self.run(script);
-            if ran.code == 0 {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{what} does not come: {}", ran.output);
-            thread::sleep(Duration::from_millis(200));
-        }
+        wait_for(what, PATIENCE, || self.run(script));
     }
 
     /// Waits until systemd has started everything that it is going to.

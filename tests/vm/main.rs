@@ -15,6 +15,8 @@ mod machine;
 mod noise;
 mod plug;
 mod power;
+#[path = "../common/ran.rs"]
+mod ran;
 mod route;
 #[path = "../common/shop.rs"]
 mod shop;

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal};
 use self::groups::Groups;
 pub(crate) use self::namespaces::Namespaces;
 use super::available::{available, skip};
+use super::ran::{Ran, wait_for};
 
 /// How long a node may take for anything.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -37,14 +38,6 @@ pub(crate) struct Node<'w> {
     stick: PathBuf,
     wire: Option<&'w Wire>,
     running: Option<Running>,
-}
-
-/// What a command left.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: i32,
-    /// Standard output and error, as they came.
-    pub(crate) output: String,
 }
 
 /// The system's file; or says why the test cannot be run here.
@@ -141,9 +134,7 @@ impl<'w> Node<'w> {
 
     /// Runs a command that must end with this code; returns what it printed.
     pub(crate) fn expect(&mut self, code: i32, script: &str) -> String {
-        let ran = self.run(script);
-        assert_eq!(ran.code, code, "{}: {script}\n{}", self.name, ran.output);
-        ran.output
+        self.run(script).expected(code, &format!("{}: {script}", self.name))
     }
 
     /// Runs a command that must succeed; returns what it printed.
@@ -153,15 +144,7 @@ impl<'w> Node<'w> {
 
     /// Waits until `script` succeeds on the node.
     pub(crate) fn wait_for(&mut self, what: &str, script: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let ran = self.run(script);
-            if ran.code == 0 {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{}: {what} does not come: {}", self.name, ran.output);
-            thread::sleep(Duration::from_millis(200));
-        }
+        wait_for(&format!("{}: {what}", self.name), PATIENCE, || self.run(script));
     }
 
     /// Shuts it down as a person would, and waits until it is off.
