@@ -19,8 +19,9 @@ const SHOWN: usize = 120;
 const LONGEST_PROSE: usize = 16 << 10;
 
 /// Whether a reader cannot see the character, or it changes how others are shown: controls, bidirectional controls, format
-/// characters, fillers, and what separates lines and paragraphs. Unicode has most of them in the categories Cc, Cf, Zl and
-/// Zp, and as Default_Ignorable_Code_Point. Variation selectors are not among them: see [`check`].
+/// characters, fillers, places kept for objects, what each font shows as it likes, and what separates lines and paragraphs.
+/// Unicode has most of them in the categories Cc, Cf, Co, Zl and Zp, and as Default_Ignorable_Code_Point. Variation selectors
+/// are not among them: see [`check`]; nor are blanks of other widths, which are seen as blanks.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -35,16 +36,19 @@ pub fn is_unseen(character: char) -> bool {
                 | 0x200b..=0x200f
                 | 0x2028..=0x202e
                 | 0x2060..=0x206f
+                | 0x2800
                 | 0x3164
+                | 0xe000..=0xf8ff
                 | 0xfeff
                 | 0xffa0
-                | 0xfff0..=0xfffb
+                | 0xfff0..=0xfffc
                 | 0xfffe
                 | 0xffff
                 | 0x13430..=0x1345f
                 | 0x1bca0..=0x1bca3
                 | 0x1d173..=0x1d17a
                 | 0xe0000..=0xe0fff
+                | 0xf0000..=0x10ffff
         )
 }
 
@@ -158,6 +162,8 @@ mod tests {
             "🚀 ⚠\u{fe0f} ‼\u{fe0f}",
             "a b",
             "100 %",
+            "100\u{a0}%",
+            "品\u{3000}物",
             "e\u{301}",
         ] {
             assert_eq!(check(good), Ok(()), "{good:?}");
@@ -187,6 +193,11 @@ mod tests {
             ("a\u{ad}b", "U+00AD"),
             ("a\u{2028}b", "U+2028"),
             ("a\u{3164}b", "U+3164"),
+            ("a\u{2800}b", "U+2800"),
+            ("a\u{fffc}b", "U+FFFC"),
+            ("a\u{e000}b", "U+E000"),
+            ("a\u{f8ff}b", "U+F8FF"),
+            ("a\u{10fffd}b", "U+10FFFD"),
             ("a\u{e0041}b", "U+E0041"),
             ("a\u{fe0f}b", "U+FE0F"),
             ("a\u{e0100}b", "U+E0100"),
