@@ -39,9 +39,12 @@ pub(super) fn find_after(text: &str, said_image: bool) -> Vec<Found<'_>> {
             }
             let bare = ["docker://", "oci://"].iter().find_map(|scheme| trimmed.strip_prefix(scheme));
             let bare = bare.unwrap_or(trimmed);
+            // In prose, `image:` goes before any word.
+            let rest_of_line = after.trim_start();
+            let is_value = !after.starts_with(' ') || rest_of_line.is_empty() || rest_of_line.starts_with(['#', '-']);
             if bare.len() <= MAX_WORD
                 && let Ok(reference) = bare.parse::<Reference>()
-                && looks_like_image(bare, &reference, said_image)
+                && looks_like_image(bare, &reference, said_image && (is_value || bare.contains([':', '/'])))
             {
                 found.push(Found { text: bare, reference, line });
             }
@@ -123,6 +126,7 @@ mod tests {
             "cert-manager.io/issuer",
             "apps/v1",
             "the image is nice",
+            "any image: see the manual",
             "image: true",
             "imagePullPolicy: Always",
             "key:v1",

@@ -14,12 +14,28 @@ pub(super) fn read(source: &Source, node: &Node, api_version: &str, object: &Obj
         }
         ("helm.toolkit.fluxcd.io", "HelmRelease") => ("spec.chart", at(&["spec", "chart"])),
         ("argoproj.io", "Application") => ("spec.source.chart", at(&["spec", "source", "chart"])),
-        _ => return,
+        _ => ("", None),
     };
     if let Some(chart) = named {
         let place = Place { source, at: chart.at, object: Some(object), field };
         let message =
             "the cluster fetches this chart by itself, and its images are not read; name it with `chart` in a pack";
         sink.warn(place, message.to_owned());
+    }
+    let (field, changed, message) = match (group, &*object.kind) {
+        ("helm.cattle.io", "HelmChartConfig") => (
+            "spec.valuesContent",
+            at(&["spec", "valuesContent"]),
+            "these values change what the distribution's own chart installs by itself; add the images that they name to `images`",
+        ),
+        ("argoproj.io", "Application") => (
+            "spec.source.path",
+            at(&["spec", "source", "path"]),
+            "the cluster fetches this folder from git by itself, and its images are not read; name what is in it in a pack",
+        ),
+        _ => return,
+    };
+    if let Some(changed) = changed {
+        sink.warn(Place { source, at: changed.at, object: Some(object), field }, message.to_owned());
     }
 }

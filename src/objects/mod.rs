@@ -5,9 +5,12 @@
 mod candidates;
 mod charts;
 mod manifest;
+mod nested;
 mod object;
-mod operator;
 mod pairs;
+mod parts;
+mod placeholders;
+mod walk;
 
 use std::fmt;
 

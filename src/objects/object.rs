@@ -1,13 +1,14 @@
 //! One Kubernetes object: containers, image volumes and environment anywhere in it, and everything else by the names
 //! that operators give their fields.
 
-use super::{ObjectName, Place, Sink, candidates, charts, lines_after, operator, pairs};
+use super::parts;
+use super::placeholders::{ISTIO, Names, is_placeholder, names};
+use super::walk::{POLICIES, Walk};
+use super::{ObjectName, Sink, candidates, charts, pairs};
 use crate::oci::Reference;
-use crate::problem::{Position, Source};
-use crate::yaml::{Entry, Kind, Node, Style, Value};
+use crate::problem::Source;
+use crate::yaml::{Entry, Node, Value};
 
-/// Names of the field that says when to pull.
-pub(super) const POLICIES: &[&str] = &["imagePullPolicy", "pullPolicy"];
 const CONTAINER_LISTS: &[&str] = &["containers", "initContainers", "ephemeralContainers"];
 
 /// Reads an object whose fields are shown after `prefix`.
@@ -20,8 +21,8 @@ pub(super) fn read(
     sink: &mut dyn Sink,
 ) {
     charts::read(source, node, api_version, object, sink);
-    let built_in = is_built_in(api_version);
-    let mut walk = Walk { source, object, sink, path: prefix.to_owned(), built_in };
+    let (built_in, names) = (is_built_in(api_version), names(api_version, object));
+    let mut walk = Walk::new(source, object, sink, prefix, (built_in, names));
     for entry in node.entries() {
         match (&*entry.key, object.kind.as_str()) {
             // Nothing of a secret is ever shown.
@@ -29,7 +30,10 @@ pub(super) fn read(
             ("metadata", _) => walk.below("metadata", |walk| walk.annotations(&entry.value)),
             // What the cluster says of it asks for no image.
             ("apiVersion" | "kind" | "status", _) => {}
-            (_, "ConfigMap") if built_in => walk.below(&entry.key, |walk| walk.only_candidates(&entry.value)),
+            _ if names == Names::Nothing => {}
+            (_, "ConfigMap") if built_in => {
+                walk.below(&entry.key, |walk| walk.unsure(|walk| walk.value(&entry.key, &entry.value)));
+            }
             (_, "CustomResourceDefinition") => walk.below(&entry.key, |walk| walk.only_defaults(&entry.value)),
             _ => walk.below(&entry.key, |walk| walk.value(&entry.key, &entry.value)),
         }
@@ -42,42 +46,24 @@ fn is_built_in(api_version: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-/// The way through one object.
-pub(super) struct Walk<'w> {
-    source: &'w Source,
-    object: &'w ObjectName,
-    sink: &'w mut dyn Sink,
-    path: String,
-    built_in: bool,
-}
-
 impl Walk<'_> {
-    /// Runs `inside` with the path of a field of the current place.
-    pub(super) fn below(&mut self, key: &str, inside: impl FnOnce(&mut Self)) {
-        let length = self.path.len();
-        // A list's items bring their own brackets.
-        if !key.starts_with('[') && !self.path.is_empty() && !self.path.ends_with('.') {
-            self.path.push('.');
-        }
-        self.path.push_str(key);
-        inside(self);
-        self.path.truncate(length);
-    }
-
     /// The value of the field `key`.
-    fn value(&mut self, key: &str, node: &Node) {
+    pub(super) fn value(&mut self, key: &str, node: &Node) {
         match &node.value {
-            Value::Scalar(_) => {
-                self.candidates(node);
-                self.called_image(key, node);
+            Value::Scalar(scalar) => {
+                if !self.documents(node, scalar, |walk, document| walk.value("", document)) {
+                    self.candidates(node);
+                    self.called_image(key, node);
+                }
             }
             Value::Sequence(items) => {
                 self.arguments(items);
+                self.named_values(key, items);
                 for (index, item) in items.iter().enumerate() {
                     self.below(&format!("[{index}]"), |walk| walk.item(key, item));
                 }
             }
-            Value::Mapping(entries) => self.mapping(key, node, entries),
+            Value::Mapping(entries) => self.within(node, |walk| walk.mapping(key, node, entries)),
         }
     }
 
@@ -96,20 +82,21 @@ impl Walk<'_> {
         } else if list == "env" && item.get("name").is_some() {
             self.environment(item, entries);
         } else {
-            self.mapping("", item, entries);
+            self.within(item, |walk| walk.mapping("", item, entries));
         }
     }
 
     fn mapping(&mut self, key: &str, node: &Node, entries: &[Entry]) {
-        let consumed = operator::read(self, key, node);
+        let consumed = parts::read(self, key, node);
         let paired = self.pairs(entries);
         for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !consumed.contains(&&*entry.key)) {
             match image_text(&entry.value).filter(|_| &*entry.key == "image") {
                 None if paired.contains(&index) => self.below(&entry.key, |walk| walk.candidates(&entry.value)),
                 Some(text) => {
-                    let included = self.named_field("image", text, entry.value.at);
-                    let pulled = included.as_ref().map(|reference| (reference, entry.value.at));
-                    self.pull_policy(node, POLICIES, pulled);
+                    let sure = self.built_in && !self.unsure;
+                    if sure || !parts::below_hub(self, text, entry.value.at) {
+                        self.image(node, "image", text, entry.value.at);
+                    }
                 }
                 None => self.below(&entry.key, |walk| walk.value(&entry.key, &entry.value)),
             }
@@ -119,6 +106,10 @@ impl Walk<'_> {
     fn container(&mut self, node: &Node, entries: &[Entry]) {
         let image = node.get("image");
         match (image, image.and_then(image_text)) {
+            (Some(image), Some(ISTIO)) => {
+                let message = "Istio's webhook puts its proxy in the place of `auto`; add the proxy of its istiod (`hub`/proxyv2:`tag`) to `images`";
+                self.below("image", |walk| walk.warn(image.at, message));
+            }
             (Some(image), Some(text)) => {
                 let included = self.named_field("image", text, image.at);
                 self.pull_policy(node, POLICIES, included.as_ref().map(|reference| (reference, image.at)));
@@ -158,62 +149,10 @@ impl Walk<'_> {
             let text = entry.value.text().filter(|_| &*entry.key == "value" && names_image);
             match text.filter(|text| !is_switch(text)) {
                 Some(text) => drop(self.named_field("value", text, entry.value.at)),
-                None => self.below(&entry.key, |walk| walk.value(&entry.key, &entry.value)),
+                None => self.below(&entry.key, |walk| {
+                    walk.value(if &*entry.key == "value" { name } else { &entry.key }, &entry.value);
+                }),
             }
-        }
-    }
-
-    /// Reports what would pull although the image is there. `fields` are the names that a policy may have in `node`, and
-    /// `pulled` is the image, where it was included.
-    pub(super) fn pull_policy(&mut self, node: &Node, fields: &[&str], pulled: Option<(&Reference, Position)>) {
-        let policy = fields.iter().find_map(|field| Some((*field, node.get(field)?)));
-        match (policy, pulled) {
-            (Some((field, policy)), _) if policy.text() == Some("Always") => {
-                let message = "`Always` asks a registry at every start although the image is there; use IfNotPresent";
-                self.below(field, |walk| walk.warn(policy.at, message));
-            }
-            (None, Some((reference, at))) if reference.digest().is_none() && reference.tag() == Some("latest") => {
-                let field = fields.first().copied().unwrap_or_default();
-                self.warn(at, format!("{reference} is pulled at every start, as its tag is `latest`; set `{field}`"));
-            }
-            _ => {}
-        }
-    }
-
-    /// An image is named in `field` of the current place.
-    pub(super) fn named_field(&mut self, field: &str, text: &str, at: Position) -> Option<Reference> {
-        let mut included = None;
-        self.below(field, |walk| included = walk.named(text, at));
-        included
-    }
-
-    fn named(&mut self, text: &str, at: Position) -> Option<Reference> {
-        let Self { source, object, sink, path, .. } = self;
-        sink.named(text, Place { source, at, object: Some(object), field: path })
-    }
-
-    /// Whether the profile ignores `text`.
-    pub(super) fn ignores(&mut self, text: &str) -> bool {
-        self.sink.ignores(text)
-    }
-
-    pub(super) fn problem(&mut self, at: Position, message: impl Into<String>) {
-        let Self { source, object, sink, path, .. } = self;
-        sink.problem(Place { source, at, object: Some(object), field: path }, message.into());
-    }
-
-    pub(super) fn warn(&mut self, at: Position, message: impl Into<String>) {
-        let Self { source, object, sink, path, .. } = self;
-        sink.warn(Place { source, at, object: Some(object), field: path }, message.into());
-    }
-
-    fn candidates(&mut self, node: &Node) {
-        let Some(scalar) = node.scalar().filter(|scalar| scalar.kind == Kind::Text) else { return };
-        let Self { source, object, sink, path, .. } = self;
-        for found in candidates::find(&scalar.text) {
-            let at = lines_after(node.at, if scalar.style == Style::Literal { found.line } else { 0 });
-            let spot = Place { source, at, object: Some(object), field: path };
-            sink.candidate(found.text, found.reference, spot);
         }
     }
 
@@ -230,14 +169,24 @@ impl Walk<'_> {
         }
     }
 
+    /// Images that the items of a list of names and values give together: of an environment, or values for a chart.
+    fn named_values(&mut self, list: &str, items: &[Node]) {
+        let given = parts::list(items);
+        let mut found: Vec<(String, usize)> =
+            pairs::find(&given).into_iter().map(|(text, _, index)| (text, index)).collect();
+        if list != "env" {
+            found.extend(parts::dotted(&given));
+        }
+        for (text, index) in found {
+            let Some(value) = items[index].get("value") else { continue };
+            self.below(&format!("[{index}]"), |walk| walk.below("value", |walk| walk.reading(&text, value.at)));
+        }
+    }
+
     /// Images that two fields give together. Returns which entries have their names.
     fn pairs(&mut self, entries: &[Entry]) -> Vec<usize> {
-        let scalars = entries.iter().enumerate().filter_map(|(index, entry)| {
-            let scalar = entry.value.scalar().filter(|scalar| scalar.kind != Kind::Null)?;
-            Some((&*entry.key, &*scalar.text, index))
-        });
         let mut paired = Vec::new();
-        for (text, reference, index) in pairs::find(&scalars.collect::<Vec<_>>()) {
+        for (text, reference, index) in pairs::find(&parts::fields(entries)) {
             let entry = &entries[index];
             self.below(&entry.key, |walk| walk.candidate(&text, reference, entry.value.at));
             paired.push(index);
@@ -245,10 +194,12 @@ impl Walk<'_> {
         paired
     }
 
-    /// The value of a field called `…Image`, with the name of a registry: it needs no tag to look like an image.
+    /// The value of a field or variable whose name says that it is an image: it needs less to look like one.
     fn called_image(&mut self, key: &str, node: &Node) {
-        let Some(text) = node.text().map(str::trim).filter(|_| key.ends_with("Image")) else { return };
-        if let Some(reference) = text.parse::<Reference>().ok().filter(|reference| names_registry(text, reference)) {
+        let Some(text) = node.text().map(str::trim).filter(|text| !is_placeholder(text)) else { return };
+        let is_whole = |reference: &Reference| names_registry(text, reference) && key.ends_with("Image");
+        let Ok(reference) = text.parse::<Reference>() else { return };
+        if is_whole(&reference) || pairs::says_image(key) && pairs::has_tag(text) {
             self.candidate(text, reference, node.at);
         }
     }
@@ -265,22 +216,6 @@ impl Walk<'_> {
         });
     }
 
-    fn candidate(&mut self, text: &str, reference: Reference, at: Position) {
-        let Self { source, object, sink, path, .. } = self;
-        sink.candidate(text, reference, Place { source, at, object: Some(object), field: path });
-    }
-
-    /// Takes every text as a place where an image may stand, whatever its field is called.
-    fn only_candidates(&mut self, node: &Node) {
-        self.candidates(node);
-        for (index, item) in node.items().iter().enumerate() {
-            self.below(&format!("[{index}]"), |walk| walk.only_candidates(item));
-        }
-        for entry in node.entries() {
-            self.below(&entry.key, |walk| walk.only_candidates(&entry.value));
-        }
-    }
-
     /// A schema's texts are prose, apart from the values that it fills in.
     fn only_defaults(&mut self, node: &Node) {
         for (index, item) in node.items().iter().enumerate() {
@@ -288,7 +223,7 @@ impl Walk<'_> {
         }
         for entry in node.entries() {
             self.below(&entry.key, |walk| match &*entry.key {
-                "default" => walk.only_candidates(&entry.value),
+                "default" => walk.unsure(|walk| walk.value("", &entry.value)),
                 _ => walk.only_defaults(&entry.value),
             });
         }

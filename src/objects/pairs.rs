@@ -69,6 +69,29 @@ pub(super) fn takes_image(flag: &str) -> bool {
     plain(flag).ends_with("image")
 }
 
+/// Whether a field or variable of this name says that its value is an image: `IMAGE`, `workerImage`, `IMAGE_WORKER`,
+/// `JOB_IMAGE_NAME`, and not `IMAGE_TAG`.
+pub(super) fn says_image(name: &str) -> bool {
+    const OTHERS: &[&str] = &[
+        "tag",
+        "version",
+        "digest",
+        "registry",
+        "repository",
+        "repo",
+        "policy",
+        "secret",
+        "secrets",
+        "path",
+        "format",
+        "size",
+    ];
+    let name = name.to_lowercase();
+    let mut words = name.split(['_', '-', '.', '/']).peekable();
+    let last = name.rsplit(['_', '-', '.', '/']).next().unwrap_or_default();
+    words.any(|word| word == "image" || word.ends_with("image")) && !OTHERS.contains(&last)
+}
+
 /// `imageTag`, `image-tag` and `image_tag` are one name.
 fn plain(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_' | '.')).flat_map(char::to_lowercase).collect()

@@ -2,6 +2,8 @@
 #![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod spellings;
+
 use std::path::Path;
 
 use carrack::images::{DiscoverError, Discovery, Options, Reason, discover};
@@ -161,7 +163,7 @@ fn free_text_gives_candidates_and_secrets_give_nothing() {
     assert_eq!(
         candidates(&found),
         "\
-helper:2 <- pack:10 ConfigMap kube-system/config data.helper.yaml
+helper:2 <- pack:10 ConfigMap kube-system/config data.helper.yaml.spec.containers[0].image
 sidecar:3 <- pack:32 Deployment issuer spec.template.spec.containers[0].env[0].value
 solver:1.16.1 <- pack:29 Deployment issuer spec.template.spec.containers[0].args[0]
 "
@@ -207,7 +209,6 @@ fn what_looks_like_an_image_and_is_none_is_a_problem_with_its_place() {
             "wrong.yaml:7:28: Pod b/wrong: spec.containers[1].image: a container's image must be a reference, found the text \"\"",
             "wrong.yaml:8:29: Pod b/wrong: spec.containers[2].image: a container's image must be a reference, found the number 12",
             "wrong.yaml:9:26: Pod b/wrong: spec.containers[3].image: a container's image must be a reference, found a mapping",
-            "wrong.yaml:13:42: Pod b/wrong: spec.containers[4].env[0].value: \"$(REGISTRY)/x:1\" is not an image reference: the registry is not a host name",
             "wrong.yaml:19:10: Thing thing: spec.image: \"https://example.org/disk.qcow2\" is a URL, not an image reference",
             "wrong.yaml:20:12: Thing thing: spec.images[0]: \"not an image\" is not an image reference: a repository is lowercase words joined by '/', '.', '_', '__' or '-'",
             "wrong.yaml:22:25: Thing thing: spec.server.image.repository: \"registry.example.org/untagged\" has neither `tag` nor `digest`, so which image it is cannot be told",
@@ -219,6 +220,16 @@ fn what_looks_like_an_image_and_is_none_is_a_problem_with_its_place() {
     );
     let ignored = "{image: 'https://example.org/disk.qcow2', reason: a disk}";
     assert_eq!(discovered("wrong.yaml", ignored).unwrap_err().len(), problems.len() - 1);
+}
+
+#[test]
+fn what_something_puts_an_image_in_the_place_of_is_a_warning() {
+    let manifest =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: a, image: '${IMAGE}'}]\n";
+    let found = spellings::read(manifest, "");
+    let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
+    assert!(warning.contains("\"${IMAGE}\" is no image") && warning.contains("`ignoreImages`"), "{warning}");
+    assert!(spellings::read(manifest, "{image: '${IMAGE}', reason: r}").warnings.is_empty());
 }
 
 #[test]
