@@ -20,16 +20,42 @@ pub(crate) struct Version {
     shows: &'static str,
     /// For how long what was applied is waited for.
     ready: &'static str,
+    /// What else differs: the file, what it says, and what it says in this version.
+    differs: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// What the profile's files say.
-pub(crate) const FIRST: Version =
-    Version { number: "1.0.0", kubernetes: "1.34.4", page: "the page", shows: "httpd -f", ready: "timeout: 5m" };
+pub(crate) const FIRST: Version = Version {
+    number: "1.0.0",
+    kubernetes: "1.34.4",
+    page: "the page",
+    shows: "httpd -f",
+    ready: "timeout: 5m",
+    differs: &[],
+};
 /// What cannot take its place: nothing shows its page.
 pub(crate) const BROKEN: Version =
     Version { number: "1.0.1", shows: "echo no shelf for it; exit 3; httpd -f", ready: "timeout: 30s", ..FIRST };
 /// What it is upgraded to.
 pub(crate) const SECOND: Version = Version { number: "1.1.0", kubernetes: "1.34.5", page: "the other page", ..FIRST };
+/// What no node can be made with: a containerd that is configured for anything but Kubernetes.
+pub(crate) const UNFIT: Version = Version {
+    number: "0.8.0",
+    differs: &[
+        ("etc/containerd.toml", "version = 2", "version = 2\ndisabled_plugins = [\"cri\"]"),
+        ("etc/containerd.toml", "pause:3.10.1", "pause:3.6"),
+        ("etc/containerd.toml", "/opt/cni/bin", "/usr/lib/cni"),
+        ("etc/containerd.toml", "SystemdCgroup = true", "SystemdCgroup = false"),
+    ],
+    ..FIRST
+};
+/// What wants more of the disk to be free than there is once its images are on it.
+pub(crate) const PRESSED: Version = Version {
+    number: "0.9.0",
+    ready: "timeout: 10s",
+    differs: &[("carrack.yaml", "imagefs.available: 0%", "imagefs.available: 95%")],
+    ..FIRST
+};
 
 impl Version {
     /// The bundle's name.
@@ -86,7 +112,7 @@ impl Parts {
             ("web/web.yaml", FIRST.page, version.page),
             ("web/web.yaml", FIRST.shows, version.shows),
         ];
-        for (file, from, to) in changes {
+        for (file, from, to) in changes.iter().chain(version.differs) {
             let path = profile.join(file);
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.contains(from), "{file} has no {from}");

@@ -37,7 +37,7 @@ impl<'w> Cluster<'w> {
         Self { server: node(SERVER, AGENT), agent: node(AGENT, SERVER), stick }
     }
 
-    fn site(&self, name: &str, number: u8, role: &str) {
+    pub(crate) fn site(&self, name: &str, number: u8, role: &str) {
         let text = format!(
             "apiVersion: carrack/v1\nkind: Site\nspec:\n  nodeAddress: {}\n  nodeLabels: {{shelf: \"{number}\"}}\n  \
              variables: {{podNetwork: {}}}\n{role}",

@@ -17,6 +17,7 @@ mod holds;
 mod node;
 #[path = "../common/ran.rs"]
 mod ran;
+mod refusals;
 mod registry;
 mod ring;
 #[path = "../common/state.rs"]

@@ -4,10 +4,11 @@
 use std::time::Instant;
 
 use super::available::available;
-use super::bundle::{BROKEN, FIRST, Parts, SECOND};
+use super::bundle::{BROKEN, FIRST, PRESSED, Parts, SECOND, UNFIT};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
 use super::holds::Holds;
 use super::node::{Wire, system};
+use super::refusals;
 use super::registry::Registry;
 
 /// What is left of a node that was uninstalled.
@@ -26,13 +27,15 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
-    [FIRST, BROKEN, SECOND].iter().for_each(|version| parts.build(&registry, &workbench, version));
+    [UNFIT, PRESSED, FIRST, BROKEN, SECOND].iter().for_each(|version| parts.build(&registry, &workbench, version));
     drop(registry);
     reached("the bundles are built");
 
     let mut cluster = Cluster::boot(&system, &workbench, &wire);
     let before = [Holds::of(&mut cluster.server), Holds::of(&mut cluster.agent)];
     reached("two nodes run");
+    refusals::show(&mut cluster);
+    reached("what would not work is refused");
     cluster.install();
     cluster.wait_until_well(&FIRST);
     reached("the cluster is well");
