@@ -135,6 +135,57 @@ These look like images but stand where it cannot be told. Add each to a pack's `
 }
 
 #[test]
+fn what_nobody_decided_fails_where_that_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let write = |ignored: &str| {
+        let packs = "    - {name: a, layer: addon, manifests: [m.yaml]}\n";
+        sandbox.write("carrack.yaml", profile(packs) + &format!("  ignoreImages: [{ignored}]\n"));
+    };
+    write("");
+    sandbox.write(
+        "m.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n    - image: quay.io/a/b:1\n      args: [--image=quay.io/c/d:1]\n",
+    );
+    assert_eq!(sandbox.carrack(&["check", "."]).code, 0);
+    for command in [&["check", "."][..], &["lock", "."], &["build", ".", "-o", "b.tar.zst"]] {
+        let ran = sandbox.carrack(&[command, &["--strict", "-q"]].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (10, ""), "{command:?}: {}", ran.stderr);
+        assert_eq!(
+            ran.stderr,
+            "error: 1 problem found\n\
+             m.yaml:7:1: Pod x: spec.containers[0].args[0]: quay.io/c/d:1 looks like an image; add it to `images` or to `ignoreImages`\n"
+        );
+    }
+    write("{image: 'quay.io/c/d:1', reason: not here}");
+    assert_eq!(sandbox.carrack(&["check", ".", "--strict"]).code, 0);
+    write("{image: 'quay.io/c/d:1', reason: not here}, {image: 'quay.io/e/f:1', reason: gone}");
+    let ran = sandbox.carrack(&["check", ".", "--strict"]);
+    assert!(ran.code == 10 && ran.stderr.contains("which is found nowhere"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_kustomization_is_refused_with_the_command_that_builds_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("carrack.yaml", profile("    - {name: a, layer: addon, manifests: [app/*.yaml]}\n"));
+    for text in [
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [deployment.yaml]\n",
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nimages: [{name: a, newTag: '2'}]\n",
+        "resources: [deployment.yaml]\n",
+    ] {
+        sandbox.write("app/kustomization.yaml", text);
+        let ran = sandbox.carrack(&["check", "."]);
+        assert!(ran.code == 10 && ran.stderr.contains("`kubectl kustomize app > FILE`"), "{text}: {}", ran.stderr);
+    }
+    // Flux's is an object; what it has the cluster fetch is a warning.
+    sandbox.write(
+        "app/kustomization.yaml",
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: x}\nspec: {path: ./app}\n",
+    );
+    let ran = sandbox.carrack(&["check", "."]);
+    assert!(ran.code == 0 && ran.stderr.contains("the cluster fetches this folder by itself"), "{}", ran.stderr);
+}
+
+#[test]
 fn the_schema_is_json() {
     let ran = Sandbox::new().carrack(&["schema"]);
     let schema: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();

@@ -33,6 +33,11 @@ pub(super) fn read(source: &Source, node: &Node, api_version: &str, object: &Obj
             at(&["spec", "source", "path"]),
             "the cluster fetches this folder from git by itself, and its images are not read; name what is in it in a pack",
         ),
+        ("kustomize.toolkit.fluxcd.io", "Kustomization") => (
+            "spec.path",
+            at(&["spec", "path"]).or(at(&["spec", "sourceRef"])),
+            "the cluster fetches this folder by itself, and its images are not read; name what is in it in a pack",
+        ),
         _ => return,
     };
     if let Some(changed) = changed {

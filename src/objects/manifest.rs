@@ -40,12 +40,31 @@ struct Inherited<'n> {
     kind: &'n str,
 }
 
+/// Whether it is what `kustomize` builds from (<https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/>), which may leave out
+/// what it is. Flux has a kind of the same name, which is an object.
+fn is_kustomization(source: &Source, node: &Node) -> bool {
+    const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+    match node.get("apiVersion").and_then(Node::text) {
+        Some(version) => version.starts_with("kustomize.config.k8s.io/"),
+        None => source.file().file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)),
+    }
+}
+
 fn read_object(source: &Source, node: &Node, prefix: &str, inherited: Option<Inherited<'_>>, sink: &mut dyn Sink) {
     let place = Place { source, at: node.at, object: None, field: prefix };
     if !matches!(node.value, Value::Mapping(_)) {
         return sink.problem(place, format!("a Kubernetes object is a mapping, found {}", node.describe()));
     }
     let text = |name: &str| node.get(name).and_then(Node::text);
+    if is_kustomization(source, node) {
+        let folder = source.file().parent().map_or(".".to_owned(), |folder| folder.display().to_string());
+        return sink.problem(
+            place,
+            format!(
+                "a kustomization is no object that a cluster takes; build it, `kubectl kustomize {folder} > FILE`, and name that file"
+            ),
+        );
+    }
     let kind = text("kind").or(inherited.map(|inherited| inherited.kind)).unwrap_or_default();
     let api_version = text("apiVersion").or(inherited.map(|inherited| inherited.api_version)).unwrap_or_default();
     for (name, value) in [("apiVersion", api_version), ("kind", kind)] {

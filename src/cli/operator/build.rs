@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::RegistryArgs;
-use super::discover::DiscoverArgs;
+use super::discover::{DiscoverArgs, StrictArgs};
 use super::lock::entries;
 use super::open::{Opened, Opening, not_locked, warn_unsure};
 use crate::bundle::ZSTD_MAGIC;
@@ -57,6 +57,8 @@ pub(super) struct Common {
     locked: bool,
     #[command(flatten)]
     discover: DiscoverArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -107,6 +109,7 @@ fn build(
     let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    args.strict.check(&discovery, &opened.warnings)?;
     warn_unsure(&opened.profile, ui);
     discovery.warnings.iter().chain(&opened.warnings).for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::RegistryArgs;
-use super::discover::DiscoverArgs;
+use super::discover::{DiscoverArgs, StrictArgs};
 use super::images::{Found, print_candidates};
 use super::open::{Opened, look_at};
 use crate::cli::ui::counted;
@@ -22,6 +22,8 @@ pub(super) struct Args {
     profile: PathBuf,
     #[command(flatten)]
     discover: DiscoverArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -44,6 +46,7 @@ struct CheckReport<'d> {
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let Opened { profile, charts, warnings, .. } = look_at(&args.profile, &args.registry, ui)?;
     let mut discovery = args.discover.discover(&profile, &charts)?;
+    args.strict.check(&discovery, &warnings)?;
     discovery.warnings.extend(warnings);
     let report = CheckReport {
         api_version: profile::API_VERSION,

@@ -2,7 +2,8 @@
 
 use crate::chart::{Chart, Helm};
 use crate::cli::CliError;
-use crate::images::{self, Discovery, Options};
+use crate::images::{self, Candidate, Discovery, Options};
+use crate::problem::{Position, Problem, Problems};
 use crate::profile::Profile;
 
 /// How charts are read.
@@ -26,4 +27,35 @@ impl DiscoverArgs {
         let options = Options { helm: helm.as_ref(), allow_unrendered: self.allow_unrendered };
         Ok(images::discover(profile, charts, options)?)
     }
+}
+
+/// Whether a person has to have decided everything.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct StrictArgs {
+    /// Fail where there is a warning, or a candidate that is neither in `images` nor in `ignoreImages`
+    #[arg(long)]
+    strict: bool,
+}
+
+impl StrictArgs {
+    /// Fails where strictness is asked for, and there is a candidate or a warning. `warnings` are those beside the discovery's.
+    ///
+    /// # Errors
+    /// All of them, each with its place.
+    pub(super) fn check(self, discovery: &Discovery, warnings: &[Problem]) -> Result<(), CliError> {
+        let warnings = discovery.warnings.iter().chain(warnings).cloned();
+        let undecided: Vec<Problem> = warnings.chain(discovery.candidates.iter().map(undecided)).collect();
+        match undecided.is_empty() || !self.strict {
+            true => Ok(()),
+            false => Err(Problems::Found(undecided).into()),
+        }
+    }
+}
+
+fn undecided(candidate: &Candidate) -> Problem {
+    let looks = format!("{} looks like an image; add it to `images` or to `ignoreImages`", candidate.reference);
+    let Some(reason) = candidate.reasons.first() else { return Problem::with_file(std::path::Path::new(""), looks) };
+    let position = Some(Position { line: reason.line, column: 1 });
+    let place = reason.object.as_ref().map(|object| format!("{object}: {}: ", reason.field)).unwrap_or_default();
+    Problem { file: reason.file.clone(), position, line: None, message: format!("{place}{looks}") }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::RegistryArgs;
-use super::discover::DiscoverArgs;
+use super::discover::{DiscoverArgs, StrictArgs};
 use super::open::{Opened, Opening};
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
@@ -33,6 +33,8 @@ pub(super) struct Args {
     update: Option<Vec<String>>,
     #[command(flatten)]
     discover: DiscoverArgs,
+    #[command(flatten)]
+    strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -70,6 +72,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     };
     let mut opened = opening.open(&args.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    args.strict.check(&discovery, &opened.warnings)?;
     opened.needed.images = discovery.images.into_iter().map(|image| image.reference).collect();
     if args.check {
         check(&opening, &opened, args.registry.jobs, ui)
