@@ -66,7 +66,8 @@ pub(super) fn refusals(node: &Node) -> Vec<String> {
             match (node.role, certificate_key) {
                 (Role::Server, None) => refusals.push(
                     "`cluster.certificateKeyFile` of the site is missing, which a further server needs; the first server's `kubeadm init \
-                     phase upload-certs --upload-certs` shows it, and it is good for two hours"
+                     phase upload-certs --upload-certs --config /var/lib/carrack/kubeadm/config.yaml` shows it, and it is good for two \
+                     hours"
                         .to_owned(),
                 ),
                 (Role::Agent, Some(_)) => {

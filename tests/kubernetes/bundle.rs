@@ -57,6 +57,17 @@ pub(crate) const PRESSED: Version = Version {
     ..FIRST
 };
 
+/// What several servers are made with: they hand on an address.
+pub(crate) const SERVERS: Version = Version { number: "2.0.0", differs: &[VIP], ..FIRST };
+/// The same for one whose containerd is 2.x.
+pub(crate) const SERVERS_2: Version = Version {
+    number: "2.0.1",
+    differs: &[VIP, ("carrack.yaml", "./etc/containerd.toml", "./etc/containerd-2.toml")],
+    ..FIRST
+};
+const VIP: (&str, &str, &str) =
+    ("images.txt", "registry.k8s.io/pause", "ghcr.io/kube-vip/kube-vip:v0.9.1\nregistry.k8s.io/pause");
+
 impl Version {
     /// The bundle's name.
     pub(crate) fn bundle(&self) -> String {
@@ -93,6 +104,14 @@ impl Parts {
             fs::create_dir_all(run.join(folder)).unwrap();
         }
         run
+    }
+
+    /// Gives a node that is off the containerd 2.x that was built, in place of its own.
+    pub(crate) fn newer_containerd(&self, workbench: &Path, node: &str) {
+        for name in ["containerd", "containerd-shim-runc-v2"] {
+            let to = workbench.join("nodes").join(node).join("root/usr/bin").join(name);
+            fs::copy(self.folder.join("bin").join(name), to).unwrap();
+        }
     }
 
     /// All images.

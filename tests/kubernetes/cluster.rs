@@ -10,7 +10,7 @@ use super::node::{Node, Wire};
 
 pub(crate) const INSTALLER: &str = "/media/usb/carrack-install";
 /// What it keeps is not among the node's files.
-const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubectl";
+pub(crate) const KUBECTL: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubectl";
 /// The nodes, by name and number.
 pub(crate) const SERVER: (&str, u8) = ("till", 1);
 pub(crate) const AGENT: (&str, u8) = ("shelf", 2);
@@ -102,11 +102,11 @@ impl<'w> Cluster<'w> {
     }
 }
 
-fn address(number: u8) -> String {
+pub(crate) fn address(number: u8) -> String {
     format!("10.77.0.{number}")
 }
 
-fn pods(number: u8) -> String {
+pub(crate) fn pods(number: u8) -> String {
     format!("10.244.{number}.0/24")
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn command(site: &str, version: &Version) -> String {
     format!("{INSTALLER} apply /media/usb/{} --site /media/usb/{site}.yaml --yes", version.bundle())
 }
 
-fn apply(node: &mut Node<'_>, site: &str, version: &Version) {
+pub(crate) fn apply(node: &mut Node<'_>, site: &str, version: &Version) {
     let begun = Instant::now();
     let ran = node.run(&command(site, version));
     let journal = |node: &mut Node<'_>| node.run("journalctl --no-pager -n 200 -u kubelet -u containerd").output;

@@ -20,6 +20,7 @@ mod ran;
 mod refusals;
 mod registry;
 mod ring;
+mod servers;
 #[path = "../common/state.rs"]
 #[expect(dead_code, reason = "containerd's own are another ring's")]
 mod state;

@@ -1,4 +1,4 @@
-//! Debian's docker-registry, which is `registry.k8s.io` and `registry.example.org` for whoever is in its network.
+//! Debian's docker-registry, which is the registries of all images for whoever is in its network.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::node::Namespaces;
 
-const NAMES: [&str; 2] = ["registry.k8s.io", "registry.example.org"];
+const NAMES: [&str; 3] = ["registry.k8s.io", "ghcr.io", "registry.example.org"];
 
 /// A registry that runs, and the network in which it does.
 pub(crate) struct Registry {

@@ -147,6 +147,11 @@ impl<'w> Node<'w> {
         wait_for(&format!("{}: {what}", self.name), PATIENCE, || self.run(script));
     }
 
+    /// Ends it at once, with all that runs on it.
+    pub(crate) fn cut_power(&mut self) {
+        assert!(self.running.take().is_some(), "{} is off", self.name);
+    }
+
     /// Shuts it down as a person would, and waits until it is off.
     pub(crate) fn power_off(&mut self) {
         self.run("systemctl poweroff");
