@@ -11,6 +11,7 @@ mod collect;
 mod gate;
 mod list;
 mod manifests;
+mod own;
 mod unrendered;
 
 use std::fmt;
@@ -167,6 +168,7 @@ pub fn discover(profile: &Profile, charts: &[Chart], options: Options<'_>) -> Re
         }
     }
     charts::read(profile, charts, options, &mut collector).map_err(DiscoverError::Charts)?;
+    own::warn(profile, &mut collector);
     let found = collector.finish(|image| {
         let message = format!("`ignoreImages` names {:?}, which is found nowhere", image.image);
         match read_document(&image.file) {

@@ -267,3 +267,39 @@ fn patterns_and_placeholders_are_no_images() {
     );
     assert_eq!(read(&mutate, "").candidates, ["side:1"]);
 }
+
+#[test]
+fn images_of_a_distribution_that_are_missing_are_named() {
+    const KUBERNETES: &str =
+        "kube-apiserver:v1.33.4, kube-controller-manager:v1.33.4, kube-scheduler:v1.33.4, kube-proxy:v1.33.4";
+    let all = "registry.k8s.io/kube-apiserver:v1.33.4, registry.k8s.io/kube-controller-manager:v1.33.4, registry.k8s.io/kube-scheduler:v1.33.4, mirror.example.org/k8s/kube-proxy:v1.33.4, registry.k8s.io/etcd:3.5.21-0, registry.k8s.io/coredns/coredns:v1.12.0, registry.k8s.io/pause:3.10";
+    for (pack, missing) in [
+        ("distribution: kubeadm, version: 1.33.4".to_owned(), format!("{KUBERNETES}, etcd, coredns, pause; name what `kubeadm config images list --kubernetes-version v1.33.4` prints")),
+        (format!("distribution: kubeadm, version: 1.33.4, images: [{all}]"), String::new()),
+        (format!("distribution: kubeadm, version: 1.33.5, images: [{all}]"), KUBERNETES.replace("33.4", "33.5") + "; name what"),
+        (
+            "distribution: kubeadm, version: v1.33.4, config: {clusterConfiguration: {etcd: {external: {endpoints: ['https://e:2379']}}}, initConfiguration: {skipPhases: [addon/kube-proxy, addon/coredns]}}".to_owned(),
+            KUBERNETES.replace(", kube-proxy:v1.33.4", "") + ", pause; name what",
+        ),
+        ("distribution: rke2, version: 1.33.4+rke2r1".to_owned(), "rke2-runtime, hardened-kubernetes, hardened-etcd, mirrored-pause, hardened-coredns; name rke2-images-all".to_owned()),
+        ("distribution: k3s, version: 1.33.4+k3s1, config: {disable: [traefik, servicelb, metrics-server, local-storage]}".to_owned(), "mirrored-pause, mirrored-coredns-coredns; name k3s-images.txt".to_owned()),
+        ("distribution: k3s, version: 1.33.4+k3s1, files: [{source: ./images.tar, path: /var/lib/rancher/k3s/agent/images/k3s.tar}]".to_owned(), String::new()),
+        ("distribution: canonical, version: 1.33.4".to_owned(), "pause, coredns; name what `k8s list-images` prints".to_owned()),
+        ("distribution: none, version: 1.33.4".to_owned(), String::new()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("images.tar"), "").unwrap();
+        let profile = format!(
+            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec: {{packs: [{{name: k, layer: k8s, {pack}}}]}}\n"
+        );
+        std::fs::write(folder.path().join("carrack.yaml"), profile).unwrap();
+        let profile = load(&folder.path().join("carrack.yaml")).unwrap_or_else(|error| panic!("{error}: {pack}"));
+        let found = discover(&profile, &[], Options::default()).unwrap();
+        let warnings: Vec<&str> = found.warnings.iter().map(|warning| &*warning.message).collect();
+        match &warnings[..] {
+            [] => assert_eq!(missing, "", "{pack}"),
+            [warning] => assert!(!missing.is_empty() && warning.contains(&format!("lacks their images: {missing}")), "{pack}: {warning}"),
+            more => panic!("{pack}: {more:?}"),
+        }
+    }
+}

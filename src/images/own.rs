@@ -1,0 +1,120 @@
+//! The images that a distribution starts its own pods from. Nothing in a profile's manifests and charts names them, and a host
+//! without a network has no other way to get them.
+//!
+//! What is known of each is the last word of the repositories, so that mirrors under other names count too, and for Kubernetes' own
+//! the tag; which tag the others have, the release's list says.
+
+use super::collect::Collector;
+use crate::oci::Reference;
+use crate::problem::Problem;
+use crate::profile::{Distribution, Pack, Profile};
+
+/// An image of a distribution.
+struct Own {
+    /// The last word of its repository.
+    name: &'static str,
+    /// Words of the configuration, one of which means that it is not used.
+    unless: &'static [&'static str],
+    /// Whether its tag is the version of Kubernetes.
+    is_kubernetes: bool,
+}
+
+const fn own(name: &'static str, unless: &'static [&'static str]) -> Own {
+    Own { name, unless, is_kubernetes: false }
+}
+
+const fn kubernetes(name: &'static str, unless: &'static [&'static str]) -> Own {
+    Own { name, unless, is_kubernetes: true }
+}
+
+/// `kubeadm config images list` (`cmd/kubeadm/app/images`).
+const KUBEADM: &[Own] = &[
+    kubernetes("kube-apiserver", &[]),
+    kubernetes("kube-controller-manager", &[]),
+    kubernetes("kube-scheduler", &[]),
+    kubernetes("kube-proxy", &["addon/kube-proxy"]),
+    own("etcd", &["external"]),
+    own("coredns", &["addon/coredns"]),
+    own("pause", &[]),
+];
+/// `scripts/airgap/image-list.txt` of k3s.
+const K3S: &[Own] = &[
+    own("mirrored-pause", &[]),
+    own("mirrored-coredns-coredns", &["coredns"]),
+    own("mirrored-metrics-server", &["metrics-server"]),
+    own("local-path-provisioner", &["local-storage"]),
+    own("mirrored-library-busybox", &["local-storage"]),
+    own("mirrored-library-traefik", &["traefik"]),
+    own("klipper-helm", &["traefik"]),
+    own("klipper-lb", &["servicelb"]),
+];
+/// `scripts/build-images` of RKE2: what every cluster has, whatever network it takes.
+const RKE2: &[Own] = &[
+    own("rke2-runtime", &[]),
+    own("hardened-kubernetes", &[]),
+    own("hardened-etcd", &[]),
+    own("mirrored-pause", &[]),
+    own("hardened-coredns", &["rke2-coredns"]),
+];
+/// `k8s list-images` of the snap: what every cluster has.
+const CANONICAL: &[Own] = &[own("pause", &[]), own("coredns", &[])];
+
+/// Warns where the profile has a distribution and lacks images of it.
+pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
+    let Some((pack, distribution)) = profile.packs.iter().find_map(|pack| Some((pack, pack.distribution?))) else {
+        return;
+    };
+    let (all, list) = match distribution {
+        Distribution::Kubeadm => (KUBEADM, "what `kubeadm config images list --kubernetes-version vVERSION` prints"),
+        Distribution::K3s => (K3S, "k3s-images.txt of the release"),
+        Distribution::Rke2 => (RKE2, "rke2-images-all.linux-amd64.txt of the release"),
+        Distribution::Canonical => (CANONICAL, "what `k8s list-images` prints where the snap is installed"),
+        Distribution::None => return,
+    };
+    // k3s and RKE2 import archives from there, whatever is in them.
+    if profile.packs.iter().flat_map(|pack| &pack.files).any(|file| file.path.contains("/agent/images/")) {
+        return;
+    }
+    let version = version(pack);
+    let config = pack.config.as_ref().map(|config| &*config.text).unwrap_or_default();
+    let carried: Vec<&Reference> = collector.images().keys().collect();
+    let lacks = |own: &&Own| {
+        let is_used = !own.unless.iter().any(|word| config.contains(word));
+        is_used && !carried.iter().any(|image| own.is(image, version.as_deref()))
+    };
+    let missing: Vec<String> = all.iter().filter(lacks).map(|own| own.shown(version.as_deref())).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let list = list.replace("VERSION", version.as_deref().unwrap_or("VERSION"));
+    let message = format!(
+        "pack {}: {distribution} starts pods of its own, and the profile lacks their images: {}; name {list} in `imageLists`",
+        pack.name,
+        missing.join(", ")
+    );
+    collector.warned(Problem::with_file(&pack.file, message));
+}
+
+/// The version of Kubernetes, without what the distribution adds to it.
+fn version(pack: &Pack) -> Option<String> {
+    let version = pack.version.as_deref()?.trim_start_matches('v');
+    version.split(['+', '-']).next().map(str::to_owned)
+}
+
+impl Own {
+    fn is(&self, image: &Reference, version: Option<&str>) -> bool {
+        let name = image.repository().rsplit('/').next();
+        let has_tag = || match (image.tag(), version) {
+            (Some(tag), Some(version)) => tag.trim_start_matches('v') == version,
+            _ => true,
+        };
+        name == Some(self.name) && (!self.is_kubernetes || has_tag())
+    }
+
+    fn shown(&self, version: Option<&str>) -> String {
+        match version.filter(|_| self.is_kubernetes) {
+            Some(version) => format!("{}:v{version}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
