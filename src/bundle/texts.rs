@@ -114,7 +114,10 @@ fn chart(chart: &ChartFile) -> Result<(), String> {
     if !text::is_chart_name(&chart.name) {
         return Err(format!("a chart's name is {}, expected letters, digits, `-`, `_` and `.`", shown(&chart.name)));
     }
-    version("a chart's version", chart.version.trim_start_matches('v'))?;
+    if text::chart_version(&chart.version).is_none() {
+        let version = shown(&chart.version);
+        return Err(format!("a chart's version is {version}, expected one that Helm takes, such as 1.4.0"));
+    }
     if !text::is_subdomain(&chart.release, 53) {
         let release = shown(&chart.release);
         return Err(format!("a release is {release}, expected up to 53 lowercase letters, digits and inner `-`"));

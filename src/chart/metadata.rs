@@ -11,7 +11,7 @@ pub struct Metadata {
     pub api_version: String,
     /// Letters, digits, `-`, `_` and `.`; fit for a file name.
     pub name: String,
-    /// A semantic version, as it stands there; fit for a file name.
+    /// A version that Helm takes, as it stands there; fit for a file name.
     pub version: String,
     /// The version of what the chart installs.
     pub app_version: Option<String>,
@@ -57,9 +57,9 @@ impl Dependency {
 }
 
 impl Metadata {
-    /// The version as a semantic one. `v` in front, as some write it, is left out.
+    /// The version as a semantic one, as Helm reads it.
     pub fn semver(&self) -> Option<semver::Version> {
-        semver::Version::parse(self.version.trim_start_matches('v')).ok()
+        crate::text::chart_version(&self.version)
     }
 
     /// `NAME VERSION`.
@@ -103,8 +103,8 @@ impl Metadata {
         if name.len() > 250 || !plain(name, "-_.") || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(format!("the name {name:?} has more than letters, digits, `-`, `_` and `.`"));
         }
-        if version.len() > 250 || !plain(version, "-+.") || self.semver().is_none() {
-            return Err(format!("the version {version:?} is not a semantic version such as 1.4.0"));
+        if self.semver().is_none() {
+            return Err(format!("the version {version:?} is none that Helm takes, such as 1.4.0"));
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ mod tests {
             ("name: [\n", "Chart.yaml:1:7: not valid YAML: unclosed bracket '['"),
             ("name: ../x\nversion: 1.0.0", "the name \"../x\" has more than letters, digits, `-`, `_` and `.`"),
             ("name: ..\nversion: 1.0.0", "the name \"..\" has more than letters, digits, `-`, `_` and `.`"),
-            ("name: x\nversion: 1/2", "the version \"1/2\" is not a semantic version such as 1.4.0"),
+            ("name: x\nversion: 1/2", "the version \"1/2\" is none that Helm takes, such as 1.4.0"),
             ("name: x\nversion: 1.0.0\ntype: other", "Chart.yaml has the `type` \"other\""),
             ("name: x\nversion: 1.0.0\ndependencies: [{}]", "a dependency in line 3 has no `name`"),
         ] {

@@ -74,12 +74,12 @@ impl Tree {
         })
     }
 
-    /// The names of the subcharts that are declared and not there, in this chart and below.
+    /// The names of the subcharts that this chart declares and does not have. What subcharts declare may be in the chart that
+    /// has them, and Helm does not look (`CheckDependencies` in its `pkg/action`).
     pub(super) fn missing(&self) -> Vec<String> {
         let here = |name: &str| self.subcharts.iter().any(|subchart| subchart.metadata.name == name);
         let declared = self.metadata.dependencies.iter().filter(|dependency| !here(&dependency.name));
-        let own = declared.map(|dependency| format!("{} {}", dependency.name, dependency.version).trim().to_owned());
-        own.chain(self.subcharts.iter().flat_map(Tree::missing)).collect()
+        declared.map(|dependency| format!("{} {}", dependency.name, dependency.version).trim().to_owned()).collect()
     }
 
     /// Whether `asks` holds for this chart or one below it.
@@ -149,6 +149,11 @@ mod tests {
         let names: Vec<&str> = tree.subcharts.iter().map(|tree| &*tree.metadata.name).collect();
         assert_eq!(names, ["f", "leaf"]);
         assert_eq!(tree.missing(), ["gone ^2"]);
+        let above = package(&[
+            ("b/Chart.yaml", Regular, b"name: b\nversion: 1.0.0\ndependencies: [{name: a}]\n"),
+            ("b/charts/a.tgz", Regular, &made),
+        ]);
+        assert_eq!(Tree::of_package(&above).unwrap().missing(), [""; 0], "Helm asks the chart itself alone");
         assert!(tree.any(|tree| tree.asks_api_versions) && !tree.any(|tree| tree.asks_upgrade));
     }
 

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 pub use names::{
-    LONGEST_COMPONENT, LONGEST_PATH, LONGEST_VERSION, UNITS, check_host_path, check_name, is_chart_name, is_label,
-    is_owner, is_subdomain, is_unit,
+    LONGEST_COMPONENT, LONGEST_PATH, LONGEST_VERSION, UNITS, chart_version, check_host_path, check_name, is_chart_name,
+    is_label, is_owner, is_subdomain, is_unit,
 };
 
 /// Characters of a culprit that a message repeats.

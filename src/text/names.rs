@@ -44,6 +44,31 @@ pub fn is_chart_name(text: &str) -> bool {
     text.len() <= 250 && text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
+/// A chart's version as Helm reads it: a semantic version, with or without `v` before it, with leading zeros, and with one or two
+/// numbers where the others are 0 (`NewVersion` of `Masterminds/semver`). Nothing for any other text, or one that is longer than
+/// [`LONGEST_VERSION`].
+pub fn chart_version(text: &str) -> Option<semver::Version> {
+    let plain = text.strip_prefix('v').unwrap_or(text);
+    if plain.ends_with(['-', '+']) || plain.contains("-+") {
+        return None;
+    }
+    let (plain, build) = plain.split_once('+').unwrap_or((plain, ""));
+    let (numbers, pre) = plain.split_once('-').unwrap_or((plain, ""));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = numbers.split('.').collect();
+    if text.len() > LONGEST_VERSION || parts.len() > 3 || !parts.iter().all(|part| is_number(part)) {
+        return None;
+    }
+    let number = |index: usize| parts.get(index).map_or(Some(0), |part| part.parse().ok());
+    Some(semver::Version {
+        major: number(0)?,
+        minor: number(1)?,
+        patch: number(2)?,
+        pre: semver::Prerelease::new(pre).ok()?,
+        build: semver::BuildMetadata::new(build).ok()?,
+    })
+}
+
 /// Whether `text` is `USER[:GROUP]`, names or numbers.
 pub fn is_owner(text: &str) -> bool {
     let name = |part: &str| {
@@ -99,6 +124,39 @@ fn seen(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_of_charts_are_those_that_helm_takes() {
+        for (text, version) in [
+            ("1.4.0", "1.4.0"),
+            ("v1.4.0", "1.4.0"),
+            ("23.07.1", "23.7.1"),
+            ("1.2", "1.2.0"),
+            ("v1", "1.0.0"),
+            ("3-canary", "3.0.0-canary"),
+            ("1.2.3-rc.1+k3s1", "1.2.3-rc.1+k3s1"),
+        ] {
+            assert_eq!(chart_version(text).unwrap().to_string(), version, "{text}");
+        }
+        for text in [
+            "",
+            "v",
+            "latest",
+            "1.2.3.4",
+            "1..2",
+            "1.x",
+            "-1",
+            "1.2.3/../x",
+            "1.2.3+a/b",
+            " 1.2.3",
+            "1.2.3-",
+            "1.2.3-01",
+            "99999999999999999999.0.0",
+        ] {
+            assert!(chart_version(text).is_none(), "{text}");
+        }
+        assert!(chart_version(&format!("1.0.0-{}", "x".repeat(LONGEST_VERSION))).is_none());
+    }
 
     #[test]
     fn units_have_names_that_systemctl_takes_for_nothing_else() {

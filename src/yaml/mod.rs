@@ -6,6 +6,7 @@
 mod build;
 mod emit;
 mod fields;
+mod lenient;
 mod node;
 mod scalars;
 mod suggest;
@@ -47,14 +48,14 @@ pub fn parse(text: &str) -> Parsed {
     build::build(text, Reading::Plain)
 }
 
-/// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests.
+/// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests, and with [what they forgive](lenient).
 pub fn parse_with_merge_keys(text: &str) -> Parsed {
-    build::build(text, Reading::MergeKeys)
+    lenient::build(text, Reading::MergeKeys)
 }
 
 /// The same, but of equal keys the last one counts, and unknown tags are passed over: as Helm reads charts and what they
 /// render to. Who uses a chart of somebody else's cannot correct it.
 #[cfg(feature = "operator")]
 pub fn parse_as_helm(text: &str) -> Parsed {
-    build::build(text, Reading::AsHelm)
+    lenient::build(text, Reading::AsHelm)
 }

@@ -1,0 +1,85 @@
+//! What libyaml and Go's copy of it take, by which Kubernetes and Helm read, and YAML's specification does not: a quoted text whose next line
+//! is indented no more than its key (YAML 1.2.2, 7.3), and a comment right after a quote (6.6).
+//!
+//! Blanks at the beginning of a quoted text's line mean nothing, and before a comment neither; so what is missing is put there, one
+//! place after the other, and the text read again. Documents of our own are not read so.
+
+use std::borrow::Cow;
+
+use super::build::{self, Reading};
+use super::{Mistake, Parsed};
+
+/// Places of a text that are mended; who has more has to correct them.
+const MOST: usize = 100;
+/// More than any key is indented by.
+const INDENTATION: &str = "                                                                                ";
+const QUOTED: &str = "invalid indentation in multiline quoted scalar";
+const COMMENT: &str = "comments must be separated from other tokens by whitespace";
+
+/// As [`build::build`], of the text as libyaml would have it.
+pub(super) fn build(text: &str, reading: Reading) -> Parsed {
+    let mut mended = Cow::Borrowed(text);
+    let mut parsed = build::build(text, reading);
+    for _ in 0..MOST {
+        let Some(next) = parsed.mistakes.iter().find_map(|mistake| mend(&mended, mistake)) else { break };
+        mended = Cow::Owned(next);
+        parsed = build::build(&mended, reading);
+    }
+    // A place is that of the text as it was.
+    if matches!(mended, Cow::Owned(_)) && !parsed.mistakes.is_empty() { build::build(text, reading) } else { parsed }
+}
+
+/// The text with blanks at the mistake, where it is one of those.
+fn mend(text: &str, mistake: &Mistake) -> Option<String> {
+    let is = |message: &str| mistake.message.contains(message);
+    let start: usize = text.split_inclusive('\n').take(mistake.at.line - 1).map(str::len).sum();
+    let line = text[start..].split('\n').next()?;
+    let (at, blanks) = if is(QUOTED) {
+        (start, INDENTATION)
+    } else if is(COMMENT) {
+        let column = line.char_indices().nth(mistake.at.column - 1).map_or(line.len(), |(index, _)| index);
+        (start + column + line[column..].find('#')?, " ")
+    } else {
+        return None;
+    };
+    Some(format!("{}{blanks}{}", &text[..at], &text[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::Node;
+
+    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+        let parsed = build(text, Reading::MergeKeys);
+        if let Some(mistake) = parsed.mistakes.first() {
+            return Err(format!("{}: {}", mistake.at, mistake.message));
+        }
+        let text = |node: &Node| node.scalar().map(|scalar| scalar.text.to_string()).unwrap_or_default();
+        let entries = parsed.documents.iter().flat_map(Node::entries);
+        Ok(entries.map(|entry| (entry.key.to_string(), text(&entry.value))).collect())
+    }
+
+    #[test]
+    fn what_libyaml_takes_is_taken() {
+        for (text, value) in [
+            ("a: \"one\ntwo\"\nb: x\n", "one two"),
+            ("a: 'one\ntwo'\nb: x\n", "one two"),
+            ("a: \"one\n\n\ntwo\"\nb: x\n", "one\n\ntwo"),
+            ("a: \"one\ntwo\nthree\"\nb: x\n", "one two three"),
+            ("a: \"one\"#comment\nb: x\n", "one"),
+            ("a: 'one'# comment\nb: x\n", "one"),
+            ("a: \"ö\"#ü\nb: x\n", "ö"),
+        ] {
+            let expected = [("a".to_owned(), value.to_owned()), ("b".to_owned(), "x".to_owned())];
+            assert_eq!(read(text), Ok(expected.to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_take_is_told_where_it_stands() {
+        let broken = read("a: \"one\ntwo\"\nb: [x\n").unwrap_err();
+        assert!(broken.starts_with("2:"), "{broken}");
+        assert!(read(&"a: \"one\ntwo\"\n---\n".repeat(MOST + 1)).is_err());
+    }
+}
