@@ -169,6 +169,52 @@ fn inner_digest(fixture: &Fixture) -> Digest {
 }
 
 #[tokio::test]
+async fn what_is_no_image_is_told_by_what_it_is() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let put = |name: &str, config: &'static str, layer: &str| {
+        let config = fixture.server.put_blob(media_type::IMAGE_CONFIG, config);
+        let layer = fixture.server.put_blob(layer, "content");
+        let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] }).to_string();
+        fixture.server.put_manifest(name, Some("1"), manifest, media_type::IMAGE_MANIFEST);
+    };
+    let (empty, tar) =
+        (r#"{"architecture": "", "os": "", "rootfs": {}}"#, "application/vnd.oci.image.layer.v1.tar+gzip");
+    put("sig", empty, "application/vnd.dev.cosign.simplesigning.v1+json");
+    put("att", empty, "application/vnd.dsse.envelope.v1+json");
+    put("sbom", empty, "application/vnd.cyclonedx+json");
+    put("noos", r#"{"architecture": "amd64", "rootfs": {}}"#, tar);
+    put("noarch", r#"{"os": "linux", "rootfs": {}}"#, tar);
+    let errors = fixture.failures(&["att:1", "noarch:1", "noos:1", "sbom:1", "sig:1"]).await;
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    for (text, said) in texts.iter().zip([
+        "att:1 is no image: it is an attestation (application/vnd.dsse.envelope.v1+json)",
+        "it names no `architecture`, and no runtime takes it",
+        "it names no `os`, and no runtime takes it",
+        "sbom:1 is no image: it is an SBOM (application/vnd.cyclonedx+json)",
+        "sig:1 is no image: it is a signature (application/vnd.dev.cosign.simplesigning.v1+json)",
+    ]) {
+        assert!(text.ends_with(said), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_beside_a_manifest_is_left_out_where_the_manifest_will_do() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let inner = fixture.server.put_index("beside", None, vec![fixture.image("beside:", "linux/arm64")]);
+    let inner = Descriptor { platform: None, ..inner };
+    let image = fixture.image("beside:", "linux/amd64");
+    let image = Descriptor { platform: Some(Platform::new("linux", "amd64")), ..image };
+    fixture.server.put_index("beside", Some("1"), vec![inner.clone(), image.clone()]);
+    let lock = fixture.lock(&["beside:1"]).await;
+    let locked = lock.images.values().next().unwrap();
+    assert_eq!(locked.platforms.iter().map(|one| one.digest).collect::<Vec<_>>(), [image.digest]);
+
+    fixture.server.put_index("beside", Some("2"), vec![inner]);
+    let errors = fixture.failures(&["beside:2"]).await;
+    assert!(matches!(&errors[..], [ResolveError::NestedIndex { .. }]), "{errors:?}");
+}
+
+#[tokio::test]
 async fn wrong_bytes_of_a_configuration_are_an_error() {
     let fixture = Fixture::new(&["linux/amd64"]);
     let image = fixture.image("app:1", "linux/amd64");

@@ -36,7 +36,17 @@ pub enum ResolveError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An index within the index.
+    /// What its layers are is nothing that a container has.
+    #[error("{reference} is no image: it is {what} ({media_type})")]
+    NoImage {
+        /// What was asked for.
+        reference: Reference,
+        /// Such as `a signature`.
+        what: &'static str,
+        /// The media type that says so.
+        media_type: String,
+    },
+    /// An index within the index, which has manifests for wanted platforms that the outer one lacks.
     #[error("{reference}: {digest} is an index within an index, which is not supported")]
     NestedIndex {
         /// The image.
@@ -102,6 +112,8 @@ impl Selection<'_> {
     async fn of_index(&self, index: &ImageIndex) -> Result<Vec<LockedManifest>, ResolveError> {
         let mut available: Vec<Platform> = Vec::new();
         let mut chosen: Vec<LockedManifest> = Vec::new();
+        // Runtimes take manifests that name their platform before what does not.
+        let mut nested = None;
         for entry in index.manifests.iter().filter(|entry| !is_attestation(entry)) {
             let platform = match &entry.platform {
                 Some(platform) => Some(platform.clone()),
@@ -110,7 +122,12 @@ impl Selection<'_> {
             let manifest = LockedManifest { platform, digest: entry.digest, size: entry.size };
             let wanted = self.platforms.iter().any(|wanted| manifest.serves(wanted));
             if wanted && media_type::is_index(&entry.media_type) {
-                return Err(ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest });
+                let error = ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest };
+                if manifest.platform.is_some() {
+                    return Err(error);
+                }
+                nested = nested.or(Some(error));
+                continue;
             }
             available.extend(manifest.platform.clone());
             if wanted && !chosen.contains(&manifest) {
@@ -119,7 +136,11 @@ impl Selection<'_> {
         }
         let lacks = |wanted: &&Platform| !chosen.iter().any(|manifest| manifest.serves(wanted));
         let missing: Vec<Platform> = self.platforms.iter().filter(lacks).cloned().collect();
-        if missing.is_empty() { Ok(chosen) } else { Err(self.no_platform(missing, available)) }
+        match nested {
+            _ if missing.is_empty() => Ok(chosen),
+            Some(error) => Err(error),
+            None => Err(self.no_platform(missing, available)),
+        }
     }
 
     /// An index may leave the platform to the image's own configuration.
@@ -142,6 +163,10 @@ impl Selection<'_> {
         if !media_type::is_image_config(&config.media_type) {
             return Ok(None);
         }
+        if let Some((layer, what)) = image.layers.iter().find_map(|layer| Some((layer, no_layer(&layer.media_type)?))) {
+            let media_type = layer.media_type.clone();
+            return Err(ResolveError::NoImage { reference: self.reference.clone(), what, media_type });
+        }
         let unusable = |reason: String| {
             let reference = self.reference.clone();
             ResolveError::Config { reference, digest: config.digest, reason }
@@ -155,7 +180,14 @@ impl Selection<'_> {
             let kind = RegistryErrorKind::WrongDigest { want: config.digest, got };
             return Err(RegistryError { reference: self.reference.clone(), kind }.into());
         }
-        ImageConfig::parse(&raw).map(|config| Some(config.platform)).map_err(|error| unusable(error.to_string()))
+        let platform = ImageConfig::parse(&raw).map_err(|error| unusable(error.to_string()))?.platform;
+        // Every runtime compares both with the machine that it is on.
+        for (field, value) in [("os", &platform.os), ("architecture", &platform.architecture)] {
+            if value.is_empty() {
+                return Err(unusable(format!("it names no `{field}`, and no runtime takes it")));
+            }
+        }
+        Ok(Some(platform))
     }
 
     async fn read(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
@@ -186,6 +218,17 @@ impl Selection<'_> {
         available.sort();
         available.dedup();
         ResolveError::NoPlatform { reference: self.reference.clone(), missing, available }
+    }
+}
+
+/// What a layer of this media type is, where it is none of a container
+/// (<https://github.com/sigstore/cosign/tree/main/specs>, <https://github.com/in-toto/attestation>).
+fn no_layer(media_type: &str) -> Option<&'static str> {
+    match media_type {
+        "application/vnd.dev.cosign.simplesigning.v1+json" => Some("a signature"),
+        "application/vnd.dsse.envelope.v1+json" | "application/vnd.in-toto+json" => Some("an attestation"),
+        _ if media_type.starts_with("application/vnd.cyclonedx") || media_type.contains("spdx") => Some("an SBOM"),
+        _ => None,
     }
 }
 

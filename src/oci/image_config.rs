@@ -9,14 +9,16 @@ use super::{Digest, Platform};
 pub struct ImageConfig {
     /// Digests of the uncompressed layers, lowest first.
     pub diff_ids: Vec<Digest>,
-    /// What the image is made for.
+    /// What the image is made for; what it does not say is empty.
     pub platform: Platform,
 }
 
 // Not flattened: serde would keep all that a document says to find the three fields in it.
 #[derive(Deserialize)]
 struct Raw {
+    #[serde(default)]
     os: String,
+    #[serde(default)]
     architecture: String,
     #[serde(default)]
     variant: Option<String>,

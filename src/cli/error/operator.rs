@@ -203,6 +203,8 @@ fn chart_hints(error: &ChartError) -> Vec<String> {
         ChartError::Render { said, .. } if said.iter().any(|line| line.contains("kubeVersion")) => vec![
             "charts are rendered for the `version` of the pack on layer `k8s`; change that, or take another chart"
                 .to_owned(),
+            "where the profile has no such pack, helm assumes one: add {name: kubernetes, layer: k8s, version: 1.33.4, distribution: none}"
+                .to_owned(),
         ],
         ChartError::Render { .. } => vec!["the chart's values are what the pack gives in `values`".to_owned()],
         ChartError::Changed { .. } => vec!["run the same command again".to_owned()],
@@ -301,6 +303,8 @@ impl From<ResolveError> for CliError {
             ResolveError::Registry(error) => error.into(),
             ResolveError::NoPlatform { .. } => Self::from_error(Kind::Input, &error)
                 .hint("change spec.platforms of the profile, or take another image"),
+            ResolveError::NoImage { .. } => Self::from_error(Kind::Input, &error)
+                .hint("take it out of the images; see which pack asks for it: carrack images PROFILE --why"),
             other => Self::from_error(Kind::Registry, &other),
         }
     }
