@@ -75,6 +75,14 @@ pub enum ApplyError {
         /// Those that the site gives.
         after: String,
     },
+    /// A node that is made keeps this.
+    #[error("a node of kubeadm keeps what it was made with: {}; {installed} is installed here", changes.join("; "))]
+    ConfigurationFixed {
+        /// What is installed.
+        installed: String,
+        /// What would change, each from what to what.
+        changes: Vec<String>,
+    },
     /// Images alone are brought into a containerd that runs.
     #[error("only images are asked for, and they do not go to a containerd that runs here")]
     ImagesOnly,

@@ -9,7 +9,7 @@ use super::files::Before;
 use super::installed::KeptValue;
 use super::receipt::{Receipt, ReceiptRuntime, SavedState, check_name};
 use super::transaction::{Outcome, Record};
-use crate::distro::{SAVED, Save, Step};
+use crate::distro::{Configure, SAVED, Save, Step};
 use crate::io::{Place, is_plain};
 use crate::places::OWN;
 
@@ -205,6 +205,12 @@ fn steps(field: &str, steps: &[Step]) -> Checked {
             Step::Remove { path: one } => path_or_saved(&at("path"), one)?,
             // It is an argument of a program.
             Step::Ready { node, .. } => {
+                let plain = node.is_empty() || is_name(node) && !node.starts_with('-');
+                check(plain, &at("node"), node, "the name of a node")?;
+            }
+            // The folder is written into, and the name is an argument of a program.
+            Step::Configure(Configure { folder, node, .. }) => {
+                path(&at("folder"), folder)?;
                 let plain = node.is_empty() || is_name(node) && !node.starts_with('-');
                 check(plain, &at("node"), node, "the name of a node")?;
             }

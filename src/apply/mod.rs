@@ -18,6 +18,7 @@ mod check;
 mod choices;
 mod claims;
 mod cluster;
+pub mod configuration;
 mod conflicts;
 mod constraints;
 pub mod containerd;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::ImageFolder;
 use super::SiteChange;
 use super::by_hand::ByHand;
+use super::configuration::Reconfigured;
 use super::containerd::{NameChange, RuntimeState, Wanted, WantedImage};
 use super::difference::Difference;
 use super::dropped;
@@ -50,6 +51,8 @@ pub struct HostPlan {
     pub left_names: Vec<String>,
     /// What the site changes of the one that is installed.
     pub site: Vec<SiteChange>,
+    /// What changes of the configuration of a node that runs.
+    pub configuration: Reconfigured,
     /// What a person should know of the node's addresses.
     pub address: Option<String>,
 }
@@ -197,6 +200,7 @@ impl HostPlan {
             .chain(originals)
             .chain(self.unkept.iter().cloned())
             .chain(self.address.clone())
+            .chain(self.configuration.warnings.iter().cloned())
             .chain(self.left_names.iter().map(|name| {
                 format!("{name} goes on standing for the image that it has, until this version is installed")
             }))
@@ -228,6 +232,7 @@ impl HostPlan {
             && self.units().all(|service| service.action == ServiceAction::Keep)
             && self.dropped_services.is_empty()
             && self.site.is_empty()
+            && self.configuration.fields.is_empty()
     }
 
     /// Whether everything that the bundle carries is where it belongs, whatever is done to units.

@@ -8,6 +8,7 @@ use super::adopt::adopt;
 use super::archive::{self, Archive};
 use super::claims::{self, Claimed};
 use super::cluster;
+use super::configuration;
 use super::containerd::Session;
 use super::files::{Before, FileKind};
 use super::folders;
@@ -378,6 +379,8 @@ fn steps_of(survey: &Survey, name: &str, starts_cluster: bool, record: &mut Reco
     let (plan, setup) = (&survey.plan, &survey.setup);
     let installed = survey.history.of_profile(name).next().map(|entry| &entry.receipt);
     record.stop.extend(plan.dropped_services.iter().map(|unit| Step::Disable { unit: unit.clone() }));
+    // First: what saves the cluster's state saves that too.
+    record.stop.splice(0..0, configuration::remember(setup, &survey.target.root));
     record.start = services::unload(installed, &setup.start);
     record.start.extend(services::start(plan, setup));
     // A cluster that was joined counts on its members, unless they leave it.

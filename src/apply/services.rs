@@ -1,5 +1,6 @@
 //! Which units run, and what has to be done for it: those of packs, and the distribution's steps.
 
+use super::configuration::with_configuration;
 use super::history::History;
 use super::plan::{FileAction, HostPlan, PlannedService, ServiceAction};
 use super::receipt::{Receipt, ReceiptService};
@@ -136,6 +137,8 @@ pub(super) fn again(plan: &HostPlan, setup: &Setup, installed: Option<&Receipt>)
         let start = installed.map(|receipt| receipt.start.as_slice()).unwrap_or_default();
         again.extend(start.iter().filter(|step| gives_objects(step)).cloned());
     }
+    // It may have got another configuration by now.
+    again = with_configuration(again, &setup.start);
     let acted = plan.services.iter().filter(|service| is_restarted(service));
     again.extend(acted.map(|service| started(&service.unit, true)));
     again.extend(plan.dropped_services.iter().map(|unit| started(unit, false)));

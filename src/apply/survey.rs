@@ -11,6 +11,7 @@ use super::check::Check;
 use super::choices::Choices;
 use super::claims::{self, Claimed, Prior};
 use super::cluster::distribution;
+use super::configuration;
 use super::conflicts;
 use super::containerd::{Client, RuntimeState, Unpack, Wanted, WantedImage};
 use super::difference;
@@ -162,6 +163,7 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let (_, distribution) = distribution(inputs.contents);
     survey.plan.address = site::warning(inputs.node, distribution, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
+    survey.plan.configuration = configuration::look(&survey.setup, &survey.plan, &history, name, &target.root)?;
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);

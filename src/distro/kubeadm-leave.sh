@@ -38,4 +38,4 @@ if [ -e "$state/network" ]; then
         done
     done
 fi
-rm -f "$state/made" "$state/begun" "$state/before" "$state/network"
+for name in made begun before network applied.yaml applying.yaml phases.yaml; do rm -f "$state/$name"; done

@@ -8,7 +8,8 @@ use super::kubeadm_config::{self, Api, Config};
 use super::kubeadm_upgrade;
 use super::objects::{self, with};
 use super::{
-    Distribution, Eviction, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy, words,
+    Configure, Distribution, Eviction, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy,
+    words,
 };
 use crate::site::node::{Endpoint, Membership, Role};
 
@@ -66,6 +67,17 @@ impl<'a> Kubeadm<'a> {
 
     fn config_file() -> String {
         format!("{STATE}/config.yaml")
+    }
+
+    /// What brings it what has changed of its configuration since it was made.
+    fn configure(&self) -> Configure {
+        Configure {
+            kubeadm: self.program("kubeadm"),
+            kubectl: self.kubectl(),
+            node: self.cluster.node_name(),
+            folder: STATE.to_owned(),
+            seconds: 3600,
+        }
     }
 
     /// The static pod of kube-vip as it is while the first server is made. From 1.29 on an administrator may do nothing until
@@ -299,6 +311,9 @@ impl Distribution for Kubeadm<'_> {
         let cluster = self.cluster;
         let (text, secret) = self.config.written(cluster);
         let mut files = vec![guarded(Self::config_file(), text, secret || cluster.config_is_private)];
+        if let Some(text) = self.config.of_cluster(cluster) {
+            files.push(guarded(self.configure().cluster(), text, cluster.config_is_private));
+        }
         files.extend([MODULES, SETTINGS].map(|(path, text)| file(path, text)));
         files.extend(self.kubelet_files());
         files.extend(self.proxy_files());
@@ -341,12 +356,18 @@ impl Distribution for Kubeadm<'_> {
             },
         });
         let kubectl = self.kubectl();
+        let configure = Step::Configure(self.configure());
+        if upgrade.is_none() {
+            // Before the API is waited for: what a broken configuration has stopped does not come up without another one.
+            start.push(configure.clone());
+        }
         if self.is_server() {
             let command = with(&kubectl, &["get", "--raw", "/readyz"]);
             start.push(Step::Wait { what: "the API server is ready".to_owned(), command, seconds: 600 });
         }
         if let Some(upgrade) = upgrade {
-            start.extend([upgrade, kubelet(true)]);
+            // kubeadm takes the cluster to the version with the configuration that it has.
+            start.extend([upgrade, kubelet(true), configure]);
         }
         if self.applies_objects() {
             let helm = words([&self.program("helm"), "--kubeconfig", ADMIN]);

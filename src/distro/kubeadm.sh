@@ -28,6 +28,8 @@ mkdir -p "$state"
     for tables in iptables ip6tables; do "$tables-save" 2>/dev/null || true; done
 } >"$state/network"
 mkdir -p /etc/kubernetes/manifests
+# What a node of before had.
+rm -f "$state/applied.yaml" "$state/applying.yaml"
 : >"$state/begun"
 sync
 if [ -n "$pod" ]; then cp "$pod" /etc/kubernetes/manifests/kube-vip.yaml; fi

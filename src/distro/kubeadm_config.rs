@@ -255,6 +255,22 @@ impl Config {
         (written.collect::<Vec<_>>().join("---\n"), secret)
     }
 
+    /// What a node that joins follows of what the first server says of all of them, since it has that from the cluster: the
+    /// kubelets' configuration, and on a server that of the control plane. Nothing for the first server.
+    pub(super) fn of_cluster(&self, cluster: &Cluster<'_>) -> Option<String> {
+        let node = cluster.node;
+        if matches!(node.cluster, Membership::Init { .. }) {
+            return None;
+        }
+        let mut parts = Vec::new();
+        if node.role == Role::Server {
+            parts.push(("clusterConfiguration", self.whole(node)));
+        }
+        parts.push(("kubeletConfiguration", self.part("kubeletConfiguration")));
+        let written = parts.into_iter().map(|(key, part)| self.headed(key, part).written());
+        Some(written.collect::<Vec<_>>().join("---\n"))
+    }
+
     /// With its version and kind.
     fn headed(&self, key: &str, part: Map) -> Map {
         let (kind, version) =

@@ -12,6 +12,7 @@ mod hosts;
 mod k3s;
 mod kube_vip;
 mod kubeadm;
+mod kubeadm_changes;
 mod kubeadm_config;
 mod kubeadm_upgrade;
 mod labels;
@@ -29,9 +30,10 @@ pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Applied, Cluster, Host, Release};
 pub use dummy_route::{DUMMY_INTERFACE, DUMMY_ROUTE_UNIT};
 pub use eviction::{Eviction, Free};
+pub use kubeadm_changes::{Changes, Configuration, NodeTaint};
 pub use objects::gives_objects;
 pub use renewed::{renewed, taken_away};
-pub use step::{FOREIGN, Join, SAVED, Step};
+pub use step::{Configure, FOREIGN, Join, SAVED, Step};
 
 use crate::site::node::{Membership, Node, Role};
 

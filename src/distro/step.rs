@@ -28,6 +28,14 @@ impl Step {
         }
     }
 
+    /// How the node gets what has changed of its configuration, where it does that.
+    pub fn configure(&self) -> Option<&Configure> {
+        match self {
+            Self::Configure(configure) => Some(configure),
+            _ => None,
+        }
+    }
+
     /// What takes it back, where it is a program that says so.
     pub fn undone(&self) -> Option<Self> {
         match self.clone() {
@@ -93,6 +101,49 @@ pub struct Join {
     pub when: String,
     /// Seconds until it is given up.
     pub seconds: u32,
+}
+
+/// A node that kubeadm has made gets what has changed of its configuration since: what it has is compared with what its files say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Configure {
+    /// kubeadm.
+    pub kubeadm: String,
+    /// `kubectl`, with what it needs before its arguments.
+    pub kubectl: Vec<String>,
+    /// What the node is called; what the machine is, where empty.
+    pub node: String,
+    /// The folder of the configuration, where it is remembered too what the node has.
+    pub folder: String,
+    /// Seconds until it is given up.
+    pub seconds: u32,
+}
+
+impl Configure {
+    /// The file with kubeadm's configuration.
+    pub fn config(&self) -> String {
+        format!("{}/config.yaml", self.folder)
+    }
+
+    /// The file with what a node that has joined is to have of the whole cluster's.
+    pub fn cluster(&self) -> String {
+        format!("{}/cluster.yaml", self.folder)
+    }
+
+    /// There once the node was made.
+    pub fn made(&self) -> String {
+        format!("{}/made", self.folder)
+    }
+
+    /// The file with what the node has.
+    pub fn applied(&self) -> String {
+        format!("{}/applied.yaml", self.folder)
+    }
+
+    /// The file with what it is getting; there where that was begun and not ended.
+    pub fn applying(&self) -> String {
+        format!("{}/applying.yaml", self.folder)
+    }
 }
 
 /// Something that is done on the running host. Each can be done again.
@@ -176,6 +227,8 @@ pub enum Step {
     },
     /// A machine joins its cluster through a socket of the machine's own.
     Join(Join),
+    /// A node that kubeadm has made gets what has changed of its configuration.
+    Configure(Configure),
     /// A folder or file is copied with everything below it, and the copy is read again and compared. Links and mount points are
     /// followed on both sides and stay. Nothing where there is none.
     Copy {
@@ -238,6 +291,7 @@ impl fmt::Display for Step {
             Self::Ready { node, everything: false, .. } => write!(f, "wait until the node {node} takes pods"),
             Self::Ready { .. } => f.write_str("wait until what was applied is ready"),
             Self::Join(join) => write!(f, "{} at {}", join.what, join.socket),
+            Self::Configure(_) => f.write_str("bring what has changed of its configuration to the node"),
             Self::Copy { from, to, .. } => write!(f, "copy {from} to {to}"),
             Self::Folder { path } => write!(f, "make the folder {path}"),
             Self::Sweep { .. } => write!(f, "end its containers: processes, mounts and network interfaces"),

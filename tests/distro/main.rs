@@ -62,6 +62,15 @@ fn line(text: &mut String, step: &Step) {
             writeln!(text, "sweep{named} kubelet {kubelet} {}", interfaces.join(" "))
         }
         Step::Remove { path } => writeln!(text, "remove {path}"),
+        Step::Configure(configure) => writeln!(
+            text,
+            "bring what has changed of {} to {} within {} s\n  {}\n  {}",
+            configure.config(),
+            configure.node,
+            configure.seconds,
+            configure.kubeadm,
+            words(&configure.kubectl)
+        ),
         Step::Join(join) => writeln!(
             text,
             "join within {} s: {}\n  POST {} to {}: name {}, token of {}, config of {}, the address of the route to {} with port {}\n  \

@@ -2,6 +2,7 @@
 
 use super::{Finder, Goal, Revert};
 use crate::apply::claims::{Claim, Prior};
+use crate::apply::configuration::with_configuration;
 use crate::apply::receipt::ReceiptService;
 use crate::apply::services;
 use crate::apply::states;
@@ -78,7 +79,8 @@ impl Finder<'_> {
         }
         let down = |step: &Step| matches!(step, Step::Start { unit, .. } if unit_is(unit) != (true, true));
         if changed || goal == Goal::Before {
-            record.start.extend(services::restarting(&cluster));
+            let others = if goal == Goal::Before { current.start.as_slice() } else { &[] };
+            record.start.extend(with_configuration(services::restarting(&cluster), others));
         } else if self.root.is_host() && cluster.iter().any(down) {
             let started = cluster.iter().filter(|step| down(step)).filter_map(Step::unit);
             revert.started.extend(started.map(str::to_owned));

@@ -48,6 +48,7 @@ fn apply_kind(error: &ApplyError) -> Kind {
         | ApplyError::RoleFixed { .. }
         | ApplyError::InstallRoot { .. }
         | ApplyError::AddressFixed { .. }
+        | ApplyError::ConfigurationFixed { .. }
         | ApplyError::ImagesOnly
         | ApplyError::UnknownSite { .. }
         | ApplyError::LostSite(_)
@@ -144,6 +145,11 @@ fn apply_hint(error: &ApplyError) -> Option<String> {
         ApplyError::ImagesOnly => Some(
             "start the distribution or containerd, or name its socket: --runtime containerd --containerd-address SOCKET; \
              where nothing is installed yet, leave --images-only out: apply brings the images with all else"
+                .into(),
+        ),
+        ApplyError::ConfigurationFixed { .. } => Some(
+            "keep it as it was; where it has to change, save what is in the cluster and make it anew: carrack-install uninstall, then \
+             carrack-install apply BUNDLE"
                 .into(),
         ),
         ApplyError::AddressFixed { before, .. } => Some(format!(

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{preflight, resume, target, variables};
 use crate::apply::by_hand::{ByHand, Changed, Key};
+use crate::apply::configuration::Reconfigured;
 use crate::apply::difference::Difference;
 use crate::apply::plan::{FileAction, HostPlan, ImageAction, PlannedFile, PlannedImage, ServiceAction};
 use crate::apply::{Asked, Inputs, Memory, SiteChange, survey};
@@ -58,6 +59,12 @@ pub(super) struct Report {
     /// Names of images that no version needs any more that one could go back to.
     released: Vec<String>,
     services: Vec<ServiceReport>,
+    /// The fields that change of the configuration of a node that runs, and labels and taints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    configuration: Vec<String>,
+    /// What restarts for that, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restarts: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -208,7 +215,15 @@ pub(super) fn lines(plan: &HostPlan) -> Vec<String> {
         .chain(archive)
         .chain(stopped)
         .chain(services)
+        .chain(configuration(&plan.configuration))
         .collect()
+}
+
+/// What changes of a running node's configuration, a line for each field, and what restarts for it.
+fn configuration(changes: &Reconfigured) -> impl Iterator<Item = String> {
+    let fields = changes.fields.iter().map(|field| format!("{:7} {:8} {field}", "change", "cluster"));
+    let restarts = (!changes.restarts.is_empty()).then(|| format!("restarts: {}", changes.restarts.join(", ")));
+    fields.chain(restarts)
 }
 
 /// What the site changes, a line for each field.
@@ -310,6 +325,8 @@ impl Report {
             removed: plan.removals.iter().map(|removal| removal.path.clone()).collect(),
             released: plan.released.iter().map(|change| change.name.clone()).collect(),
             services: services(plan),
+            configuration: plan.configuration.fields.clone(),
+            restarts: plan.configuration.restarts.clone(),
             warnings: plan.warnings(),
         }
     }

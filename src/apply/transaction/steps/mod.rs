@@ -1,5 +1,6 @@
 //! Doing the steps of a distribution and of services on the running host: systemd's units, and programs.
 
+mod configure;
 mod join;
 mod log;
 mod programs;
@@ -25,7 +26,7 @@ use crate::apply::Interrupt;
 use crate::apply::claims::{Claim, Prior};
 use crate::apply::states::STATES;
 use crate::apply::tree::{self, CopyError, Manner, copy};
-use crate::distro::Step;
+use crate::distro::{Configure, Step};
 use crate::host::Root;
 use crate::io::{AtPath, PathError};
 use crate::places::check_clean;
@@ -102,7 +103,8 @@ pub(super) fn limit_of(step: &Step) -> Option<Duration> {
         Step::Run { seconds, .. }
         | Step::Load { seconds, .. }
         | Step::Wait { seconds, .. }
-        | Step::Ready { seconds, .. } => Some(limit(*seconds)),
+        | Step::Ready { seconds, .. }
+        | Step::Configure(Configure { seconds, .. }) => Some(limit(*seconds)),
         _ => None,
     }
 }
@@ -163,6 +165,7 @@ pub(super) fn run(step: &Step, root: &Root, claims: &[Claim], interrupt: &Interr
         }
         Step::Wait { what, command, seconds } => wait(what, command, *seconds, interrupt),
         Step::Join(join) => join::join(join, root, interrupt),
+        Step::Configure(step) => return configure::configure(step, root, interrupt),
         Step::Copy { unless: Some(path), .. } if root.resolve(path).is_ok_and(|path| path.exists()) => Ok(()),
         Step::Copy { from, to, over, .. } => {
             let manner = if *over { Manner::Over } else { Manner::Exact };
