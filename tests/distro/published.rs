@@ -138,7 +138,7 @@ impl Published {
                 let keys = text.lines().filter_map(|line| line.trim().split_once(" = "));
                 keys.for_each(|(key, _)| self.check("hosts.toml", key, path));
             }
-            "config.yaml" if distribution == "kubeadm" => {
+            "config.yaml" | "cluster.yaml" if distribution == "kubeadm" => {
                 for document in &yaml::parse(text).documents {
                     let field = |name: &str| document.get(name).and_then(Node::text).unwrap();
                     self.tree(&format!("{} {}", field("apiVersion"), field("kind")), "", document, path);

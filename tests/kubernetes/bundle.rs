@@ -68,6 +68,35 @@ pub(crate) const SERVERS_2: Version = Version {
 const VIP: (&str, &str, &str) =
     ("images.txt", "registry.k8s.io/pause", "ghcr.io/kube-vip/kube-vip:v0.9.1\nregistry.k8s.io/pause");
 
+/// The same Kubernetes with another configuration.
+pub(crate) const CHANGED: Version = Version {
+    number: "1.0.2",
+    differs: &[
+        (
+            "carrack.yaml",
+            "networking: {podSubnet: 10.244.0.0/16}",
+            "networking: {podSubnet: 10.244.0.0/16}\n          apiServer: {certSANs: [shop.example.org], extraArgs: [{name: \
+             event-ttl, value: 2h}]}\n          controllerManager: {extraArgs: [{name: node-monitor-period, value: 7s}]}",
+        ),
+        ("carrack.yaml", "imageGCHighThresholdPercent: 100", "imageGCHighThresholdPercent: 100\n          maxPods: 47"),
+        ("carrack.yaml", "conntrack: {maxPerCore: 0}", "conntrack: {maxPerCore: 0, tcpBeLiberal: true}"),
+    ],
+    ..FIRST
+};
+/// The same with an argument that ends the API server.
+pub(crate) const UNKNOWN: Version = Version {
+    number: "1.0.3",
+    differs: &[(
+        "carrack.yaml",
+        "networking: {podSubnet: 10.244.0.0/16}",
+        "networking: {podSubnet: 10.244.0.0/16}\n          apiServer: {extraArgs: [{name: no-such-flag, value: x}]}",
+    )],
+    ..FIRST
+};
+/// What no node that is made can be given.
+pub(crate) const FIXED: Version =
+    Version { number: "1.0.4", differs: &[("carrack.yaml", "10.244.0.0/16", "10.240.0.0/12")], ..FIRST };
+
 impl Version {
     /// The bundle's name.
     pub(crate) fn bundle(&self) -> String {

@@ -19,7 +19,7 @@ pub(crate) const AGENT: (&str, u8) = ("shelf", 2);
 pub(crate) struct Cluster<'w> {
     pub(crate) server: Node<'w>,
     pub(crate) agent: Node<'w>,
-    stick: PathBuf,
+    pub(crate) stick: PathBuf,
 }
 
 impl<'w> Cluster<'w> {

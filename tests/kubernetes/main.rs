@@ -10,6 +10,7 @@ mod bundle;
 mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
+mod configuration;
 #[path = "../common/helm.rs"]
 mod helm;
 mod holds;

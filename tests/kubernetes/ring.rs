@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use super::available::available;
-use super::bundle::{BROKEN, FIRST, PRESSED, Parts, SECOND, UNFIT};
+use super::bundle::{BROKEN, CHANGED, FIRST, FIXED, PRESSED, Parts, SECOND, UNFIT, UNKNOWN};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
+use super::configuration;
 use super::holds::Holds;
 use super::node::{Wire, system};
 use super::refusals;
@@ -27,7 +28,9 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
-    [UNFIT, PRESSED, FIRST, BROKEN, SECOND].iter().for_each(|version| parts.build(&registry, &workbench, version));
+    [UNFIT, PRESSED, FIRST, BROKEN, CHANGED, UNKNOWN, FIXED, SECOND]
+        .iter()
+        .for_each(|version| parts.build(&registry, &workbench, version));
     drop(registry);
     reached("the bundles are built");
 
@@ -52,6 +55,10 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     assert!(told.contains("no shelf for it") && told.contains("--skip ready"), "{told}");
     cluster.wait_until_well(&FIRST);
     reached("what does not work is taken back");
+
+    configuration::comes_and_goes(&mut cluster);
+    cluster.wait_until_well(&FIRST);
+    reached("changed configuration has come and gone");
 
     cluster.agent.power_off();
     cluster.server.power_off();

@@ -3,6 +3,8 @@
 
 mod control_plane;
 mod node;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::ErrorKind;

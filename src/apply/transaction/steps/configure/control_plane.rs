@@ -1,7 +1,8 @@
 //! The static pods of a server, made again one after another.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{ErrorKind, Node, PATIENCE, StepError, failed, read};
 use crate::distro::Changes;
@@ -14,6 +15,9 @@ const ENDPOINT: &str = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.e
 /// What kubectl shows of a pod that the kubelet runs by itself: which manifest it is of, and whether it is ready.
 const SHOWN: &str = "--output=jsonpath={.metadata.annotations.kubernetes\\.io/config\\.hash} \
     {.status.conditions[?(@.type==\"Ready\")].status}";
+const LOGS: &str = "/var/log/pods";
+/// How often a container is started until that is given up.
+const STARTS: u32 = 3;
 /// Those that lead by a lease.
 const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 /// What a certificate that makes room for another one is called meanwhile.
@@ -52,30 +56,35 @@ impl Node<'_> {
     fn component(&self, name: &str, phase: &[&str], config: &Path) -> Result<(), StepError> {
         let manifest = self.path(&format!("{MANIFESTS}/{name}.yaml"));
         let (before, shown) = (read(&manifest)?, self.shown(name)?.ok().flatten());
+        let logs = self.logs(name);
         let what = format!("make {name} again");
         let words: Vec<&str> = ["init", "phase"].iter().chain(phase).copied().chain(["--config"]).collect();
         self.kubeadm(&words, config, &what)?;
         if read(&manifest)? == before {
             return Ok(());
         }
-        let worked = self.works(name, shown.as_ref());
+        let worked = self.works(name, shown.as_ref(), &logs);
         let (Err(error), Some(before)) = (&worked, before) else { return worked };
         if matches!(error, StepError::Interrupted) {
             return worked;
         }
-        let broken = self.shown(name)?.ok().flatten();
+        let (broken, logs) = (self.shown(name)?.ok().flatten(), self.logs(name));
         // As kubeadm writes it: beside it, a copy under another name would be another pod.
         fs::write(&manifest, before).at("write", &manifest)?;
-        match self.works(name, broken.as_ref()) {
+        match self.works(name, broken.as_ref(), &logs) {
             Ok(()) => worked,
             Err(second) => Err(failed(self.step, &format!("{error}; nor does what it was before work: {second}"))),
         }
     }
 
-    /// Waits until another pod than `before` is there and ready, and until those lead that lead.
-    fn works(&self, name: &str, before: Option<&Shown>) -> Result<(), StepError> {
+    /// Waits until another pod than `before` is there and ready, and until those lead that lead. One whose container ends again and
+    /// again, as its logs that were not among `logs` tell, is not waited for.
+    fn works(&self, name: &str, before: Option<&Shown>, logs: &BTreeSet<PathBuf>) -> Result<(), StepError> {
         let mut missed = 0;
-        self.until(&format!("{name} is ready with the changed configuration"), || {
+        self.until(&format!("{name} is ready with this configuration"), || {
+            if let Some(said) = self.logs(name).difference(logs).find_map(|folder| ended(folder)) {
+                return Err(failed(self.step, &format!("made {name} again, which ends again and again: {said}")));
+            }
             Ok(match self.shown(name)? {
                 Ok(Some(now)) if before.is_some_and(|before| before.hash == now.hash) => {
                     Err("the kubelet has not taken its manifest yet".to_owned())
@@ -95,6 +104,14 @@ impl Node<'_> {
             leader if LEADERS.contains(&leader) => self.renewed("kube-system", leader),
             _ => Ok(()),
         }
+    }
+
+    /// Where the kubelet keeps what the containers of the static pod write, a folder for each pod of that name.
+    fn logs(&self, name: &str) -> BTreeSet<PathBuf> {
+        let start = format!("kube-system_{name}-{}_", self.name);
+        let pods = fs::read_dir(self.path(LOGS)).into_iter().flatten().flatten();
+        let own = pods.filter(|pod| pod.file_name().to_string_lossy().starts_with(&start));
+        own.map(|pod| pod.path().join(name)).collect()
     }
 
     /// Nothing where the API answers and shows none.
@@ -151,4 +168,17 @@ impl Node<'_> {
             Some((host.trim_matches(['[', ']']).to_owned(), port.to_owned()))
         }))
     }
+}
+
+/// The last line of a container that was started too often; the kubelet numbers its logs, `2.log` for the third start.
+fn ended(folder: &Path) -> Option<String> {
+    let logs = fs::read_dir(folder).into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_suffix(".log")?.parse::<u32>().ok();
+    let last =
+        logs.filter_map(|log| number(&log.file_name().to_string_lossy())).max().filter(|last| *last >= STARTS)?;
+    // The last one may have just begun.
+    let text = read(&folder.join(format!("{}.log", last - 1))).ok().flatten().unwrap_or_default();
+    // `TIME STREAM TAG MESSAGE`, as runtimes write it.
+    let messages = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).filter(|line| !line.trim().is_empty());
+    Some(messages.last().unwrap_or("it says nothing").chars().take(300).collect())
 }
