@@ -64,7 +64,8 @@ fn refused(cluster: &mut Cluster<'_>) {
     let before = cluster.kubectl(&configured());
     let told = cluster.server.expect(50, &command(SERVER.0, &UNKNOWN));
     println!("{told}");
-    assert!(told.contains("kube-apiserver is ready with the changed configuration not within"), "{told}");
+    assert!(told.contains("made kube-apiserver again, which ends again and again: "), "{told}");
+    assert!(told.contains("unknown flag: --no-such-flag"), "{told}");
     assert_eq!(cluster.kubectl(&configured()), before);
     cluster.wait_until_well(&FIRST);
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{LABELS, NodeTaint};
+use super::NodeTaint;
+use super::changes::LABELS;
 use crate::distro::tree::{self, Map, text};
 use crate::yaml::{Node, Value};
 

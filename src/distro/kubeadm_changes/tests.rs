@@ -145,7 +145,7 @@ fn a_node_that_was_killed_on_its_way_may_have_parts_of_two() {
     assert_eq!(back.kubelet, ["maxPods"]);
     assert_eq!(back.labels.set, [("tier".to_owned(), "edge".to_owned())]);
     assert_eq!(back.labels.removed, [("zone".to_owned(), "b".to_owned())]);
-    assert!(one.changes(&[one.clone()], "host").is_empty());
+    assert!(one.changes(std::slice::from_ref(&one), "host").is_empty());
 }
 
 #[test]

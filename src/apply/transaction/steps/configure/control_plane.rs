@@ -179,6 +179,7 @@ fn ended(folder: &Path) -> Option<String> {
     // The last one may have just begun.
     let text = read(&folder.join(format!("{}.log", last - 1))).ok().flatten().unwrap_or_default();
     // `TIME STREAM TAG MESSAGE`, as runtimes write it.
-    let messages = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).filter(|line| !line.trim().is_empty());
-    Some(messages.last().unwrap_or("it says nothing").chars().take(300).collect())
+    let mut messages =
+        text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).filter(|line| !line.trim().is_empty());
+    Some(messages.next_back().unwrap_or("it says nothing").chars().take(300).collect())
 }
