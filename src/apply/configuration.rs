@@ -94,3 +94,47 @@ pub(super) fn with_configuration(mut steps: Vec<Step>, others: &[Step]) -> Vec<S
     steps.splice(at..at, missing);
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configure(node: &str) -> Step {
+        let (kubeadm, folder) = ("/usr/bin/kubeadm".to_owned(), "/state".to_owned());
+        Step::Configure(Configure { kubeadm, kubectl: Vec::new(), node: node.to_owned(), folder, seconds: 1 })
+    }
+
+    #[test]
+    fn a_version_of_before_is_brought_back_after_its_units_and_before_its_objects() {
+        let start = |unit: &str| Step::Start { unit: unit.to_owned(), restart: true };
+        let wait = Step::Wait { what: "it is ready".to_owned(), command: Vec::new(), seconds: 1 };
+        let old = vec![start("containerd.service"), start("kubelet.service"), wait.clone()];
+        let expected = [&old[..2], &[configure("new")], &old[2..]].concat();
+        assert_eq!(with_configuration(old, &[start("kubelet.service"), configure("new")]), expected);
+        // Its own is at its own place.
+        assert_eq!(
+            with_configuration(vec![wait.clone(), configure("own")], &expected),
+            [wait.clone(), configure("own")]
+        );
+        assert_eq!(with_configuration(vec![wait.clone()], &[]), [wait]);
+    }
+
+    #[test]
+    fn what_an_earlier_carrack_has_made_is_remembered_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path()).unwrap();
+        let setup = Setup { start: vec![configure("n1")], ..Setup::default() };
+        assert_eq!(remember(&setup, &root), None, "no node");
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        std::fs::write(folder.path().join("state/made"), "").unwrap();
+        let Some(Step::Copy { from, to, unless, .. }) = remember(&setup, &root) else { panic!() };
+        assert_eq!(
+            (from.as_str(), to.as_str(), unless.as_deref()),
+            ("/state/config.yaml", to.as_str(), Some(to.as_str()))
+        );
+        assert_eq!(to, "/state/applied.yaml");
+        std::fs::write(folder.path().join("state/applied.yaml"), "").unwrap();
+        assert_eq!(remember(&setup, &root), None);
+        assert_eq!(remember(&Setup::default(), &root), None);
+    }
+}

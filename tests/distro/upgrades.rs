@@ -218,6 +218,50 @@ fn the_install_root_of_a_cluster_stays() {
     }
 }
 
+/// What has been applied is what counts, and not what the file says: an earlier run may have ended in between.
+#[test]
+fn a_plan_shows_what_changes_of_a_node_of_kubeadm_that_runs() {
+    for agent in [false, true] {
+        let host = Host::new("kubeadm");
+        host.site("first.yaml", agent, "10.0.0.11", "hostname: store-7, nodeLabels: {tier: edge}");
+        let changed = "hostname: store-7, nodeLabels: {tier: store}, nodeTaints: [\"spare=true:NoSchedule\"]";
+        host.site("changed.yaml", agent, "10.0.0.11", changed);
+        host.site("named.yaml", agent, "10.0.0.11", "hostname: store-8, nodeLabels: {tier: edge}");
+        host.start_first(&["--site", "first.yaml"]);
+        let plan = |site: &str, more: &[&str]| host.install(&[&["plan", "edge-1.1.0", "--site", site], more].concat());
+        let none = plan("changed.yaml", &[]);
+        assert!(
+            none.code == 0 && !none.stdout.contains("cluster"),
+            "it is no node yet: {}{}",
+            none.stdout,
+            none.stderr
+        );
+
+        let own = host.root().join("var/lib/carrack/kubeadm");
+        fs::write(own.join("made"), "").unwrap();
+        let same = plan("first.yaml", &[]);
+        assert!(same.code == 0 && !same.stdout.contains("cluster"), "{}{}", same.stdout, same.stderr);
+        let told = plan("changed.yaml", &[]);
+        let fields = "change  cluster  label tier=store\nchange  cluster  taint spare=true:NoSchedule\n";
+        assert!(told.stdout.contains(fields) && !told.stdout.contains("restarts:"), "{}{}", told.stdout, told.stderr);
+        let by_hand = "on a server, run: kubectl taint node store-7 --overwrite spare=true:NoSchedule";
+        assert_eq!(told.stderr.contains(by_hand), agent, "{}", told.stderr);
+        let refused = plan("named.yaml", &[]);
+        assert_eq!(refused.code, 40, "{}", refused.stderr);
+        let why = "a node of kubeadm keeps what it was made with: `nodeRegistration.name` would change from store-7 to store-8";
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+
+        let config = fs::read_to_string(own.join("config.yaml")).unwrap();
+        let other = "\"kubeletExtraArgs\":\n    - \"name\": \"v\"\n      \"value\": \"4\"\n";
+        fs::write(own.join("applied.yaml"), config.replace("\"kubeletExtraArgs\":\n", other)).unwrap();
+        let told = plan("first.yaml", &["--json"]);
+        let report: Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!(report["configuration"][0], "kubeletExtraArgs.v", "{report}");
+        assert_eq!(report["restarts"], serde_json::json!(["kubelet"]), "{report}");
+        assert_eq!(report["changes"], true, "{report}");
+    }
+}
+
 #[test]
 fn a_node_keeps_the_address_that_it_has_in_its_cluster() {
     for distribution in DISTRIBUTIONS {
