@@ -209,6 +209,7 @@ impl Distribution for Canonical<'_> {
             );
         }
         refusals.extend(kube_vip::of(cluster).and_then(|vip| vip.refusal(pack)));
+        refusals.extend(super::registries::refusals("Canonical Kubernetes", &node.registries));
         let agent = node.role == Role::Agent;
         match &node.cluster {
             Membership::Init { .. } if agent => {

@@ -45,6 +45,9 @@ fn settings(endpoint: &str, config: &RegistryConfig) -> String {
     if let Some(file) = &config.ca_file {
         let _ = writeln!(text, "  ca = {}", quoted(file));
     }
+    if let Some((certificate, key)) = &config.client {
+        let _ = writeln!(text, "  client = [[{}, {}]]", quoted(certificate), quoted(key));
+    }
     if config.insecure_skip_verify {
         text.push_str("  skip_verify = true\n");
     }

@@ -9,7 +9,7 @@ use super::kubeadm_upgrade;
 use super::objects::{self, with};
 use super::{
     Configure, Distribution, Eviction, FOREIGN, SAVED, Save, SetupFile, Step, file, guarded, hosts, kube_vip, proxy,
-    words,
+    registries, words,
 };
 use crate::site::node::{Endpoint, Membership, Role};
 
@@ -284,6 +284,7 @@ impl<'a> Kubeadm<'a> {
 impl Distribution for Kubeadm<'_> {
     fn refusals(&self) -> Vec<String> {
         let mut refusals = kubeadm_config::refusals(self.cluster.node);
+        refusals.extend(registries::refusals("kubeadm", &self.cluster.node.registries));
         refusals.extend(self.config.path_refusals(self.cluster));
         refusals.extend(kube_vip::of(self.cluster).and_then(|vip| vip.refusal(self.cluster.pack)));
         refusals

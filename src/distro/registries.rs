@@ -1,6 +1,6 @@
 //! Where images are pulled from, as k3s and RKE2 read it.
 
-use super::tree::{Map, list, map, text, truth};
+use super::tree::{Map, list, text, truth};
 use super::{SetupFile, guarded};
 use crate::site::node::{Registries, RegistryConfig};
 
@@ -12,7 +12,14 @@ pub(super) fn file(path: &str, registries: &Registries) -> Option<SetupFile> {
     let mut document = Map::default();
     let mirror = |mirrors: &mut Map| {
         for (registry, endpoints) in &registries.mirrors {
-            mirrors.set(registry, map([("endpoint", list(endpoints.iter().map(|one| text(one.as_str())).collect()))]));
+            let endpoints = list(endpoints.iter().map(|one| text(one.as_str())).collect());
+            let mut mirror = Map::default();
+            mirror.set("endpoint", endpoints);
+            mirror.within("rewrite", |all| {
+                let rules = registries.rewrites.get(registry).into_iter().flatten();
+                rules.for_each(|(from, to)| all.set(from, text(to.as_str())));
+            });
+            mirrors.set(registry, mirror.node());
         }
     };
     document.within("mirrors", mirror);
@@ -39,9 +46,24 @@ fn one(config: &RegistryConfig) -> Map {
         if let Some(file) = &config.ca_file {
             tls.set("ca_file", text(file.as_str()));
         }
+        if let Some((certificate, key)) = &config.client {
+            tls.set("cert_file", text(certificate.as_str()));
+            tls.set("key_file", text(key.as_str()));
+        }
         if config.insecure_skip_verify {
             tls.set("insecure_skip_verify", truth(true));
         }
     });
     all
+}
+
+/// What only k3s and RKE2 do: containerd has no rules for names (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>).
+pub(super) fn refusals(distribution: &str, registries: &Registries) -> Vec<String> {
+    let refused = |registry: &String| {
+        format!(
+            "`registries.mirrors.{registry}.rewrite` of the site: {distribution} has containerd read hosts.toml, which rewrites no names; where \
+             the mirror has all images below one path, give that path in `endpoint`"
+        )
+    };
+    registries.rewrites.keys().map(refused).collect()
 }

@@ -74,12 +74,20 @@ fn is_registries(registries: &Registries) -> bool {
     let mirrors = registries.mirrors.iter().all(|(registry, endpoints)| {
         format::registry(registry).is_ok() && endpoints.iter().all(|url| format::endpoint(url).is_ok())
     });
+    let rewrites = registries.rewrites.iter().all(|(registry, rules)| {
+        let is_rule = |(from, to): (&String, &String)| format::rewrite(from).is_ok() && format::rewrite(to).is_ok();
+        registries.mirrors.contains_key(registry) && rules.iter().all(is_rule)
+    });
     let plain = |user: &String| !user.contains(|c: char| c == ':' || c.is_control());
     let configs = registries.configs.iter().all(|(registry, config)| {
         format::registry(registry).is_ok()
             && config.username.as_ref().is_none_or(plain)
             && config.password.as_ref().is_none_or(|password| format::password(&password.0).is_ok())
             && config.ca_file.as_deref().is_none_or(|path| format::path(path).is_ok())
+            && config
+                .client
+                .as_ref()
+                .is_none_or(|(certificate, key)| format::path(certificate).is_ok() && format::path(key).is_ok())
     });
-    mirrors && configs
+    mirrors && rewrites && configs
 }

@@ -103,6 +103,17 @@ pub(super) fn interface(text: &str) -> Result<String, &'static str> {
     if fits && !text.contains(bad) { Ok(text.to_owned()) } else { Err(INTERFACE) }
 }
 
+/// What [`rewrite`] wants.
+pub(super) const REWRITE: &str =
+    "a regular expression and what takes the place of what it matches, each up to 500 visible characters";
+
+/// One side of a rule by which names of repositories are rewritten. Go's regular expressions are its reader's; of them, only that
+/// they are a text in one line is checked.
+pub(super) fn rewrite(text: &str) -> Result<String, &'static str> {
+    let right = !text.is_empty() && text.len() <= 500 && crate::text::check(text).is_ok();
+    if right { Ok(text.to_owned()) } else { Err(REWRITE) }
+}
+
 /// A folder or file of the host that a distribution can be told on a command line.
 pub(super) fn path(text: &str) -> Result<String, &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

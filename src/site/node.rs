@@ -215,6 +215,10 @@ pub struct Registries {
     /// Where to ask first, by the registry in an image's name; `*` is for all others. In order.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// What becomes of the names of repositories at the mirrors of a registry: regular expressions, each with what takes the place
+    /// of what it matches.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rewrites: BTreeMap<String, BTreeMap<String, String>>,
     /// How to talk to a registry, by its host and port.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub configs: BTreeMap<String, RegistryConfig>,
@@ -243,6 +247,9 @@ pub struct RegistryConfig {
     /// Whether its certificate is taken as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure_skip_verify: bool,
+    /// The files on the host with the certificate by which this machine is known to it, and with that one's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<(String, String)>,
 }
 
 /// What keeps pods from a node.

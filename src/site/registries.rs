@@ -11,10 +11,12 @@ use super::node::{Registries, RegistryConfig};
 use crate::yaml::{Node, Value};
 
 pub(super) const REGISTRIES: &[&str] = &["mirrors", "configs"];
-pub(super) const MIRROR: &[&str] = &["endpoint"];
+pub(super) const MIRROR: &[&str] = &["endpoint", "rewrite"];
 pub(super) const CONFIG: &[&str] = &["auth", "tls"];
 pub(super) const AUTH: &[&str] = &["username", "passwordFile"];
-pub(super) const TLS: &[&str] = &["caFile", "insecureSkipVerify"];
+pub(super) const TLS: &[&str] = &["caFile", "insecureSkipVerify", "certFile", "keyFile"];
+/// By which this machine is known.
+const CLIENT: &[&str] = &["certFile", "keyFile"];
 
 /// The field `registries`.
 pub(super) fn registries(spec: Fields<'_>, reading: &mut Reading<'_>) -> Registries {
@@ -22,10 +24,14 @@ pub(super) fn registries(spec: Fields<'_>, reading: &mut Reading<'_>) -> Registr
     let Some(fields) = node.and_then(|node| Fields::open(node, "`registries`", REGISTRIES, reading.report)) else {
         return Registries::default();
     };
-    Registries {
-        mirrors: by_registry(fields, "mirrors", reading, mirror),
-        configs: by_registry(fields, "configs", reading, config),
+    let mut found = Registries { configs: by_registry(fields, "configs", reading, config), ..Registries::default() };
+    for (registry, (endpoints, rewrite)) in by_registry(fields, "mirrors", reading, mirror) {
+        if !rewrite.is_empty() {
+            found.rewrites.insert(registry.clone(), rewrite);
+        }
+        found.mirrors.insert(registry, endpoints);
     }
+    found
 }
 
 /// A mapping of registries to what `read` reads.
@@ -52,10 +58,28 @@ fn by_registry<T>(
     found
 }
 
-fn mirror(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<String>> {
+/// Where a registry's images are asked for, and what becomes of their names.
+type Mirror = (Vec<String>, BTreeMap<String, String>);
+
+fn mirror(node: &Node, reading: &mut Reading<'_>) -> Option<Mirror> {
     let fields = Fields::open(node, "a mirror", MIRROR, reading.report)?;
-    fields.require(MIRROR, reading.report);
-    Some(fields.items("endpoint", format::endpoint, reading.report).into_iter().map(|(url, _)| url).collect())
+    fields.require(&MIRROR[..1], reading.report);
+    let endpoints =
+        fields.items("endpoint", format::endpoint, reading.report).into_iter().map(|(url, _)| url).collect();
+    let mut rewrite = BTreeMap::new();
+    let rewrites = fields.optional("rewrite", reading.report);
+    if let Some(node) = rewrites.filter(|node| !matches!(node.value, Value::Mapping(_))) {
+        reading.report.add(node.at, "`rewrite` must be a mapping of regular expressions to texts");
+    }
+    for entry in rewrites.map(Node::entries).unwrap_or_default() {
+        match (format::rewrite(&entry.key), entry.value.text()) {
+            (Ok(pattern), Some(text)) if format::rewrite(text).is_ok() => {
+                drop(rewrite.insert(pattern, text.to_owned()));
+            }
+            _ => reading.report.add(entry.key_at, format!("a rule of `rewrite` must be {}", format::REWRITE)),
+        }
+    }
+    Some((endpoints, rewrite))
 }
 
 /// A mapping that says nothing is one: k3s takes it for a registry to which the configuration of `*` does not apply.
@@ -81,6 +105,17 @@ fn config(node: &Node, reading: &mut Reading<'_>) -> Option<RegistryConfig> {
                 "with `insecureSkipVerify: true` any certificate is taken, so `caFile` has no effect: leave one out";
             reading.report.add(tls.key_at("caFile"), message);
         }
+        config.client = client(tls, reading);
     }
     Some(config)
+}
+
+/// The files by which this machine is known: both, or none.
+fn client(tls: Fields<'_>, reading: &mut Reading<'_>) -> Option<(String, String)> {
+    if CLIENT.iter().any(|field| tls.has(field)) {
+        tls.require(CLIENT, reading.report);
+    }
+    let file = |name: &str, reading: &mut Reading<'_>| tls.parsed(name, format::path, reading.report);
+    let (certificate, key) = (file(CLIENT[0], reading), file(CLIENT[1], reading));
+    certificate.zip(key)
 }

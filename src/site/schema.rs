@@ -154,6 +154,9 @@ pub struct Mirror {
     /// URLs, in order.
     #[schemars(length(min = 1), inner(regex(pattern = r"^https?://")))]
     pub endpoint: Vec<String>,
+    /// What becomes of the names of repositories there, for k3s and RKE2: regular expressions, each with what takes the place of what
+    /// it matches.
+    pub rewrite: Option<BTreeMap<String, String>>,
 }
 
 /// How to talk to a registry.
@@ -185,6 +188,12 @@ pub struct Tls {
     pub ca_file: Option<String>,
     /// Whether its certificate is taken as it is.
     pub insecure_skip_verify: Option<bool>,
+    /// The file on the host with the certificate by which this machine is known to the registry.
+    #[schemars(regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
+    pub cert_file: Option<String>,
+    /// The file on the host with its key.
+    #[schemars(regex(pattern = r"^(/[A-Za-z0-9._-]+)+$"))]
+    pub key_file: Option<String>,
 }
 
 /// The value of a variable.

@@ -181,6 +181,10 @@ pub(crate) fn join(distribution: &str, role: Role) -> Membership {
     }
 }
 
+pub(crate) fn rewrites() -> (String, BTreeMap<String, String>) {
+    ("docker.io".to_owned(), BTreeMap::from([("^rancher/(.*)".to_owned(), "mirror/rancher/$1".to_owned())]))
+}
+
 fn everything(distribution: &str, node: &mut Node) {
     let canonical = distribution == "canonical";
     let pem = "-----BEGIN CERTIFICATE-----\nQUFB\n-----END CERTIFICATE-----\n";
@@ -194,6 +198,8 @@ fn everything(distribution: &str, node: &mut Node) {
         proxy: Some(Proxy { http: Some("http://me:pass%20word@proxy:3128".to_owned()), ..proxy() }),
         certificates: vec![Certificate { name: "corp-root".to_owned(), pem: format!("{pem}{pem}") }],
         registries: Registries {
+            // containerd rewrites no names.
+            rewrites: ["k3s", "rke2"].contains(&distribution).then(rewrites).into_iter().collect(),
             mirrors: BTreeMap::from([
                 ("*".to_owned(), vec!["https://registry.store:5000".to_owned()]),
                 (
@@ -209,6 +215,7 @@ fn everything(distribution: &str, node: &mut Node) {
                         password: Some(Secret("p\"w".to_owned())),
                         ca_file: Some("/etc/ssl/store.pem".to_owned()),
                         insecure_skip_verify: false,
+                        client: Some(("/etc/ssl/till.pem".to_owned(), "/etc/ssl/till.key".to_owned())),
                     },
                 ),
                 ("other.store".to_owned(), RegistryConfig { insecure_skip_verify: true, ..RegistryConfig::default() }),

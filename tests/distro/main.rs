@@ -391,6 +391,12 @@ fn what_cannot_be_done_is_refused_all_at_once() {
             },
             &["borne by kube-vip", "to `images` of the pack k8s", "`data-dir: /x`"],
         ),
+        (
+            "kubeadm",
+            &|machine| machine.node.registries.rewrites.extend([cases::rewrites()]),
+            &["mirrors.docker.io.rewrite"],
+        ),
+        ("canonical", &|machine| machine.node.registries.rewrites.extend([cases::rewrites()]), &["rewrites no names"]),
         ("rke2", &|machine| machine.node.cluster = cases::join("k3s", Role::Server), &["port 9345"]),
         (
             "k3s",

@@ -82,6 +82,10 @@ impl Fields {
         for (registry, endpoints) in &node.registries.mirrors {
             fields.plain(&format!("registries.mirrors.{registry}"), &endpoints.join(", "));
         }
+        for (registry, rules) in &node.registries.rewrites {
+            let rules: Vec<String> = rules.iter().map(|(from, to)| format!("{from} -> {to}")).collect();
+            fields.plain(&format!("registries.mirrors.{registry}.rewrite"), &rules.join(", "));
+        }
         node.registries.configs.iter().for_each(|(registry, config)| fields.registry(registry, config));
         for (key, value) in &node.labels {
             fields.plain(&format!("nodeLabels.{key}"), value);
@@ -138,6 +142,10 @@ impl Fields {
         self.some(&of("username"), config.username.as_deref());
         config.password.iter().for_each(|password| self.secret(&of("password"), password));
         self.some(&of("caFile"), config.ca_file.as_deref());
+        if let Some((certificate, key)) = &config.client {
+            self.plain(&of("certFile"), certificate);
+            self.plain(&of("keyFile"), key);
+        }
         if config.insecure_skip_verify {
             self.plain(&of("insecureSkipVerify"), "true");
         }

@@ -162,6 +162,10 @@ fn each_kind_of_machine_is_read() {
 fn everything_that_a_site_can_say_is_read() {
     let text = |text: &str| text.to_owned();
     let registries = Registries {
+        rewrites: BTreeMap::from([(
+            "docker.io".to_owned(),
+            BTreeMap::from([("^(.*)$".to_owned(), "all/$1".to_owned())]),
+        )]),
         mirrors: BTreeMap::from([
             (text("docker.io"), vec![text("https://registry.store.example.org:5000")]),
             (text("*"), vec![text("https://registry.store.example.org:5000/all"), text("http://10.0.0.5:5000")]),
@@ -170,6 +174,7 @@ fn everything_that_a_site_can_say_is_read() {
             (
                 text("registry.store.example.org:5000"),
                 RegistryConfig {
+                    client: Some(("/etc/ssl/till.pem".to_owned(), "/etc/ssl/till.key".to_owned())),
                     username: Some(text("store")),
                     password: Some(Secret(text("fixture-password"))),
                     ca_file: Some(text("/etc/ssl/registry.pem")),
