@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::SystemTime;
 
 use super::bundle::{FIRST, Version};
 use super::node::{Node, Wire};
+use super::times::{shared, stamped};
 
 pub(crate) const INSTALLER: &str = "/media/usb/carrack-install";
 /// What it keeps is not among the node's files.
@@ -116,9 +117,10 @@ pub(crate) fn command(site: &str, version: &Version) -> String {
 }
 
 pub(crate) fn apply(node: &mut Node<'_>, site: &str, version: &Version) {
-    let begun = Instant::now();
-    let ran = node.run(&command(site, version));
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let begun = now();
+    let ran = node.run(&stamped(&command(site, version)));
     let journal = |node: &mut Node<'_>| node.run("journalctl --no-pager -n 200 -u kubelet -u containerd").output;
     assert_eq!(ran.code, 0, "{site}: {}\n{}", ran.output, journal(node));
-    println!("{site}: {:.0?}\n{}", begun.elapsed(), ran.output);
+    println!("{}", shared(site, begun, now(), &ran.output));
 }

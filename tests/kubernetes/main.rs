@@ -25,3 +25,4 @@ mod servers;
 #[path = "../common/state.rs"]
 #[expect(dead_code, reason = "containerd's own are another ring's")]
 mod state;
+mod times;

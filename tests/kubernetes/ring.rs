@@ -11,6 +11,7 @@ use super::holds::Holds;
 use super::node::{Wire, system};
 use super::refusals;
 use super::registry::Registry;
+use super::times::tell;
 
 /// What is left of a node that was uninstalled.
 const LEFT: [&str; 3] = ["/opt/containerd", "/root/.kube", "/usr/lib/modules"];
@@ -25,7 +26,7 @@ fn a_cluster_comes_up_comes_back_and_goes() {
         return;
     };
     let begun = Instant::now();
-    let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
+    let reached = |what: &str| tell(&format!("{what} after {:.0?}", begun.elapsed()));
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
     [UNFIT, PRESSED, FIRST, BROKEN, CHANGED, UNKNOWN, FIXED, SECOND]

@@ -10,6 +10,7 @@ use super::bundle::{Parts, SERVERS, SERVERS_2, Version};
 use super::cluster::{INSTALLER, KUBECTL, address, apply, command, pods};
 use super::node::{Node, Wire, system};
 use super::registry::Registry;
+use super::times::tell;
 
 /// The address of whichever server answers.
 const ADDRESS: &str = "10.77.0.100";
@@ -36,7 +37,7 @@ fn servers_join_die_come_back_and_leave() {
         return;
     };
     let begun = Instant::now();
-    let reached = |what: &str| println!("{what} after {:.0?}", begun.elapsed());
+    let reached = |what: &str| tell(&format!("{what} after {:.0?}", begun.elapsed()));
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
     [SERVERS, SERVERS_2].iter().for_each(|version| parts.build(&registry, &workbench, version));
