@@ -7,10 +7,8 @@ set -eu
 kubeadm=$1 state=$2 foreign=$3
 [ -e "$state/begun" ] || [ -e "$state/made" ] || exit 0
 : >"$state/begun"
-if [ -z "$foreign" ]; then
-    "$kubeadm" reset --force
-else
-    "$kubeadm" reset --force --skip-phases=cleanup-node
+out "$kubeadm" "$foreign"
+if [ -n "$foreign" ]; then
     # What kubeadm writes, one by one, and only where it was not there before.
     for file in admin super-admin kubelet bootstrap-kubelet controller-manager scheduler; do
         file=/etc/kubernetes/$file.conf

@@ -10,11 +10,7 @@ set -eu
 kubeadm=$1 verb=$2 config=$3 state=$4 pod=$5 foreign=$6
 
 if [ -e "$state/begun" ]; then
-    if [ -n "$foreign" ]; then
-        "$kubeadm" reset --force --skip-phases=cleanup-node
-    else
-        "$kubeadm" reset --force
-    fi
+    out "$kubeadm" "$foreign"
 elif [ -e /etc/kubernetes/kubelet.conf ]; then
     echo 'this machine is a node already'
     exit 0

@@ -44,6 +44,11 @@ mod tests {
 
     /// The same where `kubectl` does this first.
     fn run_with(failures: u32, first_of_all: &str) -> (bool, Vec<String>) {
+        run_for(failures, first_of_all, 20)
+    }
+
+    /// The same where each upgrade takes so many seconds.
+    fn run_for(failures: u32, first_of_all: &str, seconds: u32) -> (bool, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let calls = folder.path().join("calls").display().to_string();
         // Leases are first as they were left, and the API server is away for a moment.
@@ -56,11 +61,19 @@ mod tests {
         let kubectl = program(folder.path(), "kubectl", &kubectl);
         let kubeadm = program(folder.path(), "kubeadm", &format!("[ $(grep -c ^kubeadm {calls}) -gt {failures} ]"));
         program(folder.path(), "sleep", "");
+        program(folder.path(), "date", &format!("echo $(($(grep -c ^date {calls}) * {seconds}))"));
         let Step::Run { command, .. } = first(&kubeadm, "1.34.5", "till", &kubectl) else { unreachable!() };
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
         let ran = Command::new(&command[0]).args(&command[1..]).env("PATH", path).output().unwrap();
         let calls = fs::read_to_string(calls).unwrap();
-        (ran.status.success(), calls.lines().filter(|call| !call.starts_with("sleep")).map(str::to_owned).collect())
+        (
+            ran.status.success(),
+            calls
+                .lines()
+                .filter(|call| !call.starts_with("sleep") && !call.starts_with("date"))
+                .map(str::to_owned)
+                .collect(),
+        )
     }
 
     #[test]
@@ -89,5 +102,12 @@ mod tests {
         assert!(succeeded && upgrades(&calls) == 3, "{calls:#?}");
         let (succeeded, calls) = run(3);
         assert!(!succeeded && upgrades(&calls) == 3, "{calls:#?}");
+    }
+
+    #[test]
+    fn an_upgrade_that_waited_for_what_did_not_come_up_is_not_tried_again() {
+        let (succeeded, calls) = run_for(1, "", 300);
+        let upgrades = calls.iter().filter(|call| call.starts_with("kubeadm")).count();
+        assert!(!succeeded && upgrades == 1, "{calls:#?}");
     }
 }

@@ -14,7 +14,7 @@ use super::registry::Registry;
 use super::times::tell;
 
 /// What is left of a node that was uninstalled.
-const LEFT: [&str; 3] = ["/opt/containerd", "/root/.kube", "/usr/lib/modules"];
+pub(crate) const LEFT: [&str; 2] = ["/opt/containerd", "/usr/lib/modules"];
 
 #[test]
 fn a_cluster_comes_up_comes_back_and_goes() {

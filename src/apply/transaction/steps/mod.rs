@@ -383,6 +383,11 @@ mod tests {
     }
 
     #[test]
+    fn kubectl_keeps_what_it_has_asked_until_the_machine_is_off() {
+        run(&script("test $KUBECACHEDIR = /run/carrack/kubectl", 60), &root(), &[], &Interrupt::never()).unwrap();
+    }
+
+    #[test]
     fn a_daemon_that_a_program_leaves_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("daemon");

@@ -14,6 +14,9 @@ use crate::apply::Interrupt;
 
 /// Where programs are looked for, as services do (systemd.exec(5)).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where kubectl and Helm keep what they have asked of a cluster. Otherwise that is a folder of whoever runs this, and at the boot,
+/// where nobody is, one in `/`.
+const CACHE: &str = "/run/carrack/kubectl";
 pub(super) const POLL: Duration = Duration::from_millis(50);
 /// How much of what a program says is repeated.
 const SAID: usize = 600;
@@ -47,7 +50,7 @@ pub(super) fn execute_long(command: &[String], limit: Duration, interrupt: &Inte
 fn run(command: &[String], limit: Duration, kept: usize, interrupt: &Interrupt) -> Result<Ended, StepError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(Ended::Badly("is not named".to_owned())) };
     let mut command = Command::new(program);
-    command.args(arguments).env("PATH", PATH).env("LC_ALL", "C");
+    command.args(arguments).env("PATH", PATH).env("LC_ALL", "C").env("KUBECACHEDIR", CACHE);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Ctrl-C in the terminal is the installer's business, which knows what may be interrupted.
     command.process_group(0);
