@@ -38,6 +38,8 @@ pub(crate) const BROKEN: Version =
     Version { number: "1.0.1", shows: "echo no shelf for it; exit 3; httpd -f", ready: "timeout: 30s", ..FIRST };
 /// What it is upgraded to.
 pub(crate) const SECOND: Version = Version { number: "1.1.0", kubernetes: "1.34.5", page: "the other page", ..FIRST };
+/// What it cannot be upgraded to, where the API server of that name is a broken one.
+pub(crate) const DEAD: Version = Version { number: "1.0.2", kubernetes: "1.34.5", ..FIRST };
 /// What no node can be made with: a containerd that is configured for anything but Kubernetes.
 pub(crate) const UNFIT: Version = Version {
     number: "0.8.0",

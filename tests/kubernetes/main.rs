@@ -11,9 +11,11 @@ mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod configuration;
+mod failure;
 #[path = "../common/helm.rs"]
 mod helm;
 mod holds;
+mod kills;
 #[path = "../common/node/mod.rs"]
 mod node;
 #[path = "../common/ran.rs"]

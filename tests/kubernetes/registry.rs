@@ -72,6 +72,14 @@ impl Registry {
         }
     }
 
+    /// Gives an image that is there another name, which then stands for it alone.
+    pub(crate) fn name(&self, image: &str, name: &str) {
+        let mut skopeo = self.operator("skopeo");
+        let certificates = self.authority.parent().unwrap();
+        skopeo.args(["copy", "--quiet", "--src-cert-dir"]).arg(certificates).arg("--dest-cert-dir").arg(certificates);
+        succeed(skopeo.arg(format!("docker://{image}")).arg(format!("docker://{name}")));
+    }
+
     /// A command of the operator, who has this registry and nothing else.
     pub(crate) fn operator(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.network.command(program);

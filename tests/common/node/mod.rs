@@ -150,6 +150,10 @@ impl<'w> Node<'w> {
     /// Ends it at once, with all that runs on it.
     pub(crate) fn cut_power(&mut self) {
         assert!(self.running.take().is_some(), "{} is off", self.name);
+        if let Some(wire) = self.wire {
+            // The kernel takes the node's end of the wire away later than its processes, and may have done so by now.
+            let _ = wire.0.command("ip").args(["link", "delete", &format!("vb-{}", self.name)]).output();
+        }
     }
 
     /// Shuts it down as a person would, and waits until it is off.
