@@ -29,8 +29,18 @@ leads() {
     return 1
 }
 
+# After an attempt that failed kubeadm puts back what was there, and the API takes a while to answer again: two minutes.
+comes_back() {
+    tries=0
+    until ask get --raw /readyz >/dev/null 2>&1 || [ "$tries" -ge 60 ]; do
+        sleep 2
+        tries=$((tries + 1))
+    done
+}
+
 for attempt in 1 2 3; do
     took=0
+    comes_back
     if ask wait --for=condition=Ready --timeout=120s "node/$node" && leads kube-controller-manager && leads kube-scheduler; then
         begun=$(date +%s)
         if "$kubeadm" upgrade apply "$version" --yes; then exit 0; fi

@@ -80,12 +80,18 @@ mod tests {
     fn an_upgrade_begins_when_node_and_leaders_have_said_that_they_work() {
         let (succeeded, calls) = run(0);
         assert!(succeeded, "{calls:#?}");
-        assert!(calls[0].ends_with("wait --for=condition=Ready --timeout=120s node/till"), "{calls:#?}");
+        assert!(calls[1].ends_with("wait --for=condition=Ready --timeout=120s node/till"), "{calls:#?}");
         for name in ["kube-controller-manager", "kube-scheduler"] {
             // As it was left, no answer, as it was left, and renewed.
             assert_eq!(calls.iter().filter(|call| call.ends_with(&format!("leases/{name}"))).count(), 4, "{calls:#?}");
         }
         assert_eq!(calls.last().unwrap(), "kubeadm upgrade apply 1.34.5 --yes");
+    }
+
+    #[test]
+    fn an_attempt_waits_for_the_api() {
+        let (_, calls) = run_with(0, "case $* in *readyz) exit 1 ;; esac");
+        assert_eq!(calls.iter().take_while(|call| call.ends_with("/readyz")).count(), 61, "{calls:#?}");
     }
 
     #[test]
