@@ -222,7 +222,8 @@ fn a_repair_puts_right_what_is_here_and_names_the_rest() {
     fs::remove_file(host.at("/opt/shop/deep/tool")).unwrap();
     let lost = host.run(&["repair", "--yes"], 40);
     assert!(lost.stderr.contains("/opt/shop/deep/tool: its content is not on this host any more"), "{}", lost.stderr);
-    assert!(lost.stderr.contains("carrack-install apply BUNDLE"), "{}", lost.stderr);
+    // Without `--root`, the command would install into the running host.
+    assert!(lost.stderr.contains("carrack-install apply --root $ROOT/"), "{}", lost.stderr);
     assert_eq!(host.tree()["etc/shop/config"], "0644 one");
     host.run(&["apply", &bundle], 0);
     host.run(&["status"], 0);

@@ -57,6 +57,13 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
+impl Args {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.target.folder()
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod ask;
+mod hints;
 mod pinned;
 mod plan;
 mod preflight;
@@ -13,7 +14,7 @@ mod target;
 mod variables;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -55,7 +56,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
-    match &parsed.command {
+    let done = match &parsed.command {
         Command::Preflight(args) => preflight::run(args, ui),
         Command::Verify(args) => super::verify::run(args, ui),
         Command::Plan(args) => plan::run(args, ui),
@@ -65,6 +66,29 @@ fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
         Command::Rollback(args) => revert::rollback(args, ui),
         Command::Uninstall(args) => revert::uninstall(args, ui),
         Command::Resume(args) => resume::run(args, ui),
+    };
+    done.map_err(|mut error| {
+        if let Some(root) = parsed.command.root() {
+            error.hints.iter_mut().for_each(|hint| *hint = hints::rooted(hint, root));
+        }
+        error
+    })
+}
+
+impl Command {
+    /// The folder that `--root` names.
+    fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Preflight(args) => args.root(),
+            Self::Verify(_) => None,
+            Self::Plan(args) => args.root(),
+            Self::Apply(args) => args.root(),
+            Self::Status(args) => args.root(),
+            Self::Repair(args) => args.root(),
+            Self::Rollback(args) => args.root(),
+            Self::Uninstall(args) => args.root(),
+            Self::Resume(args) => args.root(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `carrack-install plan`: what apply would change.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -34,6 +34,13 @@ pub(super) struct Args {
     keep: target::KeepArgs,
     #[command(flatten)]
     images_only: target::ImagesOnlyArgs,
+}
+
+impl Args {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.target.folder()
+    }
 }
 
 #[derive(Serialize)]

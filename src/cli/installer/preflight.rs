@@ -1,6 +1,6 @@
 //! `carrack-install preflight`: whether this host is ready.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -28,6 +28,13 @@ pub(super) struct Args {
     skip: SkipArgs,
     #[command(flatten)]
     variables: variables::VariableArgs,
+}
+
+impl Args {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.target.folder()
+    }
 }
 
 /// What does not matter here.

@@ -1,7 +1,7 @@
 //! `carrack-install repair`, `rollback` and `uninstall`: the ways back.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -22,6 +22,13 @@ pub(super) struct RollbackArgs {
     common: CommonArgs,
 }
 
+impl RollbackArgs {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.common.root.as_deref()
+    }
+}
+
 /// Remove what Carrack has put on this host, and nothing else
 ///
 /// What was there before is put back. Files that somebody has changed since stay, and are named.
@@ -29,6 +36,13 @@ pub(super) struct RollbackArgs {
 pub(super) struct UninstallArgs {
     #[command(flatten)]
     common: CommonArgs,
+}
+
+impl UninstallArgs {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.common.root.as_deref()
+    }
 }
 
 /// Put back what status finds changed or missing, from what is on this host
@@ -39,6 +53,13 @@ pub(super) struct UninstallArgs {
 pub(super) struct RepairArgs {
     #[command(flatten)]
     common: CommonArgs,
+}
+
+impl RepairArgs {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.common.root.as_deref()
+    }
 }
 
 #[derive(Debug, clap::Args)]

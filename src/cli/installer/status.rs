@@ -25,6 +25,13 @@ pub(super) struct Args {
     root: Option<PathBuf>,
 }
 
+impl Args {
+    /// The folder that `--root` names.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {

@@ -64,6 +64,13 @@ pub(super) struct TargetArgs {
     no_unpack: Option<bool>,
 }
 
+impl TargetArgs {
+    /// The folder that `--root` names.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+}
+
 /// Where images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Runtime {
