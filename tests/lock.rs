@@ -380,7 +380,7 @@ fn the_command_names_what_it_cannot_resolve() {
         format!("{} is not made for linux/amd64; it is made for linux/arm64", references[0]),
         format!("{}: the repository has no such tag", references[1]),
         format!("{}: the registry has no repository of this name", references[2]),
-        "carrack images PROFILE --why".to_owned(),
+        "carrack images carrack.yaml --why".to_owned(),
     ] {
         assert!(printed.contains(&part), "{part}: {printed}");
     }

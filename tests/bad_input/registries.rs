@@ -48,7 +48,7 @@ fn what_the_registry_does_not_have_is_named() {
         (by_digest.as_str(), "the repository has no manifest sha256:"),
     ] {
         let lab = Lab::wanting(name);
-        let words = [&lab.name(name)[..], reason, "hint: see which pack needs it: carrack images PROFILE --why"];
+        let words = [&lab.name(name)[..], reason, "hint: see which pack needs it: carrack images . --why"];
         assert_refused(&lab.build(), 20, &words);
         assert_refused(&lab.sandbox.carrack(&["lock", "."]), 20, &words);
         assert!(!lab.sandbox.work().join("carrack.lock").exists());

@@ -125,7 +125,15 @@ fn locked_refuses_what_the_lock_lacks() {
     setup.profile(&[PROFILE]);
     let asked = setup.requests();
     let locked = setup.carrack(&["build", ".", "-o", "edge.tar.zst", "--locked"]);
-    fail(locked, 10, &[&format!("missing: oci://{}/packs/web:1.0.0", setup.registry.host()), "carrack lock PROFILE"]);
+    fail(
+        locked,
+        10,
+        &[
+            &format!("missing: oci://{}/packs/web:1.0.0", setup.registry.host()),
+            "carrack.lock does not exist yet",
+            "carrack lock .",
+        ],
+    );
     assert_eq!(setup.requests(), asked, "nothing is asked for");
     let ran = succeed(setup.carrack(&["check", "."]));
     assert!(ran.stderr.contains("/packs/web:1.0.0 is sha256:"), "{}", ran.stderr);

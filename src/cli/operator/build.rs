@@ -47,6 +47,13 @@ pub(super) struct BuildArgs {
     level: i32,
 }
 
+impl BuildArgs {
+    /// The profile that was named.
+    pub(super) fn profile(&self) -> &Path {
+        &self.profile
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
     /// The bundle to write

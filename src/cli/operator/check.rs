@@ -1,6 +1,6 @@
 //! `carrack check`: every problem at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -26,6 +26,13 @@ pub(super) struct Args {
     strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+impl Args {
+    /// The profile that was named.
+    pub(super) fn profile(&self) -> &Path {
+        &self.profile
+    }
 }
 
 /// What `--json` prints.

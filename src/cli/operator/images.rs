@@ -1,6 +1,6 @@
 //! `carrack images`: the images, and why each is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -25,6 +25,13 @@ pub(super) struct Args {
     discover: DiscoverArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+}
+
+impl Args {
+    /// The profile that was named.
+    pub(super) fn profile(&self) -> &Path {
+        &self.profile
+    }
 }
 
 /// What `--json` prints.

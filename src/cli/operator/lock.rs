@@ -39,6 +39,13 @@ pub(super) struct Args {
     registry: RegistryArgs,
 }
 
+impl Args {
+    /// The profile that was named.
+    pub(super) fn profile(&self) -> &Path {
+        &self.profile
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -153,7 +160,11 @@ fn check(opening: &Opening<'_>, opened: &Opened, jobs: NonZeroUsize, ui: &Ui) ->
 
 fn failed_check(file: &Path, found: &Check) -> CliError {
     let Check { moved, differences } = found;
-    let mut error = CliError::new(Kind::Input, format!("{} is not up to date", file.display()));
+    let message = match file.exists() {
+        true => format!("{} is not up to date", file.display()),
+        false => format!("{} does not exist yet", file.display()),
+    };
+    let mut error = CliError::new(Kind::Input, message);
     error.causes.extend(moved.iter().map(|moved| format!("moved: {}", describe(moved))));
     error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
     error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));

@@ -7,6 +7,7 @@ mod diff;
 mod discover;
 mod export;
 mod generate;
+mod hints;
 mod images;
 mod import;
 mod init;
@@ -18,6 +19,7 @@ mod schema;
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -88,7 +90,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
-    match &parsed.command {
+    let done = match &parsed.command {
         Command::Init(args) => init::run(args, ui),
         Command::Check(args) => check::run(args, ui),
         Command::Images(args) => images::run(args, ui),
@@ -104,5 +106,24 @@ fn execute(parsed: &Operator, ui: &Ui) -> Result<(), CliError> {
         Command::Schema(args) => schema::run(args, ui),
         Command::Completions(args) => generate::completions(args, ui),
         Command::Man(args) => generate::man(args, ui),
+    };
+    done.map_err(|mut error| {
+        if let Some(profile) = parsed.command.profile() {
+            error.hints.iter_mut().for_each(|hint| *hint = hints::named(hint, profile));
+        }
+        error
+    })
+}
+
+impl Command {
+    /// The profile that the command is about.
+    fn profile(&self) -> Option<&Path> {
+        match self {
+            Self::Check(args) => Some(args.profile()),
+            Self::Images(args) => Some(args.profile()),
+            Self::Lock(args) => Some(args.profile()),
+            Self::Build(args) => Some(args.profile()),
+            _ => None,
+        }
     }
 }

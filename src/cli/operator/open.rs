@@ -185,7 +185,11 @@ impl Opened {
 
 /// What `--locked` answers to a lock that does not fit.
 pub(super) fn not_locked(file: &Path, differences: &Differences) -> CliError {
-    let mut error = CliError::new(Kind::Input, format!("{} does not fit the profile", file.display()));
+    let message = match file.exists() {
+        true => format!("{} does not fit the profile", file.display()),
+        false => format!("{} does not exist yet", file.display()),
+    };
+    let mut error = CliError::new(Kind::Input, message);
     error.causes.extend(differences.missing.iter().map(|entry| format!("missing: {entry}")));
     error.causes.extend(differences.stale.iter().map(|entry| format!("stale: {entry}")));
     error.hint("bring it up to date: carrack lock PROFILE")
