@@ -12,13 +12,21 @@ pub enum BundleError {
     /// The file cannot be opened or read.
     #[error(transparent)]
     Io(#[from] PathError),
-    /// The file is something else, or its end is missing.
+    /// The file is another archive, or its end is missing.
     #[error("{} is not a complete Carrack bundle: {reason}", path.display())]
     NotABundle {
         /// The file.
         path: PathBuf,
         /// What is missing or unexpected.
         reason: String,
+    },
+    /// The file is of another kind altogether, so no better copy of it helps.
+    #[error("{} is not a Carrack bundle: {reason}", path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        reason: &'static str,
     },
     /// The bundle was made by a newer Carrack.
     #[error("{} has bundle format {found}; this Carrack reads format {}", path.display(), super::FORMAT)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::BundleError;
-use super::frame::{self, BLOCK_DATA, BLOCK_HEADER, FRAME_DATA, Frame, RAW_HEADER, Shape};
+use super::frame::{self, BLOCK_DATA, BLOCK_HEADER, FRAME_DATA, Frame, RAW_HEADER, Shape, ZSTD_MAGIC};
 use super::seek_table::{Piece, SeekTable, TableError};
 use super::tar_header;
 use crate::io::AtPath;
@@ -45,15 +45,26 @@ impl Frames {
         let not_a_bundle = |reason: &str| BundleError::NotABundle { path: path.to_owned(), reason: reason.to_owned() };
         // Looked at before it is opened: opening a pipe waits until somebody writes to it.
         let metadata = std::fs::metadata(path).at("open", path)?;
+        let other = |reason| BundleError::Other { path: path.to_owned(), reason };
+        if metadata.is_dir() {
+            return Err(other("it is a folder"));
+        }
         if !metadata.is_file() {
-            return Err(not_a_bundle("it is not a regular file"));
+            return Err(other("it is not a regular file"));
         }
         let file = File::open(path).at("open", path)?;
         let metadata = file.metadata().at("examine", path)?;
         let length = metadata.len();
         let table = SeekTable::open(&file, length).map_err(|error| match error {
             TableError::Io(error) => BundleError::reading(path, TABLE, error),
-            TableError::Missing(reason) => not_a_bundle(reason),
+            TableError::Missing(reason) => {
+                // All that a file of another kind lacks at its end says nothing about it.
+                let mut magic = [0; 4];
+                match file.read_exact_at(&mut magic, 0) {
+                    Ok(()) if magic != ZSTD_MAGIC => other("it is no zstd file with a seek table at its end"),
+                    _ => not_a_bundle(reason),
+                }
+            }
             TableError::Damaged(reason) => BundleError::damaged(path, TABLE, reason),
         })?;
         Ok(Self { path: path.to_owned(), file: Arc::new(file), table: Arc::new(table) })

@@ -54,7 +54,11 @@ fn a_forged_bundle_without_a_lie_is_accepted() {
 fn what_is_no_bundle_is_told_so() {
     let not = "is not a complete Carrack bundle";
     refused("an empty file", b"", &[not, "too short"]);
-    refused("text", b"this is not a bundle, but it is long enough to have a footer", &[not, "no seek table"]);
+    refused(
+        "text",
+        b"this is not a bundle, but it is long enough to have a footer",
+        &["is not a Carrack bundle", "no zstd file with a seek table"],
+    );
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(5);
@@ -88,18 +92,14 @@ fn what_is_no_bundle_is_told_so() {
 fn a_folder_or_nothing_is_no_bundle() {
     let sandbox = Sandbox::new();
     for command in ["verify", "inspect"] {
-        assert_refused(&sandbox.carrack(&[command, "."]), 30, &[". is not a complete Carrack bundle", "regular file"]);
+        assert_refused(&sandbox.carrack(&[command, "."]), 30, &[". is not a Carrack bundle", "it is a folder"]);
         assert_refused(&sandbox.carrack(&[command, "none"]), 25, &["cannot open none", "No such file"]);
     }
     assert_refused(&install(&sandbox, &["apply", "none", "--root", "."]), 25, &["cannot open none"]);
     // Opening a pipe waits for a writer, who may never come.
     let pipe = sandbox.work().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-    assert_refused(
-        &sandbox.carrack(&["verify", "pipe"]),
-        30,
-        &["pipe is not a complete Carrack bundle", "regular file"],
-    );
+    assert_refused(&sandbox.carrack(&["verify", "pipe"]), 30, &["pipe is not a Carrack bundle", "regular file"]);
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn json_errors_have_the_documented_shape() {
     sandbox.write("bundle", "text that is long enough");
     for command in ["verify", "inspect"] {
         let error = json_error(&sandbox.carrack(&[command, "bundle", "--json"]), 30);
-        assert!(error["message"].as_str().unwrap().contains("bundle is not a complete Carrack bundle"));
+        assert!(error["message"].as_str().unwrap().contains("bundle is not a Carrack bundle: it is no zstd file with a seek table at its end"));
         assert_eq!(error["hints"].as_array().unwrap().len(), 1);
     }
     for command in ["verify", "plan", "apply", "preflight"] {

@@ -119,7 +119,10 @@ impl From<BundleError> for CliError {
         let later = "use the carrack and carrack-install that came with the bundle";
         let hint = match &error {
             BundleError::Io(_) => return Self::from_error(Kind::Local, &error),
-            BundleError::NotABundle { .. } => "copy the file again, or make one with: carrack build PROFILE -o BUNDLE",
+            BundleError::Other { .. } => "name the file that was built: carrack build PROFILE -o BUNDLE",
+            BundleError::NotABundle { .. } => {
+                "copy the file again from where it was built, and check it there too: carrack verify BUNDLE"
+            }
             // The bundle is whole, and it is this host's installer that will not do.
             BundleError::LaterInstaller { .. } => return Self::from_error(Kind::NotReady, &error).hint(later),
             BundleError::Newer { .. } => later,
