@@ -51,6 +51,9 @@ impl Kind {
     }
 }
 
+/// What the layers of the HTTP client say of an error from further below, and which tells nobody anything.
+const LAYERS: [&str; 4] = ["error sending request", "client error (Connect)", "dns error", "error resolving DNS"];
+
 /// What a command ends with when it fails.
 #[derive(Debug)]
 pub struct CliError {
@@ -84,7 +87,7 @@ impl CliError {
         while let Some(cause) = next {
             let text = cause.to_string();
             // Transparent wrappers repeat their source; once is enough for a reader.
-            if !said.contains(&text) {
+            if !said.contains(&text) && !LAYERS.contains(&text.as_str()) {
                 causes.push(text.clone());
                 said = text;
             }
@@ -155,5 +158,22 @@ impl From<crate::problem::Problems> for CliError {
                 Self { details, ..Self::new(Kind::Input, message) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+
+    #[test]
+    fn layers_of_the_http_client_are_no_causes() {
+        let texts = ["no such name", "dns error", "client error (Connect)", "error sending request", "no answer"];
+        let chain = texts.into_iter().fold(None, |source, text| Some(Box::new(Layer(text, source))));
+        let error = CliError::from_error(Kind::Registry, &*chain.unwrap());
+        assert_eq!((error.message.as_str(), error.causes), ("no answer", vec!["no such name".to_owned()]));
     }
 }

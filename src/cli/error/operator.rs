@@ -153,6 +153,9 @@ fn registry_hint(kind: &RegistryErrorKind) -> Option<String> {
         RegistryErrorKind::Tls { registry, .. } => Some(format!(
             "name its certificate authority in SSL_CERT_FILE or, if it has no TLS, use: --plain-http {registry}"
         )),
+        RegistryErrorKind::Unreachable { registry, .. } => Some(format!(
+            "name a proxy in HTTPS_PROXY, if there is one on the way; see whether the registry answers: curl -i https://{registry}/v2/"
+        )),
         RegistryErrorKind::Refused { registry } => {
             Some(format!("see whether the registry runs: curl -i http://{registry}/v2/"))
         }
