@@ -41,7 +41,7 @@ fn downgrade(profile: &ResolvedProfile, receipts: &[Receipt]) -> Option<Check> {
     let installed = &receipts.iter().find(|receipt| receipt.name == profile.name)?.version;
     let compared = || Some(version(installed)?.cmp_precedence(&version(&profile.version)?));
     let ok = *installed == profile.version || compared().is_some_and(Ordering::is_le);
-    let needed = format!("{} or older", profile.version);
+    let needed = format!("{} or older installed", profile.version);
     let hint = "apply a newer bundle, or go back to the version before: carrack-install rollback; where the older one is really wanted: --allow-downgrade";
     Some(Check::new(DOWNGRADE, needed, installed, ok).or(hint))
 }

@@ -76,9 +76,9 @@ impl Root {
     /// # Errors
     /// Where the folder cannot be found.
     pub fn new(folder: &Path) -> Result<Self, PathError> {
-        let found = fs::canonicalize(folder).at("find the root", folder)?;
+        let found = fs::canonicalize(folder).at("find the root folder", folder)?;
         if !found.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::NotADirectory)).at("use as a root", folder);
+            return Err(io::Error::from(io::ErrorKind::NotADirectory)).at("use as the root folder", folder);
         }
         Ok(Self { folder: OpenFolder::open(&found, found.clone())? })
     }

@@ -568,7 +568,12 @@ fn an_older_version_is_taken_only_where_that_is_said() {
     };
     assert_eq!(on_host("apply", &["--yes"]).code, 0);
     let again = on_host("preflight", &[]);
-    assert!(again.stdout.contains("ok    downgrade  needed 1.0.0 or older"), "{}{}", again.stdout, again.stderr);
+    assert!(
+        again.stdout.contains("ok    downgrade  needed 1.0.0 or older installed"),
+        "{}{}",
+        again.stdout,
+        again.stderr
+    );
     let first = "host/var/lib/carrack/receipts/0001-edge-1.0.0.json";
     let mut newer: serde_json::Value = serde_json::from_slice(&fs::read(sandbox.work().join(first)).unwrap()).unwrap();
     (newer["version"], newer["bundle"]) = ("1.0.1".into(), format!("sha256:{:064}", 0).into());
@@ -576,7 +581,11 @@ fn an_older_version_is_taken_only_where_that_is_said() {
     for command in ["preflight", "plan", "apply"] {
         let refused = on_host(command, &[]);
         assert_eq!(refused.code, 40, "{}", refused.stderr);
-        assert!(refused.stderr.contains("downgrade: needed 1.0.0 or older, found 1.0.1"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("downgrade: needed 1.0.0 or older installed, found 1.0.1"),
+            "{}",
+            refused.stderr
+        );
         assert!(
             refused.stderr.contains("where the older one is really wanted: --allow-downgrade"),
             "{}",
