@@ -431,7 +431,12 @@ fn json_errors_have_the_documented_shape() {
     sandbox.write("bundle", "text that is long enough");
     for command in ["verify", "inspect"] {
         let error = json_error(&sandbox.carrack(&[command, "bundle", "--json"]), 30);
-        assert!(error["message"].as_str().unwrap().contains("bundle is not a Carrack bundle: it is no zstd file with a seek table at its end"));
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("bundle is not a Carrack bundle: it is no zstd file with a seek table at its end")
+        );
         assert_eq!(error["hints"].as_array().unwrap().len(), 1);
     }
     for command in ["verify", "plan", "apply", "preflight"] {
