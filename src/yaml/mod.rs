@@ -48,7 +48,7 @@ pub fn parse(text: &str) -> Parsed {
     build::build(text, Reading::Plain)
 }
 
-/// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests, and with [what they forgive](lenient).
+/// The same with merge keys (`<<`) expanded, as Kubernetes' tools do with manifests, and with what they forgive.
 pub fn parse_with_merge_keys(text: &str) -> Parsed {
     lenient::build(text, Reading::MergeKeys)
 }

@@ -53,7 +53,7 @@ pub struct Changes {
     pub cluster: bool,
     /// Whether the API server gets another certificate, and the names that come into it.
     pub certificate: Option<Vec<String>>,
-    /// Those of [`COMPONENTS`] that change.
+    /// The parts of the control plane that change.
     pub components: BTreeSet<&'static str>,
     /// The fields of the configuration of all kubelets that change.
     pub kubelet: Vec<String>,
