@@ -83,9 +83,14 @@ fn what_is_imported_is_built_and_applied() {
         let (carrack, install) = (env!("CARGO_BIN_EXE_carrack"), env!("CARGO_BIN_EXE_carrack-install"));
         setup.run(carrack, &["import", "store.json", "--packs", "packs", "-o", "store"]);
         let checked = setup.run(carrack, &["check", "store"]);
-        // The machines of Palette have the program already, and a profile of it has none.
-        assert!(checked.stdout.contains("4 charts, 8 images, 1 warning"), "{}", checked.stdout);
+        // The machines of Palette have the program and its images already, and a profile of it has neither.
+        assert!(checked.stdout.contains("4 charts, 8 images, 2 warnings"), "{}", checked.stdout);
         assert!(checked.stderr.contains("brings no program k3s; each host must have one"), "{}", checked.stderr);
+        assert!(
+            checked.stderr.contains("k3s starts pods of its own, and the profile lacks their images"),
+            "{}",
+            checked.stderr
+        );
         let listed = setup.run(carrack, &["images", "store"]);
         assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), IMAGES);
         setup.run(carrack, &["build", "store", "-o", "store.tar.zst"]);
