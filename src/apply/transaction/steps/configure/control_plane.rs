@@ -176,10 +176,37 @@ fn ended(folder: &Path) -> Option<String> {
     let number = |name: &str| name.strip_suffix(".log")?.parse::<u32>().ok();
     let last =
         logs.filter_map(|log| number(&log.file_name().to_string_lossy())).max().filter(|last| *last >= STARTS)?;
-    // The last one may have just begun.
-    let text = read(&folder.join(format!("{}.log", last - 1))).ok().flatten().unwrap_or_default();
-    // `TIME STREAM TAG MESSAGE`, as runtimes write it.
+    // The last one may have just begun; where it has ended too, the kubelet has removed the log of the one before.
+    let said = [last - 1, last].into_iter().find_map(|number| said(&folder.join(format!("{number}.log"))));
+    said.or_else(|| (last > STARTS).then(|| "it says nothing".to_owned()))
+}
+
+/// The last message of a log: `TIME STREAM TAG MESSAGE`, as runtimes write it.
+fn said(log: &Path) -> Option<String> {
+    let text = read(log).ok().flatten()?;
     let mut messages =
         text.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).filter(|line| !line.trim().is_empty());
-    Some(messages.next_back().unwrap_or("it says nothing").chars().take(300).collect())
+    Some(messages.next_back()?.chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_container_said_last_is_in_the_log_that_the_kubelet_keeps() {
+        for (logs, expected) in [
+            (&[("0.log", "T stderr F x\n"), ("1.log", "T stderr F y\n")][..], None),
+            (&[("2.log", "T stderr F before\nT stderr F it ended\n"), ("3.log", "")], Some("it ended")),
+            (&[("3.log", "T stderr F it ended\nT stderr F \n")], Some("it ended")),
+            (&[("2.log", "T stderr F it ended\n"), ("3.log", "T stdout F it begins\n")], Some("it ended")),
+            // The next one may say something.
+            (&[("3.log", "")], None),
+            (&[("4.log", "")], Some("it says nothing")),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            logs.iter().for_each(|(name, text)| fs::write(folder.path().join(name), text).unwrap());
+            assert_eq!(ended(folder.path()).as_deref(), expected, "{logs:?}");
+        }
+    }
 }
