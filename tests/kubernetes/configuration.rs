@@ -56,18 +56,22 @@ pub(crate) fn comes_and_goes(cluster: &mut Cluster<'_>) {
     }
 }
 
-/// What no node can change is named before anything changes, and what the API server ends of is taken back.
+/// What no node can change is named before anything changes.
 fn refused(cluster: &mut Cluster<'_>) {
     let told = cluster.server.expect(40, &command(SERVER.0, &FIXED));
     let podsubnet = "`clusterConfiguration.networking.podSubnet` would change from 10.244.0.0/16 to 10.240.0.0/12";
     assert!(told.contains(podsubnet), "{told}");
-    let before = cluster.kubectl(&configured());
-    let told = cluster.server.expect(50, &command(SERVER.0, &UNKNOWN));
+}
+
+/// What the API server ends of is taken back, and the cluster has not heard of it. The API is away for minutes meanwhile.
+pub(crate) fn is_taken_back(server: &mut Node<'_>, site: &str) {
+    let kept = format!("{KUBECTL} {}", configured());
+    let before = server.succeed(&kept);
+    let told = server.expect(50, &command(site, &UNKNOWN));
     println!("{told}");
     assert!(told.contains("made kube-apiserver again, which ends again and again: "), "{told}");
     assert!(told.contains("unknown flag: --no-such-flag"), "{told}");
-    assert_eq!(cluster.kubectl(&configured()), before);
-    cluster.wait_until_well(&FIRST);
+    assert_eq!(server.succeed(&kept), before);
 }
 
 /// What the cluster keeps.

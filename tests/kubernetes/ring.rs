@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::available::available;
-use super::bundle::{BROKEN, CHANGED, FIRST, FIXED, PRESSED, Parts, SECOND, UNFIT, UNKNOWN};
+use super::bundle::{BROKEN, CHANGED, FIRST, FIXED, PRESSED, Parts, SECOND, UNFIT};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
 use super::configuration;
 use super::holds::Holds;
@@ -29,7 +29,7 @@ fn a_cluster_comes_up_comes_back_and_goes() {
     let reached = |what: &str| tell(&format!("{what} after {:.0?}", begun.elapsed()));
     let (workbench, wire) = (parts.workbench(), Wire::new());
     let registry = Registry::start(&workbench.join("registry"), &parts.images());
-    [UNFIT, PRESSED, FIRST, BROKEN, CHANGED, UNKNOWN, FIXED, SECOND]
+    [UNFIT, PRESSED, FIRST, BROKEN, CHANGED, FIXED, SECOND]
         .iter()
         .for_each(|version| parts.build(&registry, &workbench, version));
     drop(registry);
