@@ -4,16 +4,19 @@
 //! What is known of each is the last word of the repositories, so that mirrors under other names count too, and for Kubernetes' own
 //! the tag; which tag the others have, the release's list says.
 
+use std::collections::BTreeSet;
+
 use super::collect::Collector;
 use crate::oci::Reference;
 use crate::problem::Problem;
 use crate::profile::{Distribution, Pack, Profile};
+use crate::yaml::{self, Node};
 
 /// An image of a distribution.
 struct Own {
     /// The last word of its repository.
     name: &'static str,
-    /// Words of the configuration, one of which means that it is not used.
+    /// What the configuration leaves out, one of which means that it is not used (see [`unused`]).
     unless: &'static [&'static str],
     /// Whether its tag is the version of Kubernetes.
     is_kubernetes: bool,
@@ -76,10 +79,10 @@ pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
         return;
     }
     let version = version(pack);
-    let config = pack.config.as_ref().map(|config| &*config.text).unwrap_or_default();
+    let unused = unused(pack);
     let carried: Vec<&Reference> = collector.images().keys().collect();
     let lacks = |own: &&Own| {
-        let is_used = !own.unless.iter().any(|word| config.contains(word));
+        let is_used = !own.unless.iter().any(|word| unused.contains(*word));
         is_used && !carried.iter().any(|image| own.is(image, version.as_deref()))
     };
     let missing: Vec<String> = all.iter().filter(lacks).map(|own| own.shown(version.as_deref())).collect();
@@ -93,6 +96,27 @@ pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
         missing.join(", ")
     );
     collector.warned(Problem::with_file(&pack.file, message));
+}
+
+/// What the configuration of the distribution leaves out: what is in its lists `disable` and `skipPhases`, and `external` where
+/// etcd is. Nothing where variables make it no YAML as it stands.
+fn unused(pack: &Pack) -> BTreeSet<String> {
+    let text = pack.config.as_ref().map(|config| &*config.text).unwrap_or_default();
+    let mut unused = BTreeSet::new();
+    for part in &yaml::parse(text).documents {
+        let below = part.entries().iter().map(|entry| &entry.value);
+        for node in std::iter::once(part).chain(below) {
+            for list in ["disable", "skipPhases"].iter().filter_map(|key| node.get(key)) {
+                // k3s takes one text with commas as well.
+                let texts = list.items().iter().chain([list]).filter_map(Node::text);
+                unused.extend(texts.flat_map(|text| text.split(',')).map(|word| word.trim().to_owned()));
+            }
+            if node.get("etcd").is_some_and(|etcd| etcd.get("external").is_some()) {
+                unused.insert("external".to_owned());
+            }
+        }
+    }
+    unused
 }
 
 /// The version of Kubernetes, without what the distribution adds to it.

@@ -89,7 +89,9 @@ impl Walk<'_> {
     fn mapping(&mut self, key: &str, node: &Node, entries: &[Entry]) {
         let consumed = parts::read(self, key, node);
         let paired = self.pairs(entries);
-        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !consumed.contains(&&*entry.key)) {
+        // A mapping under such a name is no part of it, and may have images of its own.
+        let is_part = |entry: &Entry| consumed.contains(&&*entry.key) && entry.value.scalar().is_some();
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !is_part(entry)) {
             match image_text(&entry.value).filter(|_| &*entry.key == "image") {
                 None if paired.contains(&index) => self.below(&entry.key, |walk| walk.candidates(&entry.value)),
                 Some(text) => {

@@ -70,8 +70,9 @@ pub(super) fn read(walk: &mut Walk<'_>, key: &str, node: &Node) -> &'static [&'s
     let Some((parts, field)) = Parts::of(node, is_image, &walk.above()) else { return &[] };
     let at = node.get(field).map_or(node.at, |value| value.at);
     for tag in ["tag", "imageTag", "version"].iter().filter_map(|field| node.get(field)) {
-        // Kubernetes would read the tag 1.10 as the number 1.1.
-        if tag.scalar().is_some_and(|scalar| scalar.kind == Kind::Float) {
+        // Kubernetes would read the tag 1.10 as the number 1.1. A `version` beside a tag is something else's.
+        let is_tag = tag.scalar().map(|scalar| scalar.text.trim()) == parts.tag;
+        if is_tag && tag.scalar().is_some_and(|scalar| scalar.kind == Kind::Float) {
             walk.warn(tag.at, format!("a tag is text, found {}; write it in quotes", tag.describe()));
         }
     }
@@ -119,7 +120,10 @@ impl<'n> Parts<'n> {
         let part = |names: &[&'static str]| names.iter().find_map(|name| Some((text(node, name)?, *name)));
         let (base, digest) = (part(BASES), text(node, "digest"));
         let image = part(&["image"]).filter(|(image, _)| !image.contains('@') && !has_tag(image));
-        let name = image.or_else(|| part(&["name"]).filter(|_| is_image));
+        // An image that is whole stands beside something that is called so too.
+        let has_image =
+            node.get("image").is_some_and(|image| text(node, "image").is_some() || image.scalar().is_none());
+        let name = image.or_else(|| part(&["name"]).filter(|_| is_image && !has_image));
         let own = part(TAGS).map(|(tag, _)| tag);
         let version = text(node, "version").filter(|_| base.is_some() && image.is_some());
         let tag = own.or(version);
@@ -127,14 +131,7 @@ impl<'n> Parts<'n> {
         let hub = part(OWN_HUBS).map(|(hub, _)| hub);
         let parts = Self { hub, base: base.map(|(base, _)| base), name, tag, digest };
         let field = match (base, name) {
-            // An image that is whole stands beside something that is called so too.
-            (Some(_), None)
-                if node
-                    .get("image")
-                    .is_some_and(|image| image.scalar().is_none_or(|scalar| !scalar.text.trim().is_empty())) =>
-            {
-                return None;
-            }
+            (Some(_), None) if has_image => return None,
             (Some(_), Some((_, field))) if is_image || tag.is_some() || digest.is_some() || field == "image" => field,
             (Some((_, field)), None) if is_image || is_given => field,
             (None, Some((_, field))) if is_given || is_image && above.tag.is_some() => field,

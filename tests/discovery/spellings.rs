@@ -76,6 +76,9 @@ fn parts_are_put_together_as_operators_do() {
         ("{image: {repository: REG/a, image: REG/b/c, tag: v3}}", vec!["b/c:v3"]),
         ("{image: {repository: \"\", name: \"\", tag: v3}}", vec![]),
         ("{image: REG/a:1}", vec!["a:1"]),
+        ("{image: {image: 'REG/a:1', name: app, tag: x}}", vec!["a:1"]),
+        ("{image: REG/a, tag: v1, base: {image: 'REG/b:1'}, version: {image: 'REG/c:1'}}", vec!["a:v1", "b:1", "c:1"]),
+        ("{repository: REG/a, tag: v1, version: 1.10}", vec!["a:v1"]),
     ] {
         let found = read(&resource(&spec.replace("REG", REG)), "");
         assert_eq!(
@@ -83,6 +86,7 @@ fn parts_are_put_together_as_operators_do() {
             (&images.iter().map(|i| (*i).to_owned()).collect(), 0),
             "{spec}"
         );
+        assert_eq!(found.warnings, [""; 0], "{spec}");
     }
 }
 
@@ -281,6 +285,15 @@ fn images_of_a_distribution_that_are_missing_are_named() {
             "distribution: kubeadm, version: v1.33.4, config: {clusterConfiguration: {etcd: {external: {endpoints: ['https://e:2379']}}}, initConfiguration: {skipPhases: [addon/kube-proxy, addon/coredns]}}".to_owned(),
             KUBERNETES.replace(", kube-proxy:v1.33.4", "") + ", pause; name what",
         ),
+        (
+            // What is external here is no etcd.
+            format!(
+                "distribution: kubeadm, version: 1.33.4, images: [{}], config: {{clusterConfiguration: {{apiServer: {{extraArgs: [{{name: cloud-provider, value: external}}]}}}}}}",
+                all.replace("registry.k8s.io/etcd:3.5.21-0, ", "")
+            ),
+            "etcd; name what".to_owned(),
+        ),
+        ("distribution: k3s, version: 1.33.4+k3s1, config: {disable: 'traefik,servicelb, metrics-server,local-storage'}".to_owned(), "mirrored-pause, mirrored-coredns-coredns; name k3s-images.txt".to_owned()),
         ("distribution: rke2, version: 1.33.4+rke2r1".to_owned(), "rke2-runtime, hardened-kubernetes, hardened-etcd, mirrored-pause, hardened-coredns; name rke2-images-all".to_owned()),
         ("distribution: k3s, version: 1.33.4+k3s1, config: {disable: [traefik, servicelb, metrics-server, local-storage]}".to_owned(), "mirrored-pause, mirrored-coredns-coredns; name k3s-images.txt".to_owned()),
         ("distribution: k3s, version: 1.33.4+k3s1, files: [{source: ./images.tar, path: /var/lib/rancher/k3s/agent/images/k3s.tar}]".to_owned(), String::new()),
