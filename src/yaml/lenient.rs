@@ -11,6 +11,8 @@ use super::{Mistake, Parsed};
 
 /// Places of a text that are mended; who has more has to correct them.
 const MOST: usize = 100;
+/// Bytes that are read again for that, which makes the places fewer where a text is long: it may be hostile.
+const MOST_BYTES: usize = 32 << 20;
 /// More than any key is indented by.
 const INDENTATION: &str = "                                                                                ";
 const QUOTED: &str = "invalid indentation in multiline quoted scalar";
@@ -20,7 +22,7 @@ const COMMENT: &str = "comments must be separated from other tokens by whitespac
 pub(super) fn build(text: &str, reading: Reading) -> Parsed {
     let mut mended = Cow::Borrowed(text);
     let mut parsed = build::build(text, reading);
-    for _ in 0..MOST {
+    for _ in 0..MOST.min(MOST_BYTES / text.len().max(1)) {
         let Some(next) = parsed.mistakes.iter().find_map(|mistake| mend(&mended, mistake)) else { break };
         mended = Cow::Owned(next);
         parsed = build::build(&mended, reading);
@@ -81,5 +83,8 @@ mod tests {
         let broken = read("a: \"one\ntwo\"\nb: [x\n").unwrap_err();
         assert!(broken.starts_with("2:"), "{broken}");
         assert!(read(&"a: \"one\ntwo\"\n---\n".repeat(MOST + 1)).is_err());
+        let (long, text) = ("#".repeat(MOST_BYTES / 2 - 100), "\na: \"one\ntwo\"\n");
+        assert!(read(&format!("{long}{text}")).is_ok());
+        assert!(read(&format!("{long}{long}{text}{text}")).is_err());
     }
 }
