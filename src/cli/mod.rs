@@ -10,6 +10,7 @@ mod identity;
 pub mod installer;
 #[cfg(feature = "operator")]
 pub mod operator;
+mod shell;
 pub mod ui;
 mod verify;
 

@@ -37,7 +37,7 @@ pub(super) struct Args {
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
-    target: target::TargetArgs,
+    pub(super) target: target::TargetArgs,
     #[command(flatten)]
     skip: preflight::SkipArgs,
     #[command(flatten)]
@@ -55,13 +55,6 @@ pub(super) struct Args {
     /// Show what would change, as plan does, and stop
     #[arg(long)]
     dry_run: bool,
-}
-
-impl Args {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.target.folder()
-    }
 }
 
 #[derive(Serialize)]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::cli::shell::quoted;
+
 const PROGRAM: &str = "carrack-install ";
 /// The commands that have `--root`.
 const COMMANDS: [&str; 8] = ["preflight", "plan", "apply", "status", "repair", "rollback", "uninstall", "resume"];
@@ -19,7 +21,7 @@ pub(super) fn rooted(hint: &str, root: &Path) -> String {
         let (word, rest) = part.split_at(part.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(part.len()));
         rooted.extend([PROGRAM, word]);
         if COMMANDS.contains(&word) {
-            rooted.push_str(&format!(" --root {}", root.display()));
+            rooted.push_str(&format!(" --root {}", quoted(&root.display().to_string())));
         }
         rooted.push_str(rest);
     }
@@ -43,6 +45,7 @@ mod tests {
         for (hint, expected) in cases {
             assert_eq!(rooted(hint, Path::new("/nosuch")), expected);
         }
+        assert_eq!(rooted("carrack-install resume", Path::new("/no such")), "carrack-install resume --root '/no such'");
     }
 
     #[test]

@@ -78,17 +78,18 @@ fn execute(parsed: &Installer, ui: &Ui) -> Result<(), CliError> {
 impl Command {
     /// The folder that `--root` names.
     fn root(&self) -> Option<&Path> {
-        match self {
-            Self::Preflight(args) => args.root(),
-            Self::Verify(_) => None,
-            Self::Plan(args) => args.root(),
-            Self::Apply(args) => args.root(),
-            Self::Status(args) => args.root(),
-            Self::Repair(args) => args.root(),
-            Self::Rollback(args) => args.root(),
-            Self::Uninstall(args) => args.root(),
-            Self::Resume(args) => args.root(),
-        }
+        let root = match self {
+            Self::Verify(_) => return None,
+            Self::Preflight(args) => &args.target.root,
+            Self::Plan(args) => &args.target.root,
+            Self::Apply(args) => &args.target.root,
+            Self::Status(args) => &args.root,
+            Self::Repair(args) => &args.common.root,
+            Self::Rollback(args) => &args.common.root,
+            Self::Uninstall(args) => &args.common.root,
+            Self::Resume(args) => &args.root,
+        };
+        root.as_deref()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `carrack-install plan`: what apply would change.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
-    target: target::TargetArgs,
+    pub(super) target: target::TargetArgs,
     #[command(flatten)]
     skip: preflight::SkipArgs,
     #[command(flatten)]
@@ -34,13 +34,6 @@ pub(super) struct Args {
     keep: target::KeepArgs,
     #[command(flatten)]
     images_only: target::ImagesOnlyArgs,
-}
-
-impl Args {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.target.folder()
-    }
 }
 
 #[derive(Serialize)]

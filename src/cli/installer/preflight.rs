@@ -1,6 +1,6 @@
 //! `carrack-install preflight`: whether this host is ready.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -23,18 +23,11 @@ pub(super) struct Args {
     #[command(flatten)]
     identity: IdentityArgs,
     #[command(flatten)]
-    target: target::TargetArgs,
+    pub(super) target: target::TargetArgs,
     #[command(flatten)]
     skip: SkipArgs,
     #[command(flatten)]
     variables: variables::VariableArgs,
-}
-
-impl Args {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.target.folder()
-    }
 }
 
 /// What does not matter here.

@@ -1,7 +1,7 @@
 //! `carrack-install repair`, `rollback` and `uninstall`: the ways back.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -19,14 +19,7 @@ use crate::cli::{CliError, Kind, Ui};
 #[derive(Debug, clap::Args)]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-impl RollbackArgs {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.common.root.as_deref()
-    }
+    pub(super) common: CommonArgs,
 }
 
 /// Remove what Carrack has put on this host, and nothing else
@@ -35,14 +28,7 @@ impl RollbackArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct UninstallArgs {
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-impl UninstallArgs {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.common.root.as_deref()
-    }
+    pub(super) common: CommonArgs,
 }
 
 /// Put back what status finds changed or missing, from what is on this host
@@ -52,23 +38,16 @@ impl UninstallArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct RepairArgs {
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-impl RepairArgs {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.common.root.as_deref()
-    }
+    pub(super) common: CommonArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct CommonArgs {
+pub(super) struct CommonArgs {
     /// The profile; needed where several are installed
     profile: Option<String>,
     /// Change what is below this folder instead of the running host
     #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    pub(super) root: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,

@@ -22,14 +22,7 @@ use crate::variables::MASK;
 pub(super) struct Args {
     /// Look below this folder instead of at the running host
     #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-}
-
-impl Args {
-    /// The folder that `--root` names.
-    pub(super) fn root(&self) -> Option<&Path> {
-        self.root.as_deref()
-    }
+    pub(super) root: Option<PathBuf>,
 }
 
 #[derive(Serialize)]

@@ -49,7 +49,7 @@ pub(super) struct TargetArgs {
     /// Install below this folder instead of into the running host; images go into the folder of the bundle's distribution, where
     /// it has one
     #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    pub(super) root: Option<PathBuf>,
     /// Where images go; auto where nothing else was said
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<Runtime>,
@@ -62,13 +62,6 @@ pub(super) struct TargetArgs {
     /// Leave unpacking layers to the first start of a container
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     no_unpack: Option<bool>,
-}
-
-impl TargetArgs {
-    /// The folder that `--root` names.
-    pub(super) fn folder(&self) -> Option<&Path> {
-        self.root.as_deref()
-    }
 }
 
 /// Where images go.

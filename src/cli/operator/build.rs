@@ -36,7 +36,7 @@ use crate::registry::Registry;
 )]
 pub(super) struct BuildArgs {
     /// The profile, or the folder with its carrack.yaml
-    profile: PathBuf,
+    pub(super) profile: PathBuf,
     #[command(flatten)]
     common: Common,
     /// Build for this platform only; one of the profile's (may be given several times)
@@ -45,13 +45,6 @@ pub(super) struct BuildArgs {
     /// zstd level for host files and layers that are not compressed yet
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
-}
-
-impl BuildArgs {
-    /// The profile that was named.
-    pub(super) fn profile(&self) -> &Path {
-        &self.profile
-    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `carrack check`: every problem at once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -19,20 +19,13 @@ use crate::profile;
 #[command(after_help = "Example:\n  carrack check edge/carrack.yaml")]
 pub(super) struct Args {
     /// The profile, or the folder with its carrack.yaml
-    profile: PathBuf,
+    pub(super) profile: PathBuf,
     #[command(flatten)]
     discover: DiscoverArgs,
     #[command(flatten)]
     strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
-}
-
-impl Args {
-    /// The profile that was named.
-    pub(super) fn profile(&self) -> &Path {
-        &self.profile
-    }
 }
 
 /// What `--json` prints.

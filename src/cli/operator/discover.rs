@@ -44,7 +44,7 @@ impl StrictArgs {
     /// All of them, each with its place.
     pub(super) fn check(self, discovery: &Discovery, warnings: &[Problem]) -> Result<(), CliError> {
         let warnings = discovery.warnings.iter().chain(warnings).cloned();
-        let undecided: Vec<Problem> = warnings.chain(discovery.candidates.iter().map(undecided)).collect();
+        let undecided: Vec<Problem> = warnings.chain(discovery.candidates.iter().flat_map(undecided)).collect();
         match undecided.is_empty() || !self.strict {
             true => Ok(()),
             false => Err(Problems::Found(undecided).into()),
@@ -52,10 +52,13 @@ impl StrictArgs {
     }
 }
 
-fn undecided(candidate: &Candidate) -> Problem {
-    let looks = format!("{} looks like an image; add it to `images` or to `ignoreImages`", candidate.reference);
-    let Some(reason) = candidate.reasons.first() else { return Problem::with_file(std::path::Path::new(""), looks) };
-    let position = Some(Position { line: reason.line, column: 1 });
-    let place = reason.object.as_ref().map(|object| format!("{object}: {}: ", reason.field)).unwrap_or_default();
-    Problem { file: reason.file.clone(), position, line: None, message: format!("{place}{looks}") }
+/// A problem for each place of a candidate.
+fn undecided(candidate: &Candidate) -> impl Iterator<Item = Problem> {
+    candidate.reasons.iter().map(|reason| {
+        let place = reason.object.as_ref().map(|object| format!("{object}: {}: ", reason.field)).unwrap_or_default();
+        let message =
+            format!("{place}{} looks like an image; add it to `images` or to `ignoreImages`", candidate.reference);
+        let position = Some(Position { line: reason.line, column: 1 });
+        Problem { file: reason.file.clone(), position, line: None, message }
+    })
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use crate::cli::shell::quoted;
+
 /// The commands whose first argument is a profile, as hints write them.
 const COMMANDS: [&str; 2] = ["carrack lock PROFILE", "carrack images PROFILE"];
 
 /// `hint` with the profile's path in its commands, so that they can be copied.
 pub(super) fn named(hint: &str, profile: &Path) -> String {
-    let path = profile.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%=:".contains(c);
-    let path = if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) };
+    let path = quoted(&profile.display().to_string());
     COMMANDS.iter().fold(hint.to_owned(), |hint, command| hint.replace(command, &command.replace("PROFILE", &path)))
 }
 

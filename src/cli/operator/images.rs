@@ -1,6 +1,6 @@
 //! `carrack images`: the images, and why each is there.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::profile::{self, Profile};
 #[command(after_help = "Examples:\n  carrack images .\n  carrack images . --why")]
 pub(super) struct Args {
     /// The profile, or the folder with its carrack.yaml
-    profile: PathBuf,
+    pub(super) profile: PathBuf,
     /// Show under each image every place that asks for it (with --json they are always there)
     #[arg(long)]
     why: bool,
@@ -25,13 +25,6 @@ pub(super) struct Args {
     discover: DiscoverArgs,
     #[command(flatten)]
     registry: RegistryArgs,
-}
-
-impl Args {
-    /// The profile that was named.
-    pub(super) fn profile(&self) -> &Path {
-        &self.profile
-    }
 }
 
 /// What `--json` prints.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::RegistryArgs;
 use super::discover::{DiscoverArgs, StrictArgs};
 use super::open::{Opened, Opening};
+use crate::cli::shell::quoted;
 use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::download::Downloader;
@@ -24,7 +25,7 @@ use crate::registry::Registry;
     carrack lock carrack.yaml --update docker.io/library/nginx:1.27")]
 pub(super) struct Args {
     /// The profile
-    profile: PathBuf,
+    pub(super) profile: PathBuf,
     /// Change nothing; fail where something has moved upstream since, or where the lock does not fit the profile
     #[arg(long, conflicts_with = "update")]
     check: bool,
@@ -37,13 +38,6 @@ pub(super) struct Args {
     strict: StrictArgs,
     #[command(flatten)]
     registry: RegistryArgs,
-}
-
-impl Args {
-    /// The profile that was named.
-    pub(super) fn profile(&self) -> &Path {
-        &self.profile
-    }
 }
 
 #[derive(Serialize)]
@@ -175,19 +169,13 @@ fn failed_check(file: &Path, found: &Check) -> CliError {
             .push("a file is what its `sha256` in the profile says; change that if you trust the new one".into());
     }
     if !others.is_empty() {
-        let references: Vec<_> = others.iter().map(|moved| quoted(&moved.entry)).collect();
+        let references: Vec<_> = others.iter().map(|moved| quoted(&moved.entry.to_string())).collect();
         error.hints.push(format!("to take what has moved: carrack lock PROFILE --update {}", references.join(" ")));
     }
     if !differences.is_empty() {
         error.hints.push("to add what is missing and drop what is stale: carrack lock PROFILE".to_owned());
     }
     error
-}
-
-/// As one would type it.
-fn quoted(entry: &Entry) -> String {
-    let text = entry.to_string();
-    if text.contains(char::is_whitespace) { format!("'{text}'") } else { text }
 }
 
 /// `1 entry`, `2 entries`.

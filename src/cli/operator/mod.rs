@@ -119,10 +119,10 @@ impl Command {
     /// The profile that the command is about.
     fn profile(&self) -> Option<&Path> {
         match self {
-            Self::Check(args) => Some(args.profile()),
-            Self::Images(args) => Some(args.profile()),
-            Self::Lock(args) => Some(args.profile()),
-            Self::Build(args) => Some(args.profile()),
+            Self::Check(args) => Some(&args.profile),
+            Self::Images(args) => Some(&args.profile),
+            Self::Lock(args) => Some(&args.profile),
+            Self::Build(args) => Some(&args.profile),
             _ => None,
         }
     }
