@@ -4,7 +4,7 @@
 use super::ApplyError;
 use super::history::History;
 use super::plan::HostPlan;
-use crate::distro::{Configuration, Configure, NodeTaint, Setup, Step};
+use crate::distro::{Configuration, Configure, Fixed, NodeTaint, Setup, Step};
 use crate::host::Root;
 
 /// What changes of a running node's configuration.
@@ -18,7 +18,8 @@ pub struct Reconfigured {
     pub warnings: Vec<String>,
 }
 
-/// Compares what the node has with what it is to have. Nothing where it is no node yet.
+/// Compares what the node has with what it is to have. Nothing where it is no node yet. `secret` says that the configuration may
+/// have what nobody is to see: what a field was before is not known to be none of that.
 ///
 /// # Errors
 /// [`ApplyError::ConfigurationFixed`] where a node cannot change it, or what cannot be read.
@@ -28,6 +29,7 @@ pub(super) fn look(
     history: &History,
     name: &str,
     root: &Root,
+    secret: bool,
 ) -> Result<Reconfigured, ApplyError> {
     let (Some(step), Some(installed)) = (of(setup), history.of_profile(name).next()) else {
         return Ok(Reconfigured::default());
@@ -56,7 +58,8 @@ pub(super) fn look(
     let changes = wanted.changes(&before, &hostname);
     if !changes.fixed.is_empty() {
         let installed = format!("{} {}", installed.receipt.name, installed.receipt.version);
-        return Err(ApplyError::ConfigurationFixed { installed, changes: changes.fixed });
+        let told = |fixed: &Fixed| if secret { format!("`{}` would change", fixed.name) } else { fixed.to_string() };
+        return Err(ApplyError::ConfigurationFixed { installed, changes: changes.fixed.iter().map(told).collect() });
     }
     let restarts = changes.restarts().into_iter().map(str::to_owned).collect();
     let mut warnings = Vec::new();

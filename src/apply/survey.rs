@@ -163,7 +163,8 @@ pub async fn survey(inputs: Inputs<'_>, target: &Target, lock: Option<RootLock>)
     let (_, distribution) = distribution(inputs.contents);
     survey.plan.address = site::warning(inputs.node, distribution, &history, name, &target.root)?;
     survey.plan.taken = taken(&history, name, &survey.plan);
-    survey.plan.configuration = configuration::look(&survey.setup, &survey.plan, &history, name, &target.root)?;
+    let secret = profile.variables.iter().any(|variable| variable.sensitive);
+    survey.plan.configuration = configuration::look(&survey.setup, &survey.plan, &history, name, &target.root, secret)?;
     survey.plan.overwritten = overwritten(&history, name, &survey.plan)?;
     survey.plan.cluster = services::of_cluster(inputs.contents, &survey.setup, &target.root, &survey.plan);
     survey.plan.services = services::planned(&inputs.contents.profile, &target.root, &survey.plan);

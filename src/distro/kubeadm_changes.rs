@@ -8,7 +8,7 @@ mod meaning;
 #[cfg(test)]
 mod tests;
 
-pub use self::changes::{Changes, NodeTaint};
+pub use self::changes::{Changes, Fixed, NodeTaint};
 use self::meaning::{differs, meaning, number, scalar, within};
 use super::tree::{Map, text};
 use crate::yaml::Node;

@@ -30,7 +30,7 @@ pub use canonical::IMAGES as CANONICAL_IMAGES;
 pub use cluster::{Applied, Cluster, Host, Release};
 pub use dummy_route::{DUMMY_INTERFACE, DUMMY_ROUTE_UNIT};
 pub use eviction::{Eviction, Free};
-pub use kubeadm_changes::{Changes, Configuration, NodeTaint};
+pub use kubeadm_changes::{Changes, Configuration, Fixed, NodeTaint};
 pub use objects::gives_objects;
 pub use renewed::{renewed, taken_away};
 pub use step::{Configure, FOREIGN, Join, SAVED, Step};

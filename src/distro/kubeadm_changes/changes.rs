@@ -45,8 +45,8 @@ pub struct NodeTaint {
 /// What is to be changed of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What cannot be, from what to what.
-    pub fixed: Vec<String>,
+    /// What cannot be.
+    pub fixed: Vec<Fixed>,
     /// The fields that change, for people.
     pub fields: Vec<String>,
     /// Whether that is what kubeadm keeps in the cluster of the whole of it.
@@ -65,6 +65,17 @@ pub struct Changes {
     pub labels: Edits<(String, String)>,
     /// The same of taints.
     pub taints: Edits<NodeTaint>,
+}
+
+/// A field that a node keeps as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// The field, as kubeadm calls it.
+    pub name: String,
+    /// What it is.
+    pub before: String,
+    /// What it is to be.
+    pub after: String,
 }
 
 /// What comes and what goes.
@@ -86,6 +97,13 @@ impl<T> Edits<T> {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl std::fmt::Display for Fixed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, before, after } = self;
+        write!(f, "`{name}` would change from {before} to {after}")
     }
 }
 
@@ -126,7 +144,7 @@ impl Changes {
         let (before, after) = (before.or_else(|| usual.clone()), after.or(usual));
         if before != after {
             let shown = |value: Option<String>| value.unwrap_or_else(|| ABSENT.to_owned());
-            let change = format!("`{name}` would change from {} to {}", shown(before), shown(after));
+            let change = Fixed { name: name.to_owned(), before: shown(before), after: shown(after) };
             if !self.fixed.contains(&change) {
                 self.fixed.push(change);
             }

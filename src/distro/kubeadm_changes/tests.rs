@@ -116,7 +116,8 @@ fn what_no_node_can_change_is_named_with_both_values() {
         ),
     ];
     for (from, to, expected) in cases {
-        assert_eq!(changed(SERVER, from, to).fixed, [expected]);
+        let fixed: Vec<String> = changed(SERVER, from, to).fixed.iter().map(ToString::to_string).collect();
+        assert_eq!(fixed, [expected]);
     }
 }
 

@@ -67,7 +67,9 @@ pub(super) fn configure(step: &Configure, root: &Root, interrupt: &Interrupt) ->
     let hostname = rustix::system::uname().nodename().to_string_lossy().to_ascii_lowercase();
     let changes = wanted.changes(&before, &hostname);
     if !changes.fixed.is_empty() {
-        return Err(failed(step, &format!("cannot change it on a node that is made: {}", changes.fixed.join("; "))));
+        // Their values may be a variable's, which nobody is to see.
+        let names: Vec<&str> = changes.fixed.iter().map(|fixed| fixed.name.as_str()).collect();
+        return Err(failed(step, &format!("cannot change it on a node that is made: {}", names.join(", "))));
     }
     let mut done = wanted.clone();
     let mut told = Told::default();
