@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::available::skip;
+use super::available::{available, skip};
 use super::common::copy;
 use super::helm::helms;
+use super::node::system;
 use super::registry::{Registry, succeed};
 
 const PROFILE: &str = "tests/kubernetes/profile";
@@ -114,8 +115,14 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// The system of the nodes, and these; or says why the test cannot be run here.
+    pub(crate) fn with_system(test: &str) -> Option<(PathBuf, Self)> {
+        let system = system(test).filter(|_| available(test, &["docker-registry", "skopeo"]))?;
+        Some((system, Self::wait(test)?))
+    }
+
     /// Waits until they are built, where they are; or says why the test cannot be run here.
-    pub(crate) fn wait(test: &str) -> Option<Self> {
+    fn wait(test: &str) -> Option<Self> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("kubernetes");
         let helm = helms(test).into_iter().next()?;
         let lock = fs::create_dir_all(&folder).and_then(|()| fs::File::create(folder.join("lock"))).unwrap();

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use super::available::available;
 use super::bundle::{DEAD, FIRST, Parts, UNKNOWN};
 use super::cluster::{KUBECTL, apply, command};
 use super::configuration::is_taken_back;
-use super::node::{Wire, system};
+use super::node::Wire;
 use super::registry::Registry;
 use super::servers::{NAMES, Servers};
 
@@ -14,10 +13,7 @@ use super::servers::{NAMES, Servers};
 #[ignore = "waits minutes for an API server, twice"]
 fn what_does_not_run_is_undone() {
     const TEST: &str = "what_does_not_run_is_undone";
-    let Some(system) = system(TEST).filter(|_| available(TEST, &["docker-registry", "skopeo"])) else {
-        return;
-    };
-    let Some(parts) = Parts::wait(TEST) else {
+    let Some((system, parts)) = Parts::with_system(TEST) else {
         return;
     };
     let (workbench, wire) = (parts.workbench(), Wire::new());

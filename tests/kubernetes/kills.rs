@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::available::available;
 use super::bundle::{FIRST, Parts, SECOND, SERVERS, Version};
 use super::cluster::{INSTALLER, KUBECTL, apply, command};
 use super::holds::Holds;
-use super::node::{Node, Wire, system};
+use super::node::{Node, Wire};
 use super::registry::Registry;
 use super::ring::LEFT;
 use super::servers::{HANDS_ON, NAMES, Servers};
@@ -27,10 +26,7 @@ const SETTLED: &str = "[ -z \"$(ls /var/lib/carrack/journal 2>/dev/null)\" ] && 
 #[ignore = "takes minutes for each kill, CARRACK_KILLS of them"]
 fn what_is_killed_goes_on_or_back() {
     const TEST: &str = "what_is_killed_goes_on_or_back";
-    let Some(system) = system(TEST).filter(|_| available(TEST, &["docker-registry", "skopeo"])) else {
-        return;
-    };
-    let Some(parts) = Parts::wait(TEST) else {
+    let Some((system, parts)) = Parts::with_system(TEST) else {
         return;
     };
     let (workbench, wire) = (parts.workbench(), Wire::new());

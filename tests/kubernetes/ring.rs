@@ -3,12 +3,11 @@
 
 use std::time::Instant;
 
-use super::available::available;
 use super::bundle::{BROKEN, CHANGED, FIRST, FIXED, PRESSED, Parts, SECOND, UNFIT};
 use super::cluster::{AGENT, Cluster, INSTALLER, SERVER, command};
 use super::configuration;
 use super::holds::Holds;
-use super::node::{Wire, system};
+use super::node::Wire;
 use super::refusals;
 use super::registry::Registry;
 use super::times::tell;
@@ -19,10 +18,7 @@ pub(crate) const LEFT: [&str; 2] = ["/opt/containerd", "/usr/lib/modules"];
 #[test]
 fn a_cluster_comes_up_comes_back_and_goes() {
     const TEST: &str = "a_cluster_comes_up_comes_back_and_goes";
-    let Some(system) = system(TEST).filter(|_| available(TEST, &["docker-registry", "skopeo"])) else {
-        return;
-    };
-    let Some(parts) = Parts::wait(TEST) else {
+    let Some((system, parts)) = Parts::with_system(TEST) else {
         return;
     };
     let begun = Instant::now();

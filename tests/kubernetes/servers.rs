@@ -5,10 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::available::available;
 use super::bundle::{Parts, SERVERS, SERVERS_2, Version};
 use super::cluster::{INSTALLER, KUBECTL, address, apply, command, pods};
-use super::node::{Node, Wire, system};
+use super::node::{Node, Wire};
 use super::registry::Registry;
 use super::times::tell;
 
@@ -30,10 +29,7 @@ pub(crate) struct Servers<'w> {
 #[test]
 fn servers_join_die_come_back_and_leave() {
     const TEST: &str = "servers_join_die_come_back_and_leave";
-    let Some(system) = system(TEST).filter(|_| available(TEST, &["docker-registry", "skopeo"])) else {
-        return;
-    };
-    let Some(parts) = Parts::wait(TEST) else {
+    let Some((system, parts)) = Parts::with_system(TEST) else {
         return;
     };
     let begun = Instant::now();
