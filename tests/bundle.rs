@@ -71,7 +71,7 @@ fn sample(layer_bytes: usize, tail_bytes: usize) -> Sample {
     let image = ImageParts {
         reference: "example.org/app:1".parse().unwrap(),
         target,
-        index: None,
+        indexes: Vec::new(),
         manifests: vec![ManifestParts { raw, manifest, config }],
     };
     let files = vec![

@@ -140,32 +140,28 @@ async fn all_failures_are_reported_at_once() {
     let fixture = Fixture::new(&["linux/amd64"]);
     fixture.image("good:1", "linux/amd64");
     fixture.server.put_manifest("odd", Some("1"), "<html>", "text/html");
-    let inner = fixture.server.put_index("nested", None, vec![fixture.image("nested:", "linux/amd64")]);
-    let inner = Descriptor { platform: Some(Platform::new("linux", "amd64")), ..inner };
-    fixture.server.put_index("nested", Some("1"), vec![inner]);
+    let image = fixture.image("lying:", "linux/amd64");
+    let lying = Descriptor { media_type: media_type::IMAGE_INDEX.to_owned(), ..image.clone() };
+    fixture.server.put_index("lying", Some("1"), vec![lying]);
     let config = fixture.server.put_blob(media_type::IMAGE_CONFIG, "not JSON");
     let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [] }).to_string();
     fixture.server.put_manifest("config", Some("1"), manifest, media_type::IMAGE_MANIFEST);
-    let errors = fixture.failures(&["good:1", "good:2", "none:1", "odd:1", "nested:1", "config:1"]).await;
+    let errors = fixture.failures(&["good:1", "good:2", "none:1", "odd:1", "lying:1", "config:1"]).await;
     assert!(
         matches!(
             errors.as_slice(),
             [
                 ResolveError::Config { .. },
                 ResolveError::Registry(tag),
-                ResolveError::NestedIndex { digest, .. },
+                ResolveError::OtherKind { digest, .. },
                 ResolveError::Registry(repository),
                 ResolveError::Manifest { .. },
             ] if matches!(tag.kind, RegistryErrorKind::NoTag)
                 && matches!(repository.kind, RegistryErrorKind::NoRepository)
-                && *digest == inner_digest(&fixture)
+                && *digest == image.digest
         ),
         "{errors:#?}"
     );
-}
-
-fn inner_digest(fixture: &Fixture) -> Digest {
-    fixture.server.put_index("nested", None, vec![fixture.image("nested:", "linux/amd64")]).digest
 }
 
 #[tokio::test]
@@ -208,10 +204,102 @@ async fn an_index_beside_a_manifest_is_left_out_where_the_manifest_will_do() {
     let lock = fixture.lock(&["beside:1"]).await;
     let locked = lock.images.values().next().unwrap();
     assert_eq!(locked.platforms.iter().map(|one| one.digest).collect::<Vec<_>>(), [image.digest]);
+}
 
-    fixture.server.put_index("beside", Some("2"), vec![inner]);
-    let errors = fixture.failures(&["beside:2"]).await;
-    assert!(matches!(&errors[..], [ResolveError::NestedIndex { .. }]), "{errors:?}");
+/// What is found below the index `name`: platform, the indexes between, and whether they are the given ones.
+async fn below(fixture: &Fixture, name: &str) -> Vec<(String, Vec<Digest>)> {
+    let lock = fixture.lock(&[name]).await;
+    let text = lock.to_text();
+    assert_eq!(Lock::parse(Path::new("carrack.lock"), text.clone()).unwrap(), lock, "{text}");
+    let found = lock.images.values().flat_map(|image| &image.platforms);
+    found.map(|one| (one.platform.as_ref().unwrap().to_string(), one.indexes.clone())).collect()
+}
+
+#[tokio::test]
+async fn an_index_within_an_index_is_followed_as_runtimes_do() {
+    let fixture = Fixture::new(&["linux/amd64", "linux/arm64"]);
+    let server = &fixture.server;
+    let platform = |text: &str| Some(text.parse::<Platform>().unwrap());
+    let bare = |of: Descriptor| Descriptor { platform: None, ..of };
+    let made = |text: &str| Descriptor { platform: platform(text), ..fixture.image("n:", text) };
+    let (amd64, arm64) = (made("linux/amd64"), made("linux/arm64"));
+    let attestation = server.put_attestation("n", &amd64);
+    let both = bare(server.put_index("n", None, vec![amd64.clone(), attestation, arm64.clone()]));
+    let found = |path: &[&Descriptor]| {
+        let path: Vec<Digest> = path.iter().map(|index| index.digest).collect();
+        vec![("linux/amd64".to_owned(), path.clone()), ("linux/arm64".to_owned(), path)]
+    };
+
+    server.put_index("n", Some("1"), vec![both.clone()]);
+    assert_eq!(below(&fixture, "n:1").await, found(&[&both]));
+
+    // One within the other, and the innermost leaves the platforms to the configurations.
+    let silent = bare(server.put_index("n", None, vec![bare(amd64.clone()), bare(arm64.clone())]));
+    let middle = bare(server.put_index("n", None, vec![silent.clone()]));
+    server.put_index("n", Some("2"), vec![middle.clone()]);
+    assert_eq!(below(&fixture, "n:2").await, found(&[&middle, &silent]));
+
+    // A branch for each platform, of which only the matching one is taken.
+    let branch = |text: &str| Descriptor { platform: platform(text), ..both.clone() };
+    let other = bare(server.put_index("n", None, vec![arm64.clone()]));
+    let arm_branch = Descriptor { platform: platform("linux/arm64"), ..other.clone() };
+    server.put_index("n", Some("3"), vec![branch("linux/amd64"), arm_branch.clone()]);
+    assert_eq!(
+        below(&fixture, "n:3").await,
+        [("linux/amd64".to_owned(), vec![both.digest]), ("linux/arm64".to_owned(), vec![other.digest])]
+    );
+
+    // What names its platform comes before an index that does not, which is asked for the rest alone.
+    server.put_index("n", Some("4"), vec![both.clone(), amd64.clone()]);
+    assert_eq!(
+        below(&fixture, "n:4").await,
+        [("linux/amd64".to_owned(), vec![]), ("linux/arm64".to_owned(), vec![both.digest])]
+    );
+
+    // The branch's platform counts, whatever is in it.
+    server.put_index("n", Some("5"), vec![branch("linux/amd64")]);
+    let errors = fixture.failures(&["n:5"]).await;
+    let text = errors[0].to_string();
+    assert!(text.ends_with("n:5 is not made for linux/arm64; it is made for linux/amd64"), "{text}");
+
+    // A list of Docker's within an index.
+    let entries = serde_json::json!([amd64, arm64]);
+    let raw = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::DOCKER_MANIFEST_LIST, "manifests": entries,
+    });
+    let list = server.put_manifest("n", None, raw.to_string(), media_type::DOCKER_MANIFEST_LIST);
+    server.put_index("n", Some("6"), vec![list.clone()]);
+    assert_eq!(below(&fixture, "n:6").await, found(&[&list]));
+
+    // An index that leads nowhere is passed by.
+    let empty = bare(server.put_index("n", None, vec![]));
+    server.put_index("n", Some("7"), vec![empty, both.clone()]);
+    assert_eq!(below(&fixture, "n:7").await, found(&[&both]));
+}
+
+#[tokio::test]
+async fn indexes_within_indexes_end_somewhere() {
+    let fixture = Fixture::new(&["linux/amd64"]);
+    let server = &fixture.server;
+    let bare = |of: Descriptor| Descriptor { platform: None, ..of };
+    let mut inner = fixture.image("deep:", "linux/amd64");
+    for depth in 0..6 {
+        let tag = depth.to_string();
+        inner = bare(server.put_index("deep", Some(&tag), vec![inner]));
+    }
+    assert_eq!(below(&fixture, "deep:4").await[0].1.len(), 4);
+    let many: Vec<_> = (0..40)
+        .map(|number| {
+            let image = fixture.image("deep:", "linux/s390x");
+            let named = Descriptor { annotations: [("n".to_owned(), number.to_string())].into(), ..image };
+            bare(server.put_index("deep", None, vec![named]))
+        })
+        .collect();
+    server.put_index("deep", Some("wide"), many);
+    for name in ["deep:5", "deep:wide"] {
+        let errors = fixture.failures(&[name]).await;
+        assert!(matches!(&errors[..], [ResolveError::NestedIndexes { .. }]), "{errors:?}");
+    }
 }
 
 #[tokio::test]

@@ -110,6 +110,7 @@ pub(super) fn wanted(contents: &Contents, platform: &Platform) -> Result<Wanted,
         let exact = image.manifests.iter().position(|manifest| manifest.platform.as_deref() == Some(platform));
         image.manifests.swap(0, exact.unwrap_or(0));
         image.manifests.truncate(1);
+        image.indexes.clear();
     }
     Ok(wanted)
 }
@@ -173,11 +174,13 @@ fn receipt_image(image: &WantedImage) -> ReceiptImage {
     let blobs =
         image.manifests.iter().flat_map(|manifest| std::iter::once(&manifest.config).chain(manifest.layers.iter()));
     let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.digest).collect();
+    let indexes = image.indexes.iter().map(|index| index.blob.digest);
+    let inner = indexes.filter(|digest| *digest != image.target.digest);
     ReceiptImage {
         reference: image.reference.clone(),
         names: image.names.clone(),
         target: image.target.digest,
-        manifests: image.manifests.iter().map(|manifest| manifest.manifest.digest).collect(),
+        manifests: image.manifests.iter().map(|manifest| manifest.manifest.digest).chain(inner).collect(),
         blobs: blobs.into_iter().collect(),
     }
 }

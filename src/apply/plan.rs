@@ -313,5 +313,6 @@ fn content_of(image: &WantedImage) -> BTreeSet<Digest> {
     let below = image.manifests.iter().flat_map(|manifest| {
         [&manifest.manifest, &manifest.config].into_iter().chain(manifest.layers.iter()).map(|blob| blob.digest)
     });
-    below.chain([image.target.digest]).collect()
+    let indexes = image.indexes.iter().map(|index| index.blob.digest);
+    below.chain(indexes).chain([image.target.digest]).collect()
 }

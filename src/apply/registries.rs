@@ -180,7 +180,7 @@ mod tests {
         let image = |text: &&str| BundledImage {
             reference: text.parse().unwrap(),
             target: Blob::of(media_type::IMAGE_MANIFEST, text.as_bytes()),
-            index: false,
+            indexes: Vec::new(),
             manifests: Vec::new(),
         };
         Contents {

@@ -51,8 +51,8 @@ pub struct ImageParts {
     pub reference: Reference,
     /// What the reference names.
     pub target: Descriptor,
-    /// Raw bytes of the index, where it names one.
-    pub index: Option<Vec<u8>>,
+    /// Raw bytes of the index, where it names one, and of those within it that lead to manifests; each after one that lists it.
+    pub indexes: Vec<Vec<u8>>,
     /// The manifests to carry; none means that the image is declared absent.
     pub manifests: Vec<ManifestParts>,
 }
@@ -105,7 +105,7 @@ pub fn compose(parts: &Parts) -> Result<Regions, ComposeError> {
     composer.head(&profile);
     composer.head(&config);
     for image in &parts.images {
-        image.index.iter().filter(|_| !image.manifests.is_empty()).for_each(|raw| composer.head(raw));
+        image.indexes.iter().filter(|_| !image.manifests.is_empty()).for_each(|raw| composer.head(raw));
         image.manifests.iter().for_each(|manifest| composer.manifest(manifest));
     }
     let files = parts.files.iter().map(|(file, content)| (&file.blob, content));
@@ -159,8 +159,8 @@ fn check_documents(parts: &Parts) -> Result<(), String> {
     for image in &parts.images {
         let of_image = |reason| format!("{}: {reason}", image.reference);
         let manifests = image.manifests.iter().map(|manifest| (&manifest.raw, media_type::IMAGE_MANIFEST));
-        let index = image.index.iter().map(|raw| (raw, media_type::IMAGE_INDEX));
-        for (raw, hint) in index.chain(manifests) {
+        let indexes = image.indexes.iter().map(|raw| (raw, media_type::IMAGE_INDEX));
+        for (raw, hint) in indexes.chain(manifests) {
             descriptors += match words.manifest(raw, hint).map_err(of_image)? {
                 Document::Image { layers, .. } => layers.len() + 1,
                 Document::Index(children) => children.len(),

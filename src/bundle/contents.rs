@@ -9,6 +9,7 @@ use super::annotation;
 use super::artifact::{ChartFile, ConfigFile, HostFile, ManifestFile};
 use super::documents::{Artifact, Document, at_most, references};
 use super::head::{MAX_DESCRIPTORS, Named, NamedImage};
+use super::indexes::{Below, Within};
 use super::texts;
 use crate::oci::{Blob, Descriptor, Digest, Platform, Reference, ReferenceError, media_type};
 use crate::requirements::Requirements;
@@ -126,10 +127,20 @@ pub struct BundledImage {
     pub reference: Reference,
     /// What the reference names: a manifest, or an index.
     pub target: Blob,
-    /// Whether the reference names an index.
-    pub index: bool,
+    /// The index that the reference names, and those within it that lead to manifests that are present, each after those that it
+    /// lists: the reference's own is the last. Empty where the reference names a manifest.
+    pub indexes: Vec<BundledIndex>,
     /// The manifests that are present. Empty in an exported definition.
     pub manifests: Vec<BundledManifest>,
+}
+
+/// An index of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundledIndex {
+    /// The index.
+    pub blob: Blob,
+    /// What it lists and the bundle has: manifests, and indexes of the same image.
+    pub children: Box<[Digest]>,
 }
 
 /// One platform's image.
@@ -189,7 +200,9 @@ impl BundledImage {
                 || manifest.config.digest == *digest
                 || manifest.layers.iter().any(|layer| layer.digest == *digest)
         };
-        self.target.digest == *digest || self.manifests.iter().any(in_manifest)
+        self.target.digest == *digest
+            || self.indexes.iter().any(|index| index.blob.digest == *digest)
+            || self.manifests.iter().any(in_manifest)
     }
 }
 
@@ -233,11 +246,12 @@ pub(super) fn assemble(identity: Digest, created: Option<String>, named: &mut Na
             other => return Err(format!("its profile holds a {}, which this Carrack does not know", shown(other))),
         }
     }
-    let mut uses = 0;
+    let (mut uses, mut within) = (0, Within::default());
     for named_image in std::mem::take(&mut named.images) {
-        let image = image(named_image, named)?;
+        let image = image(named_image, named, &mut within)?;
         // Images may share a document: what it names counts for each of them.
         uses += image.manifests.iter().map(|manifest| manifest.layers.len() + 2).sum::<usize>() + 1;
+        uses += image.indexes.iter().map(|index| index.children.len()).sum::<usize>();
         if uses > MAX_DESCRIPTORS {
             return Err(format!(
                 "its images need more than {MAX_DESCRIPTORS} blobs, counted for each, which no bundle's do"
@@ -254,7 +268,7 @@ pub(super) fn assemble(identity: Digest, created: Option<String>, named: &mut Na
     Ok(contents)
 }
 
-fn image(image: NamedImage, named: &Named) -> Result<BundledImage, String> {
+fn image(image: NamedImage, named: &Named, within: &mut Within) -> Result<BundledImage, String> {
     let NamedImage { target, name, absent } = image;
     let key = annotation::CONTAINERD_NAME;
     let name = name.ok_or_else(|| format!("blob {} has no annotation {key}", target.digest))?;
@@ -262,16 +276,14 @@ fn image(image: NamedImage, named: &Named) -> Result<BundledImage, String> {
     if reference.to_string() != name {
         return Err(format!("the image name {} is not in its full form", shown(&name)));
     }
-    let mut image = BundledImage { reference, target, index: false, manifests: Vec::new() };
+    let mut image = BundledImage { reference, target, indexes: Vec::new(), manifests: Vec::new() };
     match named.documents.get(&image.target.digest) {
         None if absent => return Ok(image),
         None | Some(Document::Config(_)) => return Err(format!("the image {name} is missing")),
         Some(Document::Image { .. }) => image.manifests.extend(bundled_manifest(&image.target, None, named)?),
-        Some(Document::Index(children)) => {
-            image.index = true;
-            for (child, platform) in children.iter() {
-                image.manifests.extend(bundled_manifest(child, platform.as_ref(), named)?);
-            }
+        Some(Document::Index(_)) => {
+            let Below { indexes, manifests } = within.below(&image.target, named)?;
+            (image.indexes, image.manifests) = (indexes, manifests);
             image.manifests.shrink_to_fit();
         }
     }
@@ -282,7 +294,7 @@ fn image(image: NamedImage, named: &Named) -> Result<BundledImage, String> {
 }
 
 /// The manifest, where it is in the bundle.
-fn bundled_manifest(
+pub(super) fn bundled_manifest(
     manifest: &Blob,
     platform: Option<&Arc<Platform>>,
     named: &Named,

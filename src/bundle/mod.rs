@@ -11,6 +11,7 @@ mod documents;
 mod error;
 mod frame;
 mod head;
+mod indexes;
 mod plan;
 mod reader;
 mod seek_table;
@@ -21,7 +22,9 @@ mod writer;
 
 pub use artifact::{ChartFile, ChartValues, ConfigFile, HostFile, ManifestFile};
 pub use compose::{ComposeError, FileContent, FolderImage, ImageParts, ManifestParts, Parts, compose, compose_images};
-pub use contents::{BundledImage, BundledManifest, Contents, ResolvedDependency, ResolvedPack, ResolvedProfile};
+pub use contents::{
+    BundledImage, BundledIndex, BundledManifest, Contents, ResolvedDependency, ResolvedPack, ResolvedProfile,
+};
 pub use error::BundleError;
 pub use frame::ZSTD_MAGIC;
 pub use head::{BlobEntry, Bundle};

@@ -1,13 +1,13 @@
 //! Manifests and configurations: small, fetched first, kept byte for byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{FetchError, Images};
 use crate::bundle::{ImageParts, ManifestParts};
 use crate::lock::LockedImage;
-use crate::oci::{Descriptor, Digest, ImageManifest, MAX_MANIFEST_BYTES, Manifest, Reference};
+use crate::oci::{Descriptor, Digest, ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, Reference};
 use crate::registry::Registry;
 
 /// Fetches what the bundle's head holds of every locked image, in the lock's order.
@@ -32,7 +32,7 @@ fn target(locked: &LockedImage) -> Descriptor {
 }
 
 fn absent(reference: Reference, locked: &LockedImage) -> ImageParts {
-    ImageParts { reference, target: target(locked), index: None, manifests: Vec::new() }
+    ImageParts { reference, target: target(locked), indexes: Vec::new(), manifests: Vec::new() }
 }
 
 async fn image(reference: Reference, locked: &LockedImage, registry: &Registry) -> Result<ImageParts, FetchError> {
@@ -43,24 +43,54 @@ async fn image(reference: Reference, locked: &LockedImage, registry: &Registry) 
         return Err(disagrees(format!("{} is a {kind} of {size} bytes", locked.digest)));
     }
     let manifest = fetched.parse().map_err(|source| FetchError::Manifest { reference: reference.clone(), source })?;
-    let mut parts = ImageParts { target: target(locked), index: None, manifests: Vec::new(), reference };
+    let mut parts = ImageParts { target: target(locked), indexes: Vec::new(), manifests: Vec::new(), reference };
     match manifest {
         Manifest::Image(manifest) => {
             let raw = fetched.raw.to_vec();
             parts.manifests.push(with_config(&parts.reference, locked.digest, raw, manifest, registry).await?);
         }
         Manifest::Index(index) => {
+            parts.indexes.push(fetched.raw.to_vec());
+            let mut within = HashMap::new();
             for child in &locked.platforms {
-                if !index.manifests.iter().any(|listed| listed.digest == child.digest) {
-                    let reason = format!("its index does not list {}", child.digest);
-                    return Err(FetchError::Lock { reference: parts.reference, reason });
+                let mut index = &index;
+                for inner in &child.indexes {
+                    must_list(index, inner, &parts.reference)?;
+                    if !within.contains_key(inner) {
+                        let (raw, read) = inner_index(&parts.reference, *inner, registry).await?;
+                        parts.indexes.push(raw);
+                        within.insert(*inner, read);
+                    }
+                    index = &within[inner];
                 }
+                must_list(index, &child.digest, &parts.reference)?;
                 parts.manifests.push(child_manifest(&parts.reference, child.digest, registry).await?);
             }
-            parts.index = Some(fetched.raw.to_vec());
         }
     }
     Ok(parts)
+}
+
+fn must_list(index: &ImageIndex, child: &Digest, reference: &Reference) -> Result<(), FetchError> {
+    if index.manifests.iter().any(|listed| listed.digest == *child) {
+        return Ok(());
+    }
+    Err(FetchError::Lock { reference: reference.clone(), reason: format!("its index does not list {child}") })
+}
+
+async fn inner_index(
+    reference: &Reference,
+    digest: Digest,
+    registry: &Registry,
+) -> Result<(Vec<u8>, ImageIndex), FetchError> {
+    let fetched = registry.manifest(&reference.pinned(digest)).await?;
+    match fetched.parse().map_err(|source| FetchError::Manifest { reference: reference.clone(), source })? {
+        Manifest::Index(index) => Ok((fetched.raw.to_vec(), index)),
+        Manifest::Image(_) => {
+            let reason = format!("{digest} is no index");
+            Err(FetchError::Lock { reference: reference.clone(), reason })
+        }
+    }
 }
 
 async fn child_manifest(
@@ -72,7 +102,7 @@ async fn child_manifest(
     match fetched.parse().map_err(|source| FetchError::Manifest { reference: reference.clone(), source })? {
         Manifest::Image(manifest) => with_config(reference, digest, fetched.raw.to_vec(), manifest, registry).await,
         Manifest::Index(_) => {
-            let reason = format!("{digest} is an index inside an index");
+            let reason = format!("{digest} is an index");
             Err(FetchError::Lock { reference: reference.clone(), reason })
         }
     }

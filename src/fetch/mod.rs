@@ -141,7 +141,7 @@ pub async fn plan(
     if profile.packs.iter().filter_map(|pack| pack.distribution).any(|one| MADE.contains(&one)) {
         parts.requires_installer = MAKING_INSTALLER.to_owned();
     }
-    if profile.ready.is_some() {
+    if profile.ready.is_some() || parts.images.iter().any(|image| image.indexes.len() > 1) {
         parts.requires_installer = WAITING_INSTALLER.to_owned();
     }
     let regions = compose(&parts)?;

@@ -151,6 +151,7 @@ mod tests {
             platform: platform.map(|platform| platform.parse().unwrap()),
             digest: Digest::of(b"manifest"),
             size: 7,
+            indexes: Vec::new(),
         };
         let image = |platforms| LockedImage {
             digest: Digest::of(b"index"),
@@ -158,8 +159,10 @@ mod tests {
             size: 1234,
             platforms,
         };
+        let indexes = vec![Digest::of(b"outer"), Digest::of(b"inner")];
         let images = [
             ("[::1]:5000/app:1", image(vec![manifest(None)])),
+            ("nested.example.org/app:1", image(vec![LockedManifest { indexes, ..manifest(Some("linux/amd64")) }])),
             ("nginx:1.27", image(vec![manifest(Some("linux/amd64")), manifest(Some("linux/arm64/v8"))])),
             ("registry.example.org/none:1", LockedImage { media_type: "odd: 'type' #".to_owned(), ..image(vec![]) }),
         ];
@@ -282,7 +285,7 @@ files:
             ("platform: linux/amd64", "platform: linux", "17:15", "not a platform"),
             ("docker.io/library/nginx:1.27", "\"[::1]:5000/app:1\"", "12:3", "twice"),
             ("kind: Lock", "kind: Bundle", "3:7", "`kind` of a lock is Lock"),
-            ("  platforms: []", "  platforms:", "27:3", "`platforms` has no value"),
+            ("  platforms: []", "  platforms:", "38:3", "`platforms` has no value"),
         ] {
             let error = parse(lock().to_text().replacen(from, to, 1)).unwrap_err().to_string();
             assert!(error.contains(&format!("carrack.lock:{at}: ")) && error.contains(part), "{to}: {error}");
@@ -292,7 +295,7 @@ files:
     #[test]
     fn all_mistakes_are_told() {
         let text = lock().to_text().replace("size: 7", "size: -7").replace("kind: Lock", "kin: Lock");
-        assert_eq!(parse(text).unwrap_err().found().len(), 5);
+        assert_eq!(parse(text).unwrap_err().found().len(), 6);
         for bad in ["", "--- a\n--- b\n", "[", "images: {}"] {
             assert!(!parse(bad.to_owned()).unwrap_err().found().is_empty(), "{bad:?}");
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{ChartKey, LockedChart, LockedFile, LockedImage, LockedManifest, LockedPack};
 use crate::io::with_causes;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, DigestError, Reference};
 use crate::problem::Report;
 use crate::yaml::{Fields, Node};
 
@@ -24,12 +24,21 @@ pub(super) fn read_image(node: &Node, report: &mut Report) -> Option<(Reference,
 }
 
 fn read_manifest(node: &Node, report: &mut Report) -> Option<LockedManifest> {
-    let fields = Fields::open(node, "a locked manifest", &["platform", "digest", "size"], &[], report)?;
+    let fields = Fields::open(node, "a locked manifest", &["platform", "digest", "size", "indexes"], &[], report)?;
     let platform = fields.optional_text("platform", report);
     let platform = platform.and_then(|text| parsed(&fields, "platform", text, report));
     let digest = parsed_text(&fields, "digest", report);
     let size = number(&fields, "size", report);
-    Some(LockedManifest { platform, digest: digest?, size: size? })
+    let indexes = fields.list("indexes", report).iter().filter_map(|item| read_digest(item, report)).collect();
+    Some(LockedManifest { platform, digest: digest?, size: size?, indexes })
+}
+
+fn read_digest(node: &Node, report: &mut Report) -> Option<Digest> {
+    let Some(scalar) = node.scalar() else {
+        report.add(node.at, format!("expected a digest, found {}", node.describe()));
+        return None;
+    };
+    scalar.text.parse().map_err(|error: DigestError| report.add(node.at, error.to_string())).ok()
 }
 
 fn parsed_text<T: FromStr<Err: std::error::Error>>(fields: &Fields<'_>, name: &str, report: &mut Report) -> Option<T> {
@@ -70,6 +79,12 @@ pub(super) fn write_image(text: &mut String, reference: &Reference, image: &Lock
             None => writeln!(text, "  - digest: {}", manifest.digest)?,
         }
         writeln!(text, "    size: {}", manifest.size)?;
+        if !manifest.indexes.is_empty() {
+            writeln!(text, "    indexes:")?;
+        }
+        for index in &manifest.indexes {
+            writeln!(text, "    - {index}")?;
+        }
     }
     Ok(())
 }

@@ -63,6 +63,8 @@ pub struct LockedManifest {
     pub digest: Digest,
     /// Length of the manifest in bytes.
     pub size: u64,
+    /// The indexes between the reference's own and the manifest, the outermost first; usually none.
+    pub indexes: Vec<Digest>,
 }
 
 impl LockedImage {
@@ -136,6 +138,7 @@ mod tests {
             platform: Some(platform.parse().unwrap()),
             digest: Digest::of(platform.as_bytes()),
             size: 1,
+            indexes: Vec::new(),
         };
         let platforms = platforms.iter().map(manifest).collect();
         LockedImage { digest: Digest::of(b""), media_type: media_type.to_owned(), size: 1, platforms }

@@ -2,8 +2,8 @@
 
 use super::{LockedImage, LockedManifest};
 use crate::oci::{
-    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError, Platform,
-    Reference, media_type,
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, MAX_INDEX_DEPTH, MAX_INNER_INDEXES, MAX_MANIFEST_BYTES,
+    Manifest, ManifestError, Platform, Reference, media_type,
 };
 use crate::registry::{FetchedManifest, Registry, RegistryError, RegistryErrorKind};
 
@@ -46,13 +46,25 @@ pub enum ResolveError {
         /// The media type that says so.
         media_type: String,
     },
-    /// An index within the index, which has manifests for wanted platforms that the outer one lacks.
-    #[error("{reference}: {digest} is an index within an index, which is not supported")]
-    NestedIndex {
+    /// Indexes within the index that are more, or deeper, than any image has.
+    #[error(
+        "{reference}: its index has more than {MAX_INNER_INDEXES} indexes below it, or {MAX_INDEX_DEPTH} within each other"
+    )]
+    NestedIndexes {
         /// The image.
         reference: Reference,
-        /// The inner index.
+    },
+    /// What an index names is of another kind than it says.
+    #[error("{reference}: its index says that {digest} is {said}, and it is {found}")]
+    OtherKind {
+        /// The image.
+        reference: Reference,
+        /// What the index names.
         digest: Digest,
+        /// Its media type by the index.
+        said: String,
+        /// Such as `an index`.
+        found: &'static str,
     },
     /// The image is not made for a wanted platform.
     #[error("{reference} is not made for {}; it is made for {}", list(.missing), list(.available))]
@@ -80,11 +92,11 @@ pub(super) async fn select(
     platforms: &[Platform],
     pin: Option<Digest>,
 ) -> Result<LockedImage, ResolveError> {
-    let selection = Selection { registry, reference, platforms };
+    let mut selection = Selection { registry, reference, inner: 0 };
     let fetched = selection.fetch(pin.or(reference.digest())).await?;
     let platforms = match selection.parse(&fetched)? {
-        Manifest::Image(image) => vec![selection.of_image(&fetched, &image).await?],
-        Manifest::Index(index) => selection.of_index(&index).await?,
+        Manifest::Image(image) => vec![selection.of_image(&fetched, &image, platforms).await?],
+        Manifest::Index(index) => selection.of_index(&index, platforms).await?,
     };
     let size = fetched.raw.len() as u64;
     Ok(LockedImage { digest: fetched.digest, media_type: fetched.media_type, size, platforms })
@@ -93,68 +105,129 @@ pub(super) async fn select(
 struct Selection<'a> {
     registry: &'a Registry,
     reference: &'a Reference,
-    platforms: &'a [Platform],
+    /// Indexes that were looked into, besides the reference's own.
+    inner: usize,
+}
+
+/// What one index has.
+#[derive(Default)]
+struct Found {
+    /// Manifests that serve a wanted platform.
+    chosen: Vec<LockedManifest>,
+    /// Platforms that it has manifests for.
+    available: Vec<Platform>,
+}
+
+impl Found {
+    /// Those of `wanted` that nothing was found for.
+    fn missing(&self, wanted: &[Platform]) -> Vec<Platform> {
+        let lacks = |wanted: &&Platform| !self.chosen.iter().any(|manifest| manifest.serves(wanted));
+        wanted.iter().filter(lacks).cloned().collect()
+    }
 }
 
 impl Selection<'_> {
-    async fn of_image(&self, fetched: &FetchedManifest, image: &ImageManifest) -> Result<LockedManifest, ResolveError> {
+    async fn of_image(
+        &self,
+        fetched: &FetchedManifest,
+        image: &ImageManifest,
+        wanted: &[Platform],
+    ) -> Result<LockedManifest, ResolveError> {
         let platform = self.platform_of(image).await?;
-        let manifest = LockedManifest { platform, digest: fetched.digest, size: fetched.raw.len() as u64 };
-        let missing: Vec<Platform> = self.platforms.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
+        let size = fetched.raw.len() as u64;
+        let manifest = LockedManifest { platform, digest: fetched.digest, size, indexes: Vec::new() };
+        let missing: Vec<Platform> = wanted.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
         if missing.is_empty() {
             return Ok(manifest);
         }
         Err(self.no_platform(missing, manifest.platform.into_iter().collect()))
     }
 
+    async fn of_index(&mut self, index: &ImageIndex, wanted: &[Platform]) -> Result<Vec<LockedManifest>, ResolveError> {
+        let found = self.look_into(index, wanted, &[]).await?;
+        let missing = found.missing(wanted);
+        if missing.is_empty() { Ok(found.chosen) } else { Err(self.no_platform(missing, found.available)) }
+    }
+
     /// Every manifest that satisfies a wanted platform. Where several satisfy one, all are kept: which of them is best
-    /// is decided by the machine that runs the image, and it must find that one.
-    async fn of_index(&self, index: &ImageIndex) -> Result<Vec<LockedManifest>, ResolveError> {
-        let mut available: Vec<Platform> = Vec::new();
-        let mut chosen: Vec<LockedManifest> = Vec::new();
-        // Runtimes take manifests that name their platform before what does not.
-        let mut nested = None;
+    /// is decided by the machine that runs the image, and it must find that one. `path` leads to the index, from the one below the
+    /// reference's own.
+    async fn look_into(
+        &mut self,
+        index: &ImageIndex,
+        wanted: &[Platform],
+        path: &[Digest],
+    ) -> Result<Found, ResolveError> {
+        let mut found = Found::default();
+        let (mut inner, mut unnamed) = (Vec::new(), Vec::new());
         for entry in index.manifests.iter().filter(|entry| !is_attestation(entry)) {
+            if media_type::is_index(&entry.media_type) {
+                if entry.platform.is_some() { &mut inner } else { &mut unnamed }.push(entry);
+                continue;
+            }
             let platform = match &entry.platform {
                 Some(platform) => Some(platform.clone()),
                 None => self.platform_of_entry(entry).await?,
             };
-            let manifest = LockedManifest { platform, digest: entry.digest, size: entry.size };
-            let wanted = self.platforms.iter().any(|wanted| manifest.serves(wanted));
-            if wanted && media_type::is_index(&entry.media_type) {
-                let error = ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest };
-                if manifest.platform.is_some() {
-                    return Err(error);
-                }
-                nested = nested.or(Some(error));
-                continue;
-            }
-            available.extend(manifest.platform.clone());
-            if wanted && !chosen.contains(&manifest) {
-                chosen.push(manifest);
+            let (digest, size, indexes) = (entry.digest, entry.size, path.to_vec());
+            let manifest = LockedManifest { platform, digest, size, indexes };
+            found.available.extend(manifest.platform.clone());
+            if wanted.iter().any(|wanted| manifest.serves(wanted)) && !found.chosen.contains(&manifest) {
+                found.chosen.push(manifest);
             }
         }
-        let lacks = |wanted: &&Platform| !chosen.iter().any(|manifest| manifest.serves(wanted));
-        let missing: Vec<Platform> = self.platforms.iter().filter(lacks).cloned().collect();
-        match nested {
-            _ if missing.is_empty() => Ok(chosen),
-            Some(error) => Err(error),
-            None => Err(self.no_platform(missing, available)),
+        // Runtimes take what names its platform before what does not, so an index without one is looked into for the rest only.
+        for entry in inner.into_iter().chain(unnamed) {
+            let of_branch = |one: &Platform| entry.platform.as_ref().is_none_or(|branch| branch.satisfies(one));
+            let mut asked = if entry.platform.is_some() { wanted.to_vec() } else { found.missing(wanted) };
+            asked.retain(of_branch);
+            if asked.is_empty() {
+                found.available.extend(entry.platform.clone());
+                continue;
+            }
+            let below = self.within(entry, &asked, path).await?;
+            found.available.extend(below.available.into_iter().filter(of_branch));
+            for manifest in below.chosen {
+                if !found.chosen.contains(&manifest) {
+                    found.chosen.push(manifest);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What an index within an index has.
+    async fn within(
+        &mut self,
+        entry: &Descriptor,
+        wanted: &[Platform],
+        path: &[Digest],
+    ) -> Result<Found, ResolveError> {
+        self.inner += 1;
+        if path.len() == MAX_INDEX_DEPTH || self.inner > MAX_INNER_INDEXES {
+            return Err(ResolveError::NestedIndexes { reference: self.reference.clone() });
+        }
+        let fetched = self.fetch(Some(entry.digest)).await?;
+        let path = [path, &[entry.digest]].concat();
+        match self.parse(&fetched)? {
+            // Awaited in a box: an index may be in an index, a few times.
+            Manifest::Index(index) => Box::pin(self.look_into(&index, wanted, &path)).await,
+            Manifest::Image(_) => Err(self.other_kind(entry, "an image's manifest")),
         }
     }
 
     /// An index may leave the platform to the image's own configuration.
     async fn platform_of_entry(&self, entry: &Descriptor) -> Result<Option<Platform>, ResolveError> {
-        if media_type::is_index(&entry.media_type) {
-            return Ok(None);
-        }
         let fetched = self.fetch(Some(entry.digest)).await?;
         match self.parse(&fetched)? {
             Manifest::Image(image) => self.platform_of(&image).await,
-            Manifest::Index(_) => {
-                Err(ResolveError::NestedIndex { reference: self.reference.clone(), digest: entry.digest })
-            }
+            Manifest::Index(_) => Err(self.other_kind(entry, "an index")),
         }
+    }
+
+    fn other_kind(&self, entry: &Descriptor, found: &'static str) -> ResolveError {
+        let (reference, digest, said) = (self.reference.clone(), entry.digest, entry.media_type.clone());
+        ResolveError::OtherKind { reference, digest, said, found }
     }
 
     /// What the configuration says; nothing where the manifest is an artifact's, which has none of that kind.

@@ -9,6 +9,11 @@ use super::{Annotations, Descriptor, media_type};
 /// The largest manifest that is read: what registries accept at the most (distribution-spec, "Pushing Manifests").
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
+/// Indexes within each other that are followed, at most, besides the one that a reference names; images have one.
+pub const MAX_INDEX_DEPTH: usize = 4;
+/// Indexes below the one that a reference names that are followed, at most; images have one for each platform.
+pub const MAX_INNER_INDEXES: usize = 32;
+
 /// What a manifest digest names: one image, or a list of images for several platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {

@@ -18,6 +18,9 @@ pub(crate) use descriptor::possible_size;
 pub use descriptor::{Annotations, Descriptor, MAX_BLOB_BYTES};
 pub use digest::{Digest, DigestError, Digester};
 pub use image_config::ImageConfig;
-pub use manifest::{ImageIndex, ImageManifest, MAX_MANIFEST_BYTES, Manifest, ManifestError, ManifestShape};
+pub use manifest::{
+    ImageIndex, ImageManifest, MAX_INDEX_DEPTH, MAX_INNER_INDEXES, MAX_MANIFEST_BYTES, Manifest, ManifestError,
+    ManifestShape,
+};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};

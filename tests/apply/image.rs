@@ -5,7 +5,9 @@ use std::io::{self, Cursor, Write};
 use std::sync::Arc;
 
 use carrack::apply::Source;
-use carrack::bundle::{BundledImage, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile};
+use carrack::bundle::{
+    BundledImage, BundledIndex, BundledManifest, Contents, HostFile, ManifestFile, ResolvedPack, ResolvedProfile,
+};
 use carrack::io::VerifiedReader;
 use carrack::oci::{Blob, Descriptor, Digest, Platform, media_type};
 use flate2::{Compression, write::GzEncoder};
@@ -67,7 +69,7 @@ impl TestBundle {
         let target = manifest.manifest.clone();
         let digest = target.digest;
         let reference = reference.parse().unwrap();
-        self.contents.images.push(BundledImage { reference, target, index: false, manifests: vec![manifest] });
+        self.contents.images.push(BundledImage { reference, target, indexes: vec![], manifests: vec![manifest] });
         digest
     }
 
@@ -86,7 +88,8 @@ impl TestBundle {
         let raw = index.to_string().into_bytes();
         let target = Blob::from(&self.blob(media_type::IMAGE_INDEX, &raw));
         let (digest, reference) = (target.digest, reference.parse().unwrap());
-        self.contents.images.push(BundledImage { reference, target, index: true, manifests: vec![manifest] });
+        let index = BundledIndex { blob: target.clone(), children: [manifest.manifest.digest].into() };
+        self.contents.images.push(BundledImage { reference, target, indexes: vec![index], manifests: vec![manifest] });
         digest
     }
 

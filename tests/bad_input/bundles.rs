@@ -425,6 +425,49 @@ fn documents_do_not_fill_the_memory() {
     refused("documents of 260 MiB", &write(&entries), &["manifests and configurations", "256 MiB"]);
 }
 
+/// Indexes that list one another a thousand times are not followed a thousand times a thousand times.
+#[test]
+fn indexes_within_indexes_are_not_followed_without_end() {
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index = |children: &[Value]| {
+        let index = json!({"schemaVersion": 2, "mediaType": kind, "manifests": children});
+        index.to_string().into_bytes()
+    };
+    let image = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("application/vnd.oci.image.config.v1+json", b"{}"), "layers": [],
+    });
+    let (image, config) = (image.to_string().into_bytes(), b"{}".to_vec());
+    let leaf = descriptor("application/vnd.oci.image.manifest.v1+json", &image);
+    // Each but the first lists the one before it a thousand times; nothing, or an image, is at the end.
+    let chain = |first: Vec<u8>, length: usize| {
+        let mut chain = vec![first];
+        while chain.len() < length {
+            let inner = descriptor(kind, chain.last().unwrap());
+            chain.push(index(&vec![inner; 1000]));
+        }
+        chain
+    };
+    let many: Vec<Vec<u8>> = (0..40).map(|number| index(&[json!(descriptor(kind, &[number]))])).collect();
+    let many_indexes: Vec<Value> = many.iter().map(|one| descriptor(kind, one)).collect();
+    let wide = many.into_iter().chain([index(&many_indexes)]).collect::<Vec<_>>();
+    for (what, indexes, part) in [
+        ("indexes that lead nowhere", chain(index(&[]), 4), "has an index and none of its manifests"),
+        ("indexes that are too deep", chain(index(std::slice::from_ref(&leaf)), 7), "more indexes within indexes"),
+        ("indexes that are too many", wide, "more indexes within indexes"),
+    ] {
+        let mut draft = Draft::new();
+        let mut target = descriptor(kind, indexes.last().unwrap());
+        target["annotations"] = json!({"io.containerd.image.name": "quay.io/a/b:1"});
+        draft.more = vec![target];
+        let mut entries = draft.entries();
+        // What nothing names may not be there.
+        let last = if what.ends_with("deep") { vec![image.clone(), config.clone()] } else { vec![] };
+        entries.splice(4..4, indexes.into_iter().rev().chain(last).map(Entry::blob));
+        refused(what, &write(&entries), &[part]);
+    }
+}
+
 #[test]
 fn json_errors_have_the_documented_shape() {
     let sandbox = Sandbox::new();

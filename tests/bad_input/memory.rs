@@ -89,7 +89,7 @@ fn write_large(path: &Path) {
                 .parse()
                 .unwrap(),
             target: Descriptor::of(INDEX, &index),
-            index: Some(index),
+            indexes: vec![index],
             manifests: vec![ManifestParts { raw, manifest, config }],
         }
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use carrack::oci::Descriptor;
 use carrack::registry::in_process::InProcessRegistry;
 use hyper_util::rt::TokioIo;
 use prost::Message;
@@ -194,6 +195,8 @@ fn the_kubelets_interface_finds_and_starts_a_filtered_index() {
     }
     let project = Project::new();
     let pause = add_pause(&project);
+    let source = InProcessRegistry::start().unwrap();
+    let nested = add_nested(&project, &source);
     let bundle = project.build("trip.tar.zst");
     let config = format!(
         "[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{pause}\"\n  restrict_oom_score_adj = true\n"
@@ -203,8 +206,28 @@ fn the_kubelets_interface_finds_and_starts_a_filtered_index() {
     fs::create_dir(&root).unwrap();
     let mut apply = containerd.installer("apply");
     succeed(apply.arg(&bundle).arg("--root").arg(&root).args(["--runtime", "containerd", "--yes"]));
+    // What nothing refers to is gone after a removal that waits for the garbage collection.
+    containerd.ctr(["images", "tag", &pause, "example.org/unwanted:1"]);
+    containerd.ctr(["images", "rm", "--sync", "example.org/unwanted:1"]);
+    let mut status = containerd.network.command(env!("CARGO_BIN_EXE_carrack-install"));
+    succeed(status.arg("status").arg("--root").arg(&root));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(ask(&project, &containerd));
+    runtime.block_on(ask(&project, &nested, &containerd));
+}
+
+/// An image whose index has an index, in which its manifests are.
+fn add_nested(project: &Project, source: &InProcessRegistry) -> String {
+    let (inner, _) = put_multi_platform(source, "app/nested", "inner");
+    source.put_index("app/nested", Some("1"), vec![Descriptor { platform: None, ..inner }]);
+    let name = source.reference("app/nested:1").unwrap().to_string();
+    add_image(project, &name);
+    name
+}
+
+fn add_image(project: &Project, name: &str) {
+    let file = project.path("carrack.yaml");
+    let profile = fs::read_to_string(&file).unwrap();
+    fs::write(&file, profile.replace("images: [", &format!("images: [\"{name}\", "))).unwrap();
 }
 
 /// The sandbox image must be in the bundle like any other. busybox sleeps as well as pause does.
@@ -214,13 +237,12 @@ fn add_pause(project: &Project) -> String {
     image.command = ["/bin/busybox", "sleep", "3600"].map(str::to_owned).to_vec();
     source.put_image("app/pause", Some("1"), &image);
     project.registry.copy_from(&source, "app/pause:1");
-    let (file, name) = (project.path("carrack.yaml"), format!("{}/app/pause:1", project.registry.host));
-    let profile = fs::read_to_string(&file).unwrap();
-    fs::write(&file, profile.replace("images: [", &format!("images: [\"{name}\", "))).unwrap();
+    let name = format!("{}/app/pause:1", project.registry.host);
+    add_image(project, &name);
     name
 }
 
-async fn ask(project: &Project, containerd: &Containerd) {
+async fn ask(project: &Project, nested: &str, containerd: &Containerd) {
     let mut cri = Cri::connect(&containerd.address).await;
     let name = format!("{}/app/multi", project.registry.host);
     let (by_tag, by_digest) = (format!("{name}:2.0"), format!("{name}@{}", project.index.digest));
@@ -241,11 +263,11 @@ async fn ask(project: &Project, containerd: &Containerd) {
     };
     let sandbox: Id =
         cri.call("/runtime.v1.RuntimeService/RunPodSandbox", RunPodRequest { config: Some(pod.clone()) }).await;
-    for (number, reference) in [&by_tag, &by_digest].into_iter().enumerate() {
+    for (number, reference) in [&by_tag, &by_digest, nested].into_iter().enumerate() {
         let log = format!("container-{number}.log");
         let config = ContainerConfig {
             metadata: Some(ContainerMetadata { name: format!("container-{number}") }),
-            image: Some(ImageSpec { image: reference.clone() }),
+            image: Some(ImageSpec { image: reference.to_owned() }),
             log_path: log.clone(),
         };
         let request =

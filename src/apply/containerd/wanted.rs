@@ -1,11 +1,11 @@
 //! Which content, snapshots and names a bundle's images need on one platform. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::Labels;
 use super::labels::Repository;
-use crate::bundle::{BundledImage, BundledManifest, Contents};
+use crate::bundle::{BundledImage, BundledIndex, BundledManifest, Contents};
 use crate::oci::{Blob, Digest, Platform, Reference};
 
 /// Everything that the images of a bundle need.
@@ -35,6 +35,9 @@ pub struct WantedImage {
     pub names: Vec<String>,
     /// What the names stand for.
     pub target: Blob,
+    /// The index that the names stand for, and those within it, as far as they lead to the manifests: each after those that it
+    /// lists, and with what is imported of its children. Empty where the names stand for a manifest.
+    pub indexes: Vec<BundledIndex>,
     /// The manifests for the platform; most images have one.
     pub manifests: Vec<BundledManifest>,
 }
@@ -62,10 +65,7 @@ impl Wanted {
     /// [`WantedError`] for the first image that has no manifest for the platform.
     pub fn of(contents: &Contents, platform: &Platform) -> Result<Self, WantedError> {
         let mut wanted = Self { blobs: BTreeMap::new(), images: Self::images_of(contents, platform)? };
-        let present = contents.images.iter().filter(|image| !image.is_absent());
-        for (image, of_platform) in present.zip(&wanted.images) {
-            add_content(&mut wanted.blobs, image, &of_platform.manifests);
-        }
+        wanted.images.iter().for_each(|image| add_content(&mut wanted.blobs, image));
         Ok(wanted)
     }
 
@@ -76,27 +76,29 @@ impl Wanted {
     pub fn images_of(contents: &Contents, platform: &Platform) -> Result<Vec<WantedImage>, WantedError> {
         let present = contents.images.iter().filter(|image| !image.is_absent());
         let wanted = |image: &BundledImage| {
+            let manifests = for_platform(image, platform)?;
             Ok(WantedImage {
                 reference: image.reference.clone(),
                 names: names(image),
                 target: image.target.clone(),
-                manifests: for_platform(image, platform)?,
+                indexes: leading_to(&manifests, image),
+                manifests,
             })
         };
         present.map(wanted).collect()
     }
 }
 
-fn add_content(blobs: &mut BTreeMap<Digest, WantedBlob>, image: &BundledImage, manifests: &[BundledManifest]) {
+fn add_content(blobs: &mut BTreeMap<Digest, WantedBlob>, image: &WantedImage) {
     let mut add = |blob: &Blob, labels: Labels| {
         let wanted = || WantedBlob { size: blob.size, labels: Labels::default() };
         blobs.entry(blob.digest).or_insert_with(wanted).labels.add(labels);
     };
-    if image.index {
-        add(&image.target, Labels::index(manifests.iter().map(|manifest| manifest.manifest.digest)));
+    for index in &image.indexes {
+        add(&index.blob, Labels::index(index.children.iter().copied()));
     }
     let repository = Arc::new(Repository::of(&image.reference));
-    for manifest in manifests {
+    for manifest in &image.manifests {
         let layers = manifest.layers.iter().map(|layer| layer.digest);
         add(&manifest.manifest, Labels::manifest(manifest.config.digest, layers));
         add(&manifest.config, Labels::default());
@@ -104,6 +106,20 @@ fn add_content(blobs: &mut BTreeMap<Digest, WantedBlob>, image: &BundledImage, m
             add(layer, Labels::layer(&repository));
         }
     }
+}
+
+/// The indexes of an image that lead to `manifests`, and which of their children do.
+fn leading_to(manifests: &[BundledManifest], image: &BundledImage) -> Vec<BundledIndex> {
+    let mut imported: HashSet<Digest> = manifests.iter().map(|manifest| manifest.manifest.digest).collect();
+    let mut indexes = Vec::with_capacity(image.indexes.len());
+    for index in &image.indexes {
+        let children: Box<[Digest]> = index.children.iter().copied().filter(|child| imported.contains(child)).collect();
+        if !children.is_empty() {
+            imported.insert(index.blob.digest);
+            indexes.push(BundledIndex { blob: index.blob.clone(), children });
+        }
+    }
+    indexes
 }
 
 fn for_platform(image: &BundledImage, platform: &Platform) -> Result<Vec<BundledManifest>, WantedError> {
@@ -143,7 +159,7 @@ mod tests {
         let absent = BundledImage {
             reference: "registry.example.org/a:1".parse().unwrap(),
             target: Blob::of(media_type::IMAGE_MANIFEST, b"{}"),
-            index: false,
+            indexes: Vec::new(),
             manifests: Vec::new(),
         };
         let profile = ResolvedProfile { name: "p".to_owned(), version: "1.0.0".to_owned(), ..Default::default() };

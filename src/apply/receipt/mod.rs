@@ -438,7 +438,7 @@ pub struct ReceiptImage {
     pub names: Vec<String>,
     /// What they stand for.
     pub target: Digest,
-    /// The manifests for this machine.
+    /// The manifests for this machine, and the indexes that lead to them from the target, which is one itself.
     pub manifests: Vec<Digest>,
     /// Their configurations and layers, each once.
     pub blobs: Vec<Digest>,

@@ -112,14 +112,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
 
 /// Size of every blob by digest that the image's manifests name, themselves included.
 pub(super) fn image_blobs(image: &BundledImage) -> BTreeMap<Digest, u64> {
-    let index = image.index.then_some((image.target.digest, image.target.size)).into_iter();
+    let indexes = image.indexes.iter().map(|index| (index.blob.digest, index.blob.size));
     let manifests = image.manifests.iter().flat_map(|manifest| {
         [&manifest.manifest, &manifest.config]
             .into_iter()
             .chain(manifest.layers.iter())
             .map(|blob| (blob.digest, blob.size))
     });
-    index.chain(manifests).collect()
+    indexes.chain(manifests).collect()
 }
 
 fn total_bytes(contents: &Contents) -> u64 {
