@@ -22,6 +22,8 @@ pub(super) struct Collector<'p> {
     chart: Option<(&'p Chart, String)>,
     images: Found,
     candidates: Found,
+    /// What the names of images begin with that controllers complete, each with the warning that there is none.
+    completed: BTreeMap<String, Problem>,
     warnings: ProblemList,
     problems: ProblemList,
 }
@@ -35,6 +37,7 @@ impl<'p> Collector<'p> {
             chart: None,
             images: BTreeMap::new(),
             candidates: BTreeMap::new(),
+            completed: BTreeMap::new(),
             warnings: ProblemList::default(),
             problems: ProblemList::default(),
         }
@@ -65,6 +68,7 @@ impl<'p> Collector<'p> {
         };
         add(&mut self.images, other.images);
         add(&mut self.candidates, other.candidates);
+        self.completed.extend(other.completed);
         other.warnings.into_vec().into_iter().for_each(|warning| self.warnings.add(|| warning));
         other.problems.into_vec().into_iter().for_each(|problem| self.problems.add(|| problem));
     }
@@ -153,6 +157,12 @@ impl<'p> Collector<'p> {
         }
         let never = self.ignored.iter().enumerate().filter(|(index, _)| !self.used.contains(index));
         never.for_each(|(_, image)| self.warnings.add(|| unused(image)));
+        for (text, warning) in std::mem::take(&mut self.completed) {
+            let begins = |reference: &Reference| reference.to_string().starts_with(&format!("{text}-"));
+            if !self.images.keys().any(begins) {
+                self.warnings.add(|| warning);
+            }
+        }
         self.candidates.retain(|reference, _| !self.images.contains_key(reference));
         let list = |reasons: BTreeSet<Reason>| reasons.into_iter().collect();
         let image = |(reference, reasons)| NeededImage { reference, reasons: list(reasons) };
@@ -206,6 +216,11 @@ impl Sink for Collector<'_> {
 
     fn problem(&mut self, place: Place<'_>, message: String) {
         self.problems.add(|| place.source.problem(place.at, place.named(&message)));
+    }
+
+    fn completed(&mut self, text: &str, place: Place<'_>, message: String) {
+        let warning = place.source.problem(place.at, place.named(&message));
+        self.completed.insert(text.to_owned(), warning);
     }
 
     fn warn(&mut self, place: Place<'_>, message: String) {

@@ -21,8 +21,9 @@ pub(super) fn read(
     sink: &mut dyn Sink,
 ) {
     charts::read(source, node, api_version, object, sink);
-    let (built_in, names) = (is_built_in(api_version), names(api_version, object));
-    let mut walk = Walk::new(source, object, sink, prefix, (built_in, names));
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let (built_in, names) = (is_built_in(group), names(group, object));
+    let mut walk = Walk::new(source, object, sink, prefix, group, (built_in, names));
     for entry in node.entries() {
         match (&*entry.key, object.kind.as_str()) {
             // Nothing of a secret is ever shown.
@@ -41,8 +42,7 @@ pub(super) fn read(
 }
 
 /// Groups of Kubernetes itself have no dot (`apps`) or end in `k8s.io`.
-fn is_built_in(api_version: &str) -> bool {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+fn is_built_in(group: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
@@ -87,6 +87,10 @@ impl Walk<'_> {
     }
 
     fn mapping(&mut self, key: &str, node: &Node, entries: &[Entry]) {
+        // The `image` of a volume in Ceph is a block device.
+        if key == "rbd" && node.get("monitors").is_some() {
+            return;
+        }
         let consumed = parts::read(self, key, node);
         let paired = self.pairs(entries);
         // A mapping under such a name is no part of it, and may have images of its own.
@@ -96,7 +100,8 @@ impl Walk<'_> {
                 None if paired.contains(&index) => self.below(&entry.key, |walk| walk.candidates(&entry.value)),
                 Some(text) => {
                     let sure = self.built_in && !self.unsure;
-                    if sure || !parts::below_hub(self, text, entry.value.at) {
+                    let at = entry.value.at;
+                    if sure || !parts::below_hub(self, text, at) && !parts::is_half(self, node, text, at) {
                         self.image(node, "image", text, entry.value.at);
                     }
                 }

@@ -5,7 +5,9 @@
 //! is taken for sure. Half a name is never completed with `docker.io/library`.
 
 use super::pairs::has_tag;
+use super::placeholders::{Names, completes};
 use super::walk::Walk;
+use crate::problem::Position;
 use crate::yaml::{Entry, Kind, Node};
 
 /// Fields that say where all images below them are.
@@ -26,13 +28,10 @@ impl Above {
     /// What `node` says, by itself or in its field `global`.
     pub(super) fn of(node: &Node) -> Self {
         let within = [node.get("global"), Some(node)];
-        let part = |names: &[&str]| {
-            let nodes = within.iter().rev().flatten();
-            nodes.flat_map(|node| names.iter().filter_map(|name| text(node, name))).next().map(str::to_owned)
-        };
+        let part =
+            |names: &[&str]| within.iter().rev().flatten().find_map(|node| part_of(node, names)).map(str::to_owned);
         // What has a tag of its own beside it is an image, and no place of others.
-        let is_image =
-            TAGS.iter().any(|tag| node.get(tag).is_some()) && BASES.iter().any(|base| node.get(base).is_some());
+        let is_image = part_of(node, TAGS).is_some() && part_of(node, BASES).is_some();
         let hub = part(HUBS).filter(|hub| !is_image && is_hub(hub));
         Self { tag: part(TAGS).filter(|_| hub.is_some()), hub }
     }
@@ -77,6 +76,9 @@ pub(super) fn read(walk: &mut Walk<'_>, key: &str, node: &Node) -> &'static [&'s
         }
     }
     match parts.image(&walk.above()) {
+        Image::Whole(text) if !text.contains('@') && completes(walk.group, walk.object, walk.field()) => {
+            say_completed(walk, node, field, &text, at);
+        }
         Image::Whole(text) if parts.is_complete(&text) => walk.image(node, field, &text, at),
         Image::Whole(text) if !walk.ignores(&text) => {
             let message = format!("{text:?} has neither `tag` nor `digest`, so which image it is cannot be told");
@@ -92,7 +94,7 @@ pub(super) fn read(walk: &mut Walk<'_>, key: &str, node: &Node) -> &'static [&'s
 }
 
 /// The image that a field `image` names alone, as `text`, where something above says where it is.
-pub(super) fn below_hub(walk: &mut Walk<'_>, text: &str, at: crate::problem::Position) -> bool {
+pub(super) fn below_hub(walk: &mut Walk<'_>, text: &str, at: Position) -> bool {
     let Above { hub: Some(hub), tag } = walk.above() else { return false };
     if text.contains('/') || has_tag(text) && tag.is_some() {
         return false;
@@ -101,6 +103,39 @@ pub(super) fn below_hub(walk: &mut Walk<'_>, text: &str, at: crate::problem::Pos
     let text = compose(Some(&hub), text, tag, None);
     walk.below("image", |walk| walk.reading(&text, at));
     true
+}
+
+/// The first of the fields `names` that has a text.
+fn part_of<'n>(node: &'n Node, names: &[&str]) -> Option<&'n str> {
+    names.iter().find_map(|name| text(node, name))
+}
+
+/// The fields of a container. What has one is no group of settings, and its image a whole name.
+const OF_CONTAINERS: &[&str] = &["command", "args", "script", "workingDir", "volumeMounts"];
+
+/// Says that the field `image` of the mapping `node` has one word alone, which is half a name outside of containers, where it is
+/// that. Returns whether it is.
+pub(super) fn is_half(walk: &mut Walk<'_>, node: &Node, text: &str, at: Position) -> bool {
+    let is_word = !text.contains(['/', ':', '@', '.']);
+    if !is_word || walk.names == Names::Templates || OF_CONTAINERS.iter().any(|field| node.get(field).is_some()) {
+        return false;
+    }
+    if !is_off(node) && !walk.ignores(text) {
+        walk.below("image", |walk| walk.half(text, at));
+    }
+    true
+}
+
+/// Says that the name `text`, which the field `field` of `node` gives, is completed by an operator.
+fn say_completed(walk: &mut Walk<'_>, node: &Node, field: &str, text: &str, at: Position) {
+    if !is_off(node) && !walk.ignores(text) {
+        walk.below(field, |walk| walk.completed(text, at));
+    }
+}
+
+/// Whether `node` is the configuration of something that is switched off.
+fn is_off(node: &Node) -> bool {
+    node.get("enabled").and_then(Node::scalar).is_some_and(|scalar| &*scalar.text == "false")
 }
 
 fn text<'n>(node: &'n Node, name: &str) -> Option<&'n str> {

@@ -43,15 +43,26 @@ const TEMPLATES: &[&str] = &[
 /// Groups that look for new tags of an image: <https://fluxcd.io/flux/components/image/>.
 const WATCHES: &[&str] = &["image.toolkit.fluxcd.io"];
 
-/// What an object of this kind names.
-pub(super) fn names(api_version: &str, object: &ObjectName) -> Names {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+/// What an object of this API group and kind names.
+pub(super) fn names(group: &str, object: &ObjectName) -> Names {
     match group {
         _ if WATCHES.contains(&group) => Names::Nothing,
         _ if POLICIES.contains(&group) => Names::Patterns,
         _ if TEMPLATES.contains(&group) || object.kind == "Template" => Names::Templates,
         _ => Names::Images,
     }
+}
+
+/// Images whose tags NVIDIA's operator completes with what it finds on a node, by kind and field: `595.91.07` becomes
+/// `595.91.07-ubuntu24.04` (`resolveDriverTag` and `GetImagePath` in <https://github.com/NVIDIA/gpu-operator>).
+const COMPLETED: &[(&str, &[&str])] = &[
+    ("ClusterPolicy", &["spec.driver", "spec.gds", "spec.gdrcopy", "spec.vgpuManager"]),
+    ("NVIDIADriver", &["spec", "spec.gds", "spec.gdrcopy"]),
+];
+
+/// Whether the image that the field `field` of an object of the group `group` gives is a part of the name that is pulled.
+pub(super) fn completes(group: &str, object: &ObjectName, field: &str) -> bool {
+    group == "nvidia.com" && COMPLETED.iter().any(|(kind, fields)| *kind == object.kind && fields.contains(&field))
 }
 
 /// Whether no image can be called so, since something fills it in or compares with it: `$(params.image)`, `${IMAGE}`,

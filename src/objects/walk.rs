@@ -18,6 +18,10 @@ pub(super) struct Walk<'w> {
     pub(super) object: &'w ObjectName,
     pub(super) sink: &'w mut dyn Sink,
     pub(super) path: String,
+    /// The API group of the object; empty for the first one of Kubernetes.
+    pub(super) group: &'w str,
+    /// How much of the path is before the object itself.
+    prefix: usize,
     /// Whether the object is of a kind of Kubernetes itself.
     pub(super) built_in: bool,
     /// Whether nothing that is found here is sure to be an image.
@@ -36,11 +40,25 @@ impl<'w> Walk<'w> {
         object: &'w ObjectName,
         sink: &'w mut dyn Sink,
         prefix: &str,
+        group: &'w str,
         (built_in, names): (bool, Names),
     ) -> Self {
         let unsure = names == Names::Patterns;
         let path = prefix.to_owned();
-        Self { source, object, sink, path, built_in, unsure, names, above: Vec::new(), texts: Vec::new() }
+        let prefix = path.len();
+        Self {
+            source,
+            object,
+            sink,
+            path,
+            group,
+            prefix,
+            built_in,
+            unsure,
+            names,
+            above: Vec::new(),
+            texts: Vec::new(),
+        }
     }
 
     /// Runs `inside` with the path of a field of the current place.
@@ -147,6 +165,19 @@ impl<'w> Walk<'w> {
         if let Ok(reference) = text.parse() {
             self.candidate(text, reference, at);
         }
+    }
+
+    /// The field of the object that is read.
+    pub(super) fn field(&self) -> &str {
+        self.path.get(self.prefix..).unwrap_or_default()
+    }
+
+    /// The beginning of an image's name, which the object's controller completes.
+    pub(super) fn completed(&mut self, text: &str, at: Position) {
+        let message = format!(
+            "{text:?} is no image yet: the operator adds the system of the node to the tag, as in {text}-ubuntu24.04; add that image to `images`, or this to `ignoreImages`"
+        );
+        self.tell(at, |sink, place| sink.completed(text, place, message));
     }
 
     /// An image without the registry that it is in.

@@ -14,6 +14,7 @@ mod gate;
 mod helm;
 mod hostile;
 mod lists;
+mod public;
 mod samples;
 mod shop;
 mod values;

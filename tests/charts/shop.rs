@@ -15,8 +15,13 @@ pub(crate) struct Shop {
 impl Shop {
     /// What is in `fixtures/charts/NAME`.
     pub(crate) fn fixture(name: &str) -> Self {
+        Self::folder(&format!("charts/{name}"))
+    }
+
+    /// What is in the folder `fixtures/PATH`.
+    pub(crate) fn folder(path: &str) -> Self {
         let sandbox = Sandbox::new();
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/charts").join(name), &sandbox.work());
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(path), &sandbox.work());
         Self { sandbox }
     }
 

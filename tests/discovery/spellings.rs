@@ -129,6 +129,80 @@ fn half_a_name_is_told_and_never_completed() {
 }
 
 #[test]
+fn one_word_is_half_a_name_outside_of_containers() {
+    let image = |spec: &str| read(&resource(spec), "");
+    for spec in [
+        "{manager: {image: manager}}",
+        "{image: manager, version: null}",
+        "{repository: \"\", image: manager, pullPolicy: IfNotPresent}",
+    ] {
+        let found = image(spec);
+        assert_eq!((found.images, found.candidates), (vec![], vec![]), "{spec}");
+        assert!(matches!(&found.warnings[..], [warning] if warning.contains("\"manager\" is a part")), "{spec}");
+    }
+    assert_eq!(image("{manager: {enabled: false, image: manager}}").warnings, [""; 0]);
+    let values = read(&config("global:\n  proxy: {image: proxyv2}\n"), "");
+    assert_eq!((values.candidates, values.warnings.len()), (vec![], 1));
+    for (spec, name) in [
+        ("{step: {image: bash, script: echo}}", "bash"),
+        ("{template: {container: {image: alpine, command: [sh]}}}", "alpine"),
+        ("{containers: [{image: busybox}]}", "busybox"),
+    ] {
+        assert_eq!(image(spec).images, [format!("docker.io/library/{name}:latest")], "{spec}");
+    }
+}
+
+#[test]
+fn a_part_of_another_name_is_no_tag_of_the_mapping_around() {
+    let values = "base: {enableCRDs: true}\nhub: \"\"\ntag: \"\"\nimage: pilot\nglobal: {hub: registry.example.org/mesh, tag: v1, proxy: {image: proxyv2}}\n";
+    let found = read(&config(values), "");
+    assert_eq!((found.candidates, found.warnings), (vec!["mesh/pilot:v1".into(), "mesh/proxyv2:v1".into()], vec![]));
+}
+
+#[test]
+fn tags_that_an_operator_completes_are_no_images() {
+    let object = |images: &str, kind: &str, spec: &str| {
+        let api = if kind == "ClusterPolicy" { "v1" } else { "v1alpha1" };
+        let list = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec: {{containers: [{images}]}}\n---\n");
+        read(&format!("{list}apiVersion: nvidia.com/{api}\nkind: {kind}\nmetadata: {{name: p}}\nspec: {spec}\n"), "")
+    };
+    let driver = "repository: registry.example.org/nv, image: driver, version: \"595.91.07\"";
+    for (kind, spec) in [
+        ("ClusterPolicy", format!("{{driver: {{{driver}}}}}")),
+        ("ClusterPolicy", format!("{{gds: {{enabled: true, {driver}}}}}")),
+        ("NVIDIADriver", format!("{{{driver}}}")),
+    ] {
+        let found = object("{image: registry.example.org/other:1}", kind, &spec);
+        assert_eq!((&found.images[..], found.candidates.len()), (&["other:1".to_owned()][..], 0), "{spec}");
+        let [warning] = &found.warnings[..] else { panic!("{:?}", found.warnings) };
+        assert!(warning.contains("nv/driver:595.91.07-ubuntu24.04"), "{warning}");
+        let there = object("{image: 'registry.example.org/nv/driver:595.91.07-rhel9'}", kind, &spec);
+        assert_eq!((there.images, there.warnings), (vec!["nv/driver:595.91.07-rhel9".to_owned()], vec![]), "{spec}");
+    }
+    let digest = format!("{{driver: {{{}}}}}", driver.replace("595.91.07", super::DIGEST));
+    let found = object("{image: registry.example.org/other:1}", "ClusterPolicy", &digest);
+    assert_eq!((found.images.len(), found.warnings.len()), (2, 0), "{found:?}");
+    let off = object(
+        "{image: registry.example.org/other:1}",
+        "ClusterPolicy",
+        &format!("{{gds: {{enabled: false, {driver}}}}}"),
+    );
+    assert_eq!((off.images.len(), off.warnings.len()), (1, 0));
+}
+
+#[test]
+fn a_block_device_is_no_image() {
+    let volume = "rbd: {monitors: ['10.0.0.1:6789'], pool: p, image: disk}";
+    for manifest in [
+        format!("apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: v}}\nspec: {{{volume}}}\n"),
+        resource(&format!("{{template: {{volumes: [{{name: v, {volume}}}]}}}}")),
+    ] {
+        let found = read(&manifest, "");
+        assert_eq!((found.images.len(), found.candidates.len(), found.warnings.len()), (0, 0, 0), "{found:?}");
+    }
+}
+
+#[test]
 fn documents_in_texts_are_read_as_documents() {
     const REG: &str = "registry.example.org";
     for (file, candidates) in [
