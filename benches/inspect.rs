@@ -67,6 +67,7 @@ fn write(path: &Path, bytes: u64, images: u64) -> u64 {
         ImageParts {
             reference: format!("registry.example.org/app/image-{number}:1").parse().unwrap(),
             target: Descriptor::of(media_type::IMAGE_MANIFEST, &raw),
+            platforms: vec![],
             indexes: Vec::new(),
             manifests: vec![ManifestParts { raw, manifest, config: config.into_bytes() }],
         }

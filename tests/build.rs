@@ -8,6 +8,7 @@ mod noise;
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use self::noise::noise;
 use carrack::bundle::Bundle;
@@ -363,4 +364,151 @@ fn data_that_does_not_arrive_is_an_error() {
     let output = images.output().unwrap();
     assert_eq!(output.status.code(), Some(25));
     assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"), "{output:?}");
+}
+
+/// A registry with an image for two platforms, and one for each alone.
+fn two_platforms() -> (Sandbox, InProcessRegistry) {
+    let (sandbox, registry) = (Sandbox::new(), InProcessRegistry::start().unwrap());
+    let put = |repository: &str, tag: Option<&str>, platform: &str| {
+        let content = layer(repository.len() as u64 + platform.len() as u64, 1000);
+        let image = Image { platform: platform.parse().unwrap(), layers: vec![content], command: vec![] };
+        registry.put_image(repository, tag, &image)
+    };
+    registry.put_index("app/both", Some("1"), vec![put("app/both", None, AMD64), put("app/both", None, ARM64)]);
+    put("app/one", Some("1"), AMD64);
+    put("app/other", Some("1"), ARM64);
+    (sandbox, registry)
+}
+
+fn write_packs(sandbox: &Sandbox, registry: &InProcessRegistry, packs: &[&str]) {
+    let packs: String =
+        packs.iter().map(|pack| format!("    - {{{}}}\n", pack.replace("REG", &registry.host()))).collect();
+    let head = "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {name: app, version: 1.0.0}\n";
+    sandbox.write("carrack.yaml", format!("{head}spec:\n  platforms: [{AMD64}, {ARM64}]\n  packs:\n{packs}"));
+}
+
+const ARM64: &str = "linux/arm64";
+
+#[test]
+fn an_image_is_carried_for_the_platforms_that_the_profile_says() {
+    let (sandbox, registry) = two_platforms();
+    let pod =
+        "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: \"REG/app/one:1\"}]}}";
+    sandbox.write("pod.yaml", pod.replace("REG", &registry.host()));
+    let both = ("app/both:1", &[AMD64, ARM64][..]);
+    let (one, other) = (("app/one:1", &[AMD64][..]), ("app/other:1", &[ARM64][..]));
+    let listed = "images: [\"REG/app/both:1\", {image: \"REG/app/one:1\", platforms: [linux/amd64]}]";
+    for (what, packs, want) in [
+        ("at the image", vec![format!("name: a, layer: addon, {listed}")], vec![both, one]),
+        (
+            "at the pack",
+            vec![
+                "name: a, layer: addon, images: [\"REG/app/both:1\"]".to_owned(),
+                "name: b, layer: addon, platforms: [linux/amd64], images: [\"REG/app/one:1\"]".to_owned(),
+                "name: c, layer: addon, platforms: [linux/arm64], images: [\"REG/app/other:1\"]".to_owned(),
+            ],
+            vec![both, one, other],
+        ),
+        (
+            "two packs that are for one each",
+            vec![
+                "name: b, layer: addon, platforms: [linux/amd64], images: [\"REG/app/both:1\"]".to_owned(),
+                "name: c, layer: addon, platforms: [linux/arm64], images: [\"REG/app/both:1\"]".to_owned(),
+            ],
+            vec![both],
+        ),
+        (
+            "an image that a manifest of another pack names",
+            vec![
+                "name: a, layer: addon, manifests: [./pod.yaml]".to_owned(),
+                format!("name: b, layer: addon, {listed}"),
+            ],
+            vec![both, one],
+        ),
+        (
+            "one of both for one of them",
+            vec!["name: a, layer: addon, images: [{image: \"REG/app/both:1\", platforms: [linux/arm64]}]".to_owned()],
+            vec![("app/both:1", &[ARM64][..])],
+        ),
+    ] {
+        let packs: Vec<&str> = packs.iter().map(String::as_str).collect();
+        write_packs(&sandbox, &registry, &packs);
+        succeed(sandbox.carrack(&["build", ".", "-o", "app.tar.zst"]));
+        succeed(sandbox.carrack(&["build", ".", "-o", "app.tar.zst", "--locked"]));
+        let bundle = Bundle::open(&sandbox.work().join("app.tar.zst")).unwrap();
+        let found: Vec<(String, Vec<String>, bool)> = bundle
+            .contents()
+            .images
+            .iter()
+            .map(|image| {
+                let manifests = image.manifests.iter().map(|one| one.platform.as_ref().unwrap().to_string()).collect();
+                (image.reference.to_string(), manifests, image.platforms.is_empty())
+            })
+            .collect();
+        let want: Vec<(String, Vec<String>, bool)> = want
+            .iter()
+            .map(|(name, platforms)| {
+                let names = platforms.iter().map(|one| (*one).to_owned()).collect();
+                (format!("{}/{name}", registry.host()), names, platforms.len() == 2)
+            })
+            .collect();
+        assert_eq!(found, want, "{what}");
+        let narrow: Vec<bool> =
+            bundle.contents().images.iter().map(|one| one.is_for(&AMD64.parse().unwrap())).collect();
+        assert_eq!(narrow, want.iter().map(|(_, names, _)| names[0] == AMD64).collect::<Vec<_>>(), "{what}");
+        let needs = bundle.contents().requires_installer.as_ref().unwrap().to_string();
+        assert_eq!(needs == "0.4.0", want.iter().any(|(.., all)| !all), "{what}: {needs}");
+    }
+}
+
+#[test]
+fn a_machine_gets_what_is_for_its_platform() {
+    let (sandbox, registry) = two_platforms();
+    let template = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {nodeName: \"{{ .carrack.var.node }}\", \
+                    containers: [{name: c, image: \"REG/app/other:1\"}]}}";
+    sandbox.write("pod.yaml", template.replace("REG", &registry.host()));
+    let made_for = "{image: \"REG/app/other:1\", platforms: [linux/arm64]}";
+    let pack = format!("name: a, layer: addon, images: [\"REG/app/both:1\", {made_for}], manifests: [./pod.yaml]");
+    write_packs(&sandbox, &registry, &[&pack]);
+    let profile = fs::read_to_string(sandbox.work().join("carrack.yaml")).unwrap();
+    let variables = "spec:\n  variables: [{name: node, default: n1}]\n";
+    sandbox.write("carrack.yaml", profile.replace("spec:\n", variables));
+    for only in [&[][..], &["--platform", AMD64][..]] {
+        succeed(sandbox.carrack(&[&["build", ".", "-o", "app.tar.zst"][..], only].concat()));
+        let root = sandbox.work().join("root");
+        fs::create_dir(&root).unwrap();
+        let apply = ["apply", "app.tar.zst", "--root", "root", "--runtime", "k3s", "--yes"];
+        let ran = succeed(sandbox.run(Path::new(env!("CARGO_BIN_EXE_carrack-install")), &apply));
+        assert!(ran.stderr.contains("1 image in "), "{}", ran.stderr);
+        let archive = root.join("var/lib/rancher/k3s/agent/images/app-1.0.0.tar.zst");
+        let names = sandbox
+            .run(Path::new("sh"), &["-c", &format!("zstd -dc {} | tar -xO index.json", archive.display())])
+            .stdout;
+        assert!(names.contains("app/both:1") && !names.contains("app/other"), "{names}");
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
+
+#[test]
+fn what_is_said_of_platforms_is_checked() {
+    let (sandbox, registry) = two_platforms();
+    for (pack, code, words) in [
+        (
+            "images: [\"REG/app/one:1\"]",
+            10,
+            &["is not made for linux/arm64; it is made for linux/amd64", "app/one:1\", platforms: [linux/amd64]}"][..],
+        ),
+        ("images: [{image: \"REG/app/one:1\", platforms: [linux/s390x]}]", 10, &["not one of `spec.platforms`"]),
+        ("images: [{image: \"REG/app/one:1\", platforms: [amd64]}]", 10, &["\"amd64\" is not a platform"]),
+        ("images: [{image: \"REG/app/one:1\", platforms: []}]", 10, &["`platforms` is empty"]),
+        ("images: [{image: \"REG/app/one:1\", platform: linux/amd64}]", 10, &["did you mean `platforms`"]),
+        ("images: [{platforms: [linux/amd64]}]", 10, &["`image`"]),
+        ("platforms: [linux/amd64, linux/amd64], images: [\"REG/app/one:1\"]", 10, &["listed twice"]),
+        ("images: [{image: \"REG/app/one:1\", platforms: [linux/arm64]}]", 10, &["not made for linux/arm64"]),
+    ] {
+        write_packs(&sandbox, &registry, &[&format!("name: a, layer: addon, {pack}")]);
+        let ran = sandbox.carrack(&["lock", "."]);
+        assert_eq!(ran.code, code, "{pack}: {}", ran.stderr);
+        assert!(words.iter().all(|word| ran.stderr.contains(word)), "{pack}: {}", ran.stderr);
+    }
 }

@@ -71,6 +71,7 @@ fn sample(layer_bytes: usize, tail_bytes: usize) -> Sample {
     let image = ImageParts {
         reference: "example.org/app:1".parse().unwrap(),
         target,
+        platforms: vec![],
         indexes: Vec::new(),
         manifests: vec![ManifestParts { raw, manifest, config }],
     };

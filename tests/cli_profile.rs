@@ -83,15 +83,16 @@ fn json_shapes_are_pinned() {
         "file": "m.yaml", "line": 6, "column": 14,
     }]);
     let name = serde_json::json!({"name": "p", "version": "1.0.0"});
+    let platforms = serde_json::json!([{"os": "linux", "architecture": "amd64"}]);
     assert_eq!(
         json("images"),
         serde_json::json!({
             "apiVersion": "carrack/v1", "kind": "ImageList", "profile": name,
             "images": [
-                {"reference": "docker.io/library/nginx:1", "reasons": [
+                {"reference": "docker.io/library/nginx:1", "platforms": platforms, "reasons": [
                     {"pack": "a", "file": "carrack.yaml", "line": 6, "field": "spec.packs[0].images[0]"},
                 ]},
-                {"reference": "quay.io/a/b:latest", "reasons": [
+                {"reference": "quay.io/a/b:latest", "platforms": platforms, "reasons": [
                     {"pack": "a", "file": "m.yaml", "line": 6, "object": pod, "field": "spec.containers[0].image"},
                 ]},
             ],

@@ -49,8 +49,13 @@ impl Fixture {
         names.iter().map(|name| self.server.reference(name).unwrap()).collect()
     }
 
+    fn needed(&self, names: &[&str]) -> Needed {
+        let images = self.references(names).into_iter().map(|reference| (reference, self.platforms.clone())).collect();
+        Needed { images, ..Needed::default() }
+    }
+
     async fn resolve(&self, names: &[&str], existing: &Lock, update: Update) -> Result<Resolved, Vec<ResolveError>> {
-        lock::resolve(&registry(), &self.references(names), &self.platforms, existing, &update, JOBS).await
+        lock::resolve(&registry(), &self.needed(names).images, existing, &update, JOBS).await
     }
 
     async fn lock(&self, names: &[&str]) -> Lock {
@@ -62,8 +67,7 @@ impl Fixture {
     }
 
     async fn check(&self, names: &[&str], lock: &Lock) -> Check {
-        let needed = Needed { images: self.references(names), ..Needed::default() };
-        lock::check(&registry(), &needed, &self.platforms, lock, JOBS).await.unwrap()
+        lock::check(&registry(), &self.needed(names), lock, JOBS).await.unwrap()
     }
 }
 

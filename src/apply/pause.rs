@@ -27,7 +27,7 @@ const DEFAULTS: [((u64, u64), &str); 6] = [
 pub(super) async fn check(inputs: Inputs<'_>, target: &Target, client: Option<&Client>) -> Option<Check> {
     let contents = inputs.contents;
     let (_, distribution) = cluster::distribution(contents);
-    let carried = contents.images.iter().filter(|image| !image.is_absent());
+    let carried = contents.images.iter().filter(|image| !image.is_absent() && image.is_for(&target.platform));
     let images: Vec<&Reference> = carried.map(|image| &image.reference).collect();
     if !TAKING.contains(&distribution) || images.is_empty() {
         return None;

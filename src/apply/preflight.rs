@@ -67,7 +67,7 @@ pub async fn preflight(
         None => (Vec::new(), None, History::default()),
     };
     if let (Some(inputs), true) = (inputs, target.root.is_host()) {
-        checks.extend(registries::checks(inputs.contents, inputs.node).await);
+        checks.extend(registries::checks(inputs.contents, &target.platform, inputs.node).await);
     }
     let (runtime, client) = reachable(&target.runtime).await;
     if let Some(inputs) = inputs {

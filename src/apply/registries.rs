@@ -17,6 +17,7 @@ use tonic::transport::Uri;
 
 use super::check::{Check, Verdict};
 use crate::bundle::Contents;
+use crate::oci::Platform;
 use crate::site::node::{Node, Registries};
 
 /// How long an address may take to be found, and to answer. Slower ones are no use for gigabytes.
@@ -42,8 +43,8 @@ enum Refused {
 }
 
 /// A check for each registry that an absent image names.
-pub(super) async fn checks(contents: &Contents, node: &Node) -> Vec<Check> {
-    let absent = contents.images.iter().filter(|image| image.is_absent());
+pub(super) async fn checks(contents: &Contents, platform: &Platform, node: &Node) -> Vec<Check> {
+    let absent = contents.images.iter().filter(|image| image.is_absent() && image.is_for(platform));
     let named: BTreeSet<&str> = absent.map(|image| image.reference.registry()).collect();
     let proxies = proxies(node);
     let asked = named.into_iter().map(|registry| {
@@ -180,6 +181,7 @@ mod tests {
         let image = |text: &&str| BundledImage {
             reference: text.parse().unwrap(),
             target: Blob::of(media_type::IMAGE_MANIFEST, text.as_bytes()),
+            platforms: Vec::new(),
             indexes: Vec::new(),
             manifests: Vec::new(),
         };
@@ -214,7 +216,7 @@ mod tests {
 
     fn ask(references: &[&str], node: &Node) -> Vec<Check> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(checks(&definition(references), node))
+        runtime.block_on(checks(&definition(references), &Platform::new("linux", "amd64"), node))
     }
 
     #[test]

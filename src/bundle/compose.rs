@@ -10,7 +10,7 @@ use super::documents::{Document, Words};
 use super::head::MAX_DESCRIPTORS;
 use super::plan::Regions;
 use super::texts;
-use crate::oci::{Annotations, Blob, Descriptor, Digest, ImageIndex, ImageManifest, Reference, media_type};
+use crate::oci::{Annotations, Blob, Descriptor, Digest, ImageIndex, ImageManifest, Platform, Reference, media_type};
 
 /// Everything that goes into a bundle, small blobs with their bytes.
 #[derive(Debug, Clone)]
@@ -51,6 +51,8 @@ pub struct ImageParts {
     pub reference: Reference,
     /// What the reference names.
     pub target: Descriptor,
+    /// The only platforms of the profile that the image is for; empty where it is for all.
+    pub platforms: Vec<Platform>,
     /// Raw bytes of the index, where it names one, and of those within it that lead to manifests; each after one that lists it.
     pub indexes: Vec<Vec<u8>>,
     /// The manifests to carry; none means that the image is declared absent.
@@ -253,6 +255,10 @@ fn index(parts: &Parts, profile: &[u8]) -> ImageIndex {
             let mut descriptor = name_image(&image.target, &name);
             if image.manifests.is_empty() {
                 descriptor.annotations.insert(annotation::ABSENT.to_owned(), "true".to_owned());
+            }
+            if !image.platforms.is_empty() {
+                let platforms: Vec<String> = image.platforms.iter().map(Platform::to_string).collect();
+                descriptor.annotations.insert(annotation::PLATFORMS.to_owned(), platforms.join(","));
             }
             manifests.push(descriptor);
         }

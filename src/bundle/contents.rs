@@ -11,7 +11,7 @@ use super::documents::{Artifact, Document, at_most, references};
 use super::head::{MAX_DESCRIPTORS, Named, NamedImage};
 use super::indexes::{Below, Within};
 use super::texts;
-use crate::oci::{Blob, Descriptor, Digest, Platform, Reference, ReferenceError, media_type};
+use crate::oci::{Blob, Descriptor, Digest, Platform, PlatformError, Reference, ReferenceError, media_type};
 use crate::requirements::Requirements;
 use crate::text::shown;
 use crate::variables::Variable;
@@ -127,6 +127,8 @@ pub struct BundledImage {
     pub reference: Reference,
     /// What the reference names: a manifest, or an index.
     pub target: Blob,
+    /// The only platforms of the profile that the image is for; empty where it is for all.
+    pub platforms: Vec<Platform>,
     /// The index that the reference names, and those within it that lead to manifests that are present, each after those that it
     /// lists: the reference's own is the last. Empty where the reference names a manifest.
     pub indexes: Vec<BundledIndex>,
@@ -192,6 +194,11 @@ impl BundledImage {
     /// Whether the image is not in the bundle, so that the host's runtime has to pull it.
     pub fn is_absent(&self) -> bool {
         self.manifests.is_empty()
+    }
+
+    /// Whether a machine of `platform` is to have the image.
+    pub fn is_for(&self, platform: &Platform) -> bool {
+        self.platforms.is_empty() || self.platforms.iter().any(|only| only.satisfies(platform))
     }
 
     fn needs(&self, digest: &Digest) -> bool {
@@ -269,14 +276,15 @@ pub(super) fn assemble(identity: Digest, created: Option<String>, named: &mut Na
 }
 
 fn image(image: NamedImage, named: &Named, within: &mut Within) -> Result<BundledImage, String> {
-    let NamedImage { target, name, absent } = image;
+    let NamedImage { target, name, absent, platforms } = image;
     let key = annotation::CONTAINERD_NAME;
     let name = name.ok_or_else(|| format!("blob {} has no annotation {key}", target.digest))?;
     let reference: Reference = name.parse().map_err(|error: ReferenceError| error.to_string())?;
     if reference.to_string() != name {
         return Err(format!("the image name {} is not in its full form", shown(&name)));
     }
-    let mut image = BundledImage { reference, target, indexes: Vec::new(), manifests: Vec::new() };
+    let platforms = platforms.map_or(Ok(Vec::new()), |text| only_platforms(&text, &reference))?;
+    let mut image = BundledImage { reference, target, platforms, indexes: Vec::new(), manifests: Vec::new() };
     match named.documents.get(&image.target.digest) {
         None if absent => return Ok(image),
         None | Some(Document::Config(_)) => return Err(format!("the image {name} is missing")),
@@ -291,6 +299,13 @@ fn image(image: NamedImage, named: &Named, within: &mut Within) -> Result<Bundle
         return Err(format!("the image {name} has an index and none of its manifests"));
     }
     Ok(image)
+}
+
+fn only_platforms(text: &str, image: &Reference) -> Result<Vec<Platform>, String> {
+    let bad = || format!("the platforms of the image {image} are {}, expected some such as linux/amd64", shown(text));
+    let platforms: Vec<Platform> =
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_: PlatformError| bad())?;
+    if platforms.len() > MAX_PLATFORMS { Err(bad()) } else { Ok(platforms) }
 }
 
 /// The manifest, where it is in the bundle.

@@ -30,13 +30,14 @@ const MAX_WORD: usize = 255;
 const MAX_WORDS: usize = 1 << 10;
 
 /// The annotations that mean something.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     annotation::NAME,
     annotation::VERSION,
     annotation::CREATED,
     annotation::FORMAT,
     annotation::REQUIRES_INSTALLER,
     annotation::ABSENT,
+    annotation::PLATFORMS,
     annotation::PACK,
     annotation::PATH,
     annotation::MODE,

@@ -75,6 +75,8 @@ pub(super) struct NamedImage {
     pub(super) name: Option<String>,
     /// Whether it is declared absent.
     pub(super) absent: bool,
+    /// The only platforms that it is for, as it is written.
+    pub(super) platforms: Option<String>,
 }
 
 /// Every descriptor found so far, and what the documents among them say.
@@ -113,7 +115,8 @@ impl Named {
                 continue;
             }
             let name = described.annotations.get(annotation::CONTAINERD_NAME).map(str::to_owned);
-            named.images.push(NamedImage { target, name, absent });
+            let platforms = described.annotations.get(annotation::PLATFORMS).map(str::to_owned);
+            named.images.push(NamedImage { target, name, absent, platforms });
         }
         if named.profile.is_none() {
             return Err("it does not name exactly one profile".to_owned());

@@ -53,6 +53,8 @@ pub mod annotation {
     pub const REQUIRES_INSTALLER: &str = "dev.carrack.requires-installer";
     /// On an image's descriptor: the image is not in the bundle; the host's runtime pulls it.
     pub const ABSENT: &str = "dev.carrack.absent";
+    /// On an image's descriptor: the only platforms of the profile that the image is for, with commas between.
+    pub const PLATFORMS: &str = "dev.carrack.platforms";
     /// On a layer of the profile: the pack that it belongs to.
     pub const PACK: &str = "dev.carrack.pack";
     /// On a host file: absolute path.

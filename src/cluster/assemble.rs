@@ -114,7 +114,7 @@ impl Composer<'_> {
             paths.push(path);
         }
         let manifests = (!paths.is_empty()).then_some(paths);
-        let images = (!listed.is_empty()).then(|| listed.into_iter().collect());
+        let images = (!listed.is_empty()).then(|| listed.into_iter().map(Into::into).collect());
         Ok(Pack { name, manifests, images, ..Pack::default() })
     }
 
@@ -153,7 +153,7 @@ impl Composer<'_> {
             name,
             version: Some(version),
             chart: Some(chart),
-            images: images.map(|images| images.into_iter().collect()),
+            images: images.map(|images| images.into_iter().map(Into::into).collect()),
             ..Pack::default()
         })
     }

@@ -32,7 +32,8 @@ fn target(locked: &LockedImage) -> Descriptor {
 }
 
 fn absent(reference: Reference, locked: &LockedImage) -> ImageParts {
-    ImageParts { reference, target: target(locked), indexes: Vec::new(), manifests: Vec::new() }
+    let (target, platforms) = (target(locked), Vec::new());
+    ImageParts { reference, target, platforms, indexes: Vec::new(), manifests: Vec::new() }
 }
 
 async fn image(reference: Reference, locked: &LockedImage, registry: &Registry) -> Result<ImageParts, FetchError> {
@@ -43,7 +44,7 @@ async fn image(reference: Reference, locked: &LockedImage, registry: &Registry) 
         return Err(disagrees(format!("{} is a {kind} of {size} bytes", locked.digest)));
     }
     let manifest = fetched.parse().map_err(|source| FetchError::Manifest { reference: reference.clone(), source })?;
-    let mut parts = ImageParts { target: target(locked), indexes: Vec::new(), manifests: Vec::new(), reference };
+    let mut parts = absent(reference, locked);
     match manifest {
         Manifest::Image(manifest) => {
             let raw = fetched.raw.to_vec();

@@ -116,7 +116,13 @@ pub async fn plan(
     let web = web::Web { downloader: remotes.downloader, locked: &lock.files };
     let (files, manifests) = local::read(profile, &web, &mut sources).await?;
     let charts = charts::read(profile, charts, &mut sources)?;
-    let images = metadata::fetch(&lock.images, remotes.registry, images, jobs).await?;
+    let mut images = metadata::fetch(&lock.images, remotes.registry, images, jobs).await?;
+    for image in &mut images {
+        // They are sorted.
+        let found = discovery.images.binary_search_by(|needed| needed.reference.cmp(&image.reference));
+        let platforms = found.ok().map(|at| &discovery.images[at].platforms);
+        image.platforms = platforms.filter(|only| **only != profile.platforms).cloned().unwrap_or_default();
+    }
     let local = files.iter().map(|(file, _)| &file.blob).chain(manifests.iter().map(|(file, _)| &file.blob));
     check_sizes(local.chain(charts.iter().map(|(chart, ..)| &chart.blob)), &images)?;
     let names = check_names(&images)?;
@@ -141,12 +147,17 @@ pub async fn plan(
     if profile.packs.iter().filter_map(|pack| pack.distribution).any(|one| MADE.contains(&one)) {
         parts.requires_installer = MAKING_INSTALLER.to_owned();
     }
-    if profile.ready.is_some() || parts.images.iter().any(|image| image.indexes.len() > 1) {
+    if profile.ready.is_some() || parts.images.iter().any(is_odd) {
         parts.requires_installer = WAITING_INSTALLER.to_owned();
     }
     let regions = compose(&parts)?;
     let plan = BundlePlan::new(&regions).map_err(FetchError::Encode)?;
     Ok(PlannedBuild { identity: Digest::of(&regions.index), plan, names, sources })
+}
+
+/// Whether an image is in the bundle in a way that only later installers know.
+fn is_odd(image: &ImageParts) -> bool {
+    image.indexes.len() > 1 || !image.platforms.is_empty()
 }
 
 /// Whether a bundle says what the first installers do not understand.

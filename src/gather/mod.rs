@@ -15,7 +15,7 @@ mod push;
 mod titles;
 mod upstream;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub fn needed(profile: &Profile) -> Needed {
         FileOrigin::Local(_) => None,
     });
     let charts = profile.packs.iter().flat_map(|pack| &pack.charts).filter_map(key);
-    Needed { images: Vec::new(), charts: charts.collect(), packs: packs.collect(), files: files.collect() }
+    Needed { images: BTreeMap::new(), charts: charts.collect(), packs: packs.collect(), files: files.collect() }
 }
 
 /// What the lock calls a chart; nothing where it is one of this machine.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Candidate, Discovery, InChart, NeededImage, Reason};
+use super::{Candidate, Discovery, InChart, NeededImage, Reason, platforms};
 use crate::chart::Chart;
 use crate::io::with_causes;
 use crate::objects::{ObjectName, Place, Sink, template_of_a_chart};
 use crate::oci::Reference;
 use crate::problem::{Position, Problem, ProblemList, Problems};
-use crate::profile::IgnoredImage;
+use crate::profile::{IgnoredImage, Profile};
 
 /// References with the places that they stand in.
 pub(super) type Found = BTreeMap<Reference, BTreeSet<Reason>>;
@@ -150,8 +150,12 @@ impl<'p> Collector<'p> {
         }
     }
 
-    /// The result; `unused` words the warning about an ignored image that is found nowhere.
-    pub(super) fn finish(mut self, unused: impl Fn(&IgnoredImage) -> Problem) -> Result<Discovery, Problems> {
+    /// The result for `profile`; `unused` words the warning about an ignored image that is found nowhere.
+    pub(super) fn finish(
+        mut self,
+        profile: &Profile,
+        unused: impl Fn(&IgnoredImage) -> Problem,
+    ) -> Result<Discovery, Problems> {
         if !self.problems.is_empty() {
             return Err(Problems::Found(self.problems.into_vec()));
         }
@@ -165,7 +169,10 @@ impl<'p> Collector<'p> {
         }
         self.candidates.retain(|reference, _| !self.images.contains_key(reference));
         let list = |reasons: BTreeSet<Reason>| reasons.into_iter().collect();
-        let image = |(reference, reasons)| NeededImage { reference, reasons: list(reasons) };
+        let image = |(reference, reasons): (Reference, BTreeSet<Reason>)| {
+            let platforms = platforms::of(profile, &reference, &reasons);
+            NeededImage { reference, platforms, reasons: list(reasons) }
+        };
         let candidate = |(reference, reasons)| Candidate { reference, reasons: list(reasons) };
         Ok(Discovery {
             images: self.images.into_iter().map(image).collect(),

@@ -12,6 +12,7 @@ mod gate;
 mod list;
 mod manifests;
 mod own;
+mod platforms;
 mod unrendered;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use serde::Serialize;
 use crate::chart::{Chart, ChartError, Helm};
 use crate::io::PathError;
 use crate::objects::ObjectName;
-use crate::oci::Reference;
+use crate::oci::{Platform, Reference};
 use crate::problem::{Problem, Problems, printable, read_document};
 use crate::profile::{Origin, Profile};
 
@@ -45,6 +46,8 @@ pub struct Discovery {
 pub struct NeededImage {
     /// The image.
     pub reference: Reference,
+    /// The platforms that it is needed for: the profile's, or those of them that the profile says; at least one.
+    pub platforms: Vec<Platform>,
     /// Every place that asks for it; at least one.
     pub reasons: Vec<Reason>,
 }
@@ -149,12 +152,12 @@ pub fn discover(profile: &Profile, charts: &[Chart], options: Options<'_>) -> Re
     let mut collector = Collector::new(&profile.ignore_images);
     for (index, pack) in profile.packs.iter().enumerate() {
         collector.enter(&pack.name);
-        for (item, (reference, position)) in pack.images.iter().enumerate() {
+        for (item, listed) in pack.images.iter().enumerate() {
             let field = match pack.origin {
                 Origin::Profile => format!("spec.packs[{index}].images[{item}]"),
                 Origin::Folder(_) | Origin::Oci(_) => format!("spec.images[{item}]"),
             };
-            collector.include(reference.clone(), &pack.file, *position, None, field);
+            collector.include(listed.reference.clone(), &pack.file, listed.position, None, field);
         }
         for file in &pack.image_lists {
             if let Some(source) = collector.kept(read_document(file)?) {
@@ -169,7 +172,7 @@ pub fn discover(profile: &Profile, charts: &[Chart], options: Options<'_>) -> Re
     }
     charts::read(profile, charts, options, &mut collector).map_err(DiscoverError::Charts)?;
     own::warn(profile, &mut collector);
-    let found = collector.finish(|image| {
+    let found = collector.finish(profile, |image| {
         let message = format!("`ignoreImages` names {:?}, which is found nowhere", image.image);
         match read_document(&image.file) {
             Ok(Ok(source)) => source.problem(image.position, message),

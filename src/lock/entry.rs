@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Platform, Reference};
 
 /// What a profile says of a chart from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,8 +111,8 @@ impl serde::Serialize for Entry {
 /// What a profile needs of what a lock has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Needed {
-    /// Images, possibly some more than once.
-    pub images: Vec<Reference>,
+    /// Images, each with the platforms that it is needed for.
+    pub images: BTreeMap<Reference, Vec<Platform>>,
     /// Charts from elsewhere.
     pub charts: BTreeSet<ChartKey>,
     /// Packs from registries.
@@ -122,9 +122,9 @@ pub struct Needed {
 }
 
 impl Needed {
-    /// All of it, an image that is needed twice twice.
+    /// All of it.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let images = self.images.iter().cloned().map(Entry::Image);
+        let images = self.images.keys().cloned().map(Entry::Image);
         let charts = self.charts.iter().cloned().map(Entry::Chart);
         let packs = self.packs.iter().cloned().map(Entry::Pack);
         images.chain(charts).chain(packs).chain(self.files.keys().cloned().map(Entry::File))

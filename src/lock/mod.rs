@@ -103,18 +103,21 @@ impl Differences {
     }
 }
 
-/// Compares a lock with what a profile needs, and the platforms that it needs images for.
-pub fn compare(lock: &Lock, needed: &Needed, platforms: &[Platform]) -> Differences {
+/// Compares a lock with what a profile needs.
+pub fn compare(lock: &Lock, needed: &Needed) -> Differences {
     let has = |entry: &Entry| match entry {
-        Entry::Image(reference) => lock.images.get(reference).is_some_and(|image| image.covers(platforms)),
+        Entry::Image(reference) => {
+            let platforms = needed.images.get(reference).map_or(&[][..], Vec::as_slice);
+            lock.images.get(reference).is_some_and(|image| image.covers(platforms))
+        }
         Entry::Chart(key) => lock.charts.contains_key(key),
         Entry::Pack(reference) => lock.packs.contains_key(reference),
         Entry::File(url) => lock.files.get(url).is_some_and(|file| needed.files.get(url) == Some(&file.digest)),
     };
-    let needed: BTreeSet<Entry> = needed.entries().collect();
+    let entries: BTreeSet<Entry> = needed.entries().collect();
     Differences {
-        missing: needed.iter().filter(|entry| !has(entry)).cloned().collect(),
-        stale: lock.entries().filter(|entry| !needed.contains(entry)).collect(),
+        missing: entries.iter().filter(|entry| !has(entry)).cloned().collect(),
+        stale: lock.entries().filter(|entry| !entries.contains(entry)).collect(),
     }
 }
 
@@ -165,8 +168,8 @@ mod tests {
                 .collect(),
             ..Lock::default()
         };
-        let images = [reference("c"), reference("b"), reference("a"), reference("a")].into();
-        let differences = compare(&lock, &Needed { images, ..Needed::default() }, &[Platform::new("linux", "amd64")]);
+        let images = ["c", "b", "a"].map(|name| (reference(name), vec![Platform::new("linux", "amd64")])).into();
+        let differences = compare(&lock, &Needed { images, ..Needed::default() });
         assert_eq!(differences.missing, ["b", "c"].map(|name| Entry::Image(reference(name))));
         assert_eq!(differences.stale, [Entry::Image(reference("old"))]);
     }
@@ -182,7 +185,7 @@ mod tests {
         let pack: Reference = "r.example.org/packs/web:1".parse().unwrap();
         let url = "https://example.org/k3s".to_owned();
         let needed = Needed {
-            images: vec![],
+            images: BTreeMap::new(),
             charts: [chart("^1")].into(),
             packs: [pack.clone()].into(),
             files: [(url.clone(), digest)].into(),
@@ -194,11 +197,11 @@ mod tests {
             packs: [(pack.clone(), LockedPack { digest, size: 1 })].into(),
             files: [(url.clone(), LockedFile { digest, size: 1, compressed: false })].into(),
         };
-        assert!(compare(&lock, &needed, &[]).is_empty());
+        assert!(compare(&lock, &needed).is_empty());
         lock.charts = [(chart("^2"), locked)].into();
         lock.packs.clear();
         lock.files.insert(url.clone(), LockedFile { digest: Digest::of(b"other"), size: 1, compressed: false });
-        let differences = compare(&lock, &needed, &[]);
+        let differences = compare(&lock, &needed);
         assert_eq!(differences.missing, [Entry::Chart(chart("^1")), Entry::Pack(pack), Entry::File(url)]);
         assert_eq!(differences.stale, [Entry::Chart(chart("^2"))]);
     }

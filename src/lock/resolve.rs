@@ -60,31 +60,30 @@ pub struct Check {
     pub differences: Differences,
 }
 
-/// Makes a lock of exactly the images `needed`: keeps what `existing` has, unless `update` names it, and asks the registries for the
+/// Makes a lock of exactly the images `needed`, each for the platforms beside it: keeps what `existing` has, unless `update` names it, and asks the registries for the
 /// rest, at most `jobs` at a time. Where only a platform is missing, the locked digest is asked for and not the tag.
 ///
 /// # Errors
 /// All failures of all references, in their order.
 pub async fn resolve(
     registry: &Registry,
-    needed: &[Reference],
-    platforms: &[Platform],
+    needed: &BTreeMap<Reference, Vec<Platform>>,
     existing: &Lock,
     update: &Update,
     jobs: NonZeroUsize,
 ) -> Result<Resolved, Vec<ResolveError>> {
     let mut images = BTreeMap::new();
     let mut wanted = Vec::new();
-    for reference in needed.iter().collect::<BTreeSet<_>>() {
+    for (reference, platforms) in needed {
         let locked = existing.images.get(reference).filter(|_| !update.includes(&Entry::Image(reference.clone())));
         match locked.filter(|image| image.covers(platforms)) {
             Some(image) => drop(images.insert(reference.clone(), image.clone().only_for(platforms))),
-            None => wanted.push((reference, locked.map(|image| image.digest))),
+            None => wanted.push((reference, platforms, locked.map(|image| image.digest))),
         }
     }
-    let tasks = wanted
-        .into_iter()
-        .map(async |(reference, pin)| (reference.clone(), select(registry, reference, platforms, pin).await));
+    let tasks = wanted.into_iter().map(async |(reference, platforms, pin)| {
+        (reference.clone(), select(registry, reference, platforms, pin).await)
+    });
     images.extend(run_all(tasks, jobs).await?);
     let lock = Lock { images, ..existing.clone() };
     Ok(Resolved { changes: changes(existing, &lock), lock })
@@ -98,12 +97,10 @@ pub async fn resolve(
 pub async fn check(
     registry: &Registry,
     needed: &Needed,
-    platforms: &[Platform],
     lock: &Lock,
     jobs: NonZeroUsize,
 ) -> Result<Check, Vec<ResolveError>> {
-    let needed_set: BTreeSet<_> = needed.images.iter().collect();
-    let moves = |reference: &&Reference| reference.digest().is_none() && needed_set.contains(reference);
+    let moves = |reference: &&Reference| reference.digest().is_none() && needed.images.contains_key(reference);
     let tasks = lock.images.keys().filter(moves).map(async |reference| {
         let now = registry.manifest(reference).await;
         (reference.clone(), now.map(|manifest| manifest.digest).map_err(ResolveError::from))
@@ -113,7 +110,7 @@ pub async fn check(
         let from = lock.images.get(&reference)?.digest;
         (from != to).then(|| Moved { entry: reference.into(), from, to, versions: None })
     });
-    Ok(Check { moved: moved.collect(), differences: compare(lock, needed, platforms) })
+    Ok(Check { moved: moved.collect(), differences: compare(lock, needed) })
 }
 
 /// Runs the tasks, at most `jobs` at a time, and sorts what comes out by reference.

@@ -73,6 +73,8 @@ pub enum ResolveError {
         reference: Reference,
         /// Wanted platforms that it lacks.
         missing: Vec<Platform>,
+        /// Wanted platforms that it is made for.
+        served: Vec<Platform>,
         /// Platforms that it has.
         available: Vec<Platform>,
     },
@@ -136,17 +138,19 @@ impl Selection<'_> {
         let platform = self.platform_of(image).await?;
         let size = fetched.raw.len() as u64;
         let manifest = LockedManifest { platform, digest: fetched.digest, size, indexes: Vec::new() };
-        let missing: Vec<Platform> = wanted.iter().filter(|wanted| !manifest.serves(wanted)).cloned().collect();
-        if missing.is_empty() {
+        if wanted.iter().all(|wanted| manifest.serves(wanted)) {
             return Ok(manifest);
         }
-        Err(self.no_platform(missing, manifest.platform.into_iter().collect()))
+        let available = manifest.platform.clone().into_iter().collect();
+        Err(self.no_platform(wanted, &[manifest], available))
     }
 
     async fn of_index(&mut self, index: &ImageIndex, wanted: &[Platform]) -> Result<Vec<LockedManifest>, ResolveError> {
         let found = self.look_into(index, wanted, &[]).await?;
-        let missing = found.missing(wanted);
-        if missing.is_empty() { Ok(found.chosen) } else { Err(self.no_platform(missing, found.available)) }
+        if found.missing(wanted).is_empty() {
+            return Ok(found.chosen);
+        }
+        Err(self.no_platform(wanted, &found.chosen, found.available))
     }
 
     /// Every manifest that satisfies a wanted platform. Where several satisfy one, all are kept: which of them is best
@@ -287,10 +291,12 @@ impl Selection<'_> {
         })
     }
 
-    fn no_platform(&self, missing: Vec<Platform>, mut available: Vec<Platform>) -> ResolveError {
+    fn no_platform(&self, wanted: &[Platform], found: &[LockedManifest], mut available: Vec<Platform>) -> ResolveError {
         available.sort();
         available.dedup();
-        ResolveError::NoPlatform { reference: self.reference.clone(), missing, available }
+        let is_served = |wanted: &Platform| found.iter().any(|manifest| manifest.serves(wanted));
+        let (served, missing) = wanted.iter().cloned().partition(is_served);
+        ResolveError::NoPlatform { reference: self.reference.clone(), missing, served, available }
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
     build.unused(values.namespace.as_ref());
     spec.manifests = Some(build.manifests).filter(|list| !list.is_empty());
     spec.charts = Some(build.charts).filter(|list| !list.is_empty());
-    spec.images = Some(values.images).filter(|list| !list.is_empty());
+    spec.images = Some(values.images.into_iter().map(Into::into).collect::<Vec<_>>()).filter(|list| !list.is_empty());
     let config = values.config.filter(|config| !config.is_empty());
     spec.config = config.as_ref().and_then(|config| config.value.as_object().cloned());
     let description = input.folder.and_then(|(_, descriptor)| descriptor.display_name);
@@ -84,7 +84,7 @@ pub(super) fn place(import: &mut Import, mut input: Input<'_>) -> Result<Sourced
     };
     let text = config.unwrap_or_default().with_raw(yaml::written(&document)?);
     import.folder.add(format!("{folder}/{PACK_FILE_NAME}"), text)?;
-    Ok(SourcedPack { name, source: format!("./{folder}"), version: None, values: None })
+    Ok(SourcedPack { name, source: format!("./{folder}"), version: None, platforms: None, values: None })
 }
 
 /// The distribution that a pack on layer k8s is, where Carrack has it.

@@ -97,12 +97,7 @@ impl Decoder<'_, '_> {
 
     fn platform(&mut self, fields: Fields<'_>) -> Option<Platform> {
         let text = fields.optional_text("platform", self.report)?;
-        let at = fields.value_at("platform");
-        let platform: Platform = self.told(text.parse().map_err(|error| format!("{error}")), at)?;
-        if !self.known.platforms.iter().any(|wanted| platform.satisfies(wanted)) {
-            self.report.add(at, format!("platform {platform} is not one of `spec.platforms`"));
-        }
-        Some(platform)
+        self.one_platform(text, fields.value_at("platform"))
     }
 
     /// The path on the host, which no other file of the same platform may have or lie under.

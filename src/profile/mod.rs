@@ -92,8 +92,10 @@ pub struct Pack {
     pub services: Vec<String>,
     /// Files of image references, one a line.
     pub image_lists: Vec<PathBuf>,
-    /// References that no manifest names, and where [`Pack::file`] does.
-    pub images: Vec<(Reference, Position)>,
+    /// The platforms of the profile that its images are needed for; empty where for all.
+    pub platforms: Vec<Platform>,
+    /// References that no manifest names.
+    pub images: Vec<ListedImage>,
     /// Kubernetes manifests: globs in the profile's order, each expanded and sorted, no file twice.
     pub manifests: Vec<PathBuf>,
     /// Helm charts.
@@ -111,6 +113,17 @@ pub struct Pack {
     pub requirements: Requirements,
     /// The versions of this pack from which a host can be upgraded to this one; every one where absent.
     pub upgrade_from: Option<semver::VersionReq>,
+}
+
+/// An image that a pack lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// The image.
+    pub reference: Reference,
+    /// Where [`Pack::file`] lists it.
+    pub position: Position,
+    /// The platforms of the profile that it is made for, wherever else it is named; empty where that is not said.
+    pub platforms: Vec<Platform>,
 }
 
 /// Where a pack comes from.

@@ -7,8 +7,8 @@ use super::decode::{check_kind, check_label, find, ignored, name_of, one_of, var
 use super::options;
 use super::paths::Folder;
 use super::{
-    Dependency, Distribution, IgnoredImage, Layer, Origin, PACK_FILE_NAME, Pack, Packs, Position, Template,
-    config_paths, constraints, decode, load, load::Document, requirements,
+    Dependency, Distribution, IgnoredImage, Layer, ListedImage, Origin, PACK_FILE_NAME, Pack, Packs, Position,
+    Template, config_paths, constraints, decode, load, load::Document, requirements,
 };
 use crate::io::with_causes;
 use crate::oci::{Platform, Reference};
@@ -30,13 +30,14 @@ pub(super) const PACK: &[&str] = &[
     "config",
     "files",
     "services",
+    "platforms",
     "imageLists",
     "images",
     "manifests",
     "chart",
     "charts",
 ];
-pub(super) const SOURCED: &[&str] = &["name", "source", "version", "values"];
+pub(super) const SOURCED: &[&str] = &["name", "source", "version", "platforms", "values"];
 pub(super) const PACK_METADATA: &[&str] = &["name", "version", "description"];
 pub(super) const PACK_SPEC: &[&str] = &[
     "layer",
@@ -49,6 +50,7 @@ pub(super) const PACK_SPEC: &[&str] = &[
     "config",
     "files",
     "services",
+    "platforms",
     "imageLists",
     "images",
     "manifests",
@@ -56,6 +58,7 @@ pub(super) const PACK_SPEC: &[&str] = &[
     "charts",
     "ignoreImages",
 ];
+pub(super) const LISTED_IMAGE: &[&str] = &["image", "platforms"];
 pub(super) const DEPENDENCY: &[&str] = &["pack", "version"];
 /// A line of a document.
 pub(super) type Place = (PathBuf, usize);
@@ -137,6 +140,7 @@ impl Decoder<'_, '_> {
         let fields = Fields::open(node, "a pack with a `source`", SOURCED, &[], self.report)?;
         let name = self.pack_name(fields);
         let version = fields.optional_text("version", self.report);
+        let platforms = self.platforms(fields);
         let values = self.values(fields);
         let source = fields.required_text("source", self.report)?;
         let at = fields.value_at("source");
@@ -147,6 +151,9 @@ impl Decoder<'_, '_> {
         {
             let message = format!("`version` is {wanted:?}, and {} has {found:?}", file.display());
             self.report.add(fields.value_at("version"), message);
+        }
+        if !platforms.is_empty() {
+            pack.platforms = platforms;
         }
         match &mut pack.charts[..] {
             [chart] => chart.values.extend(values),
@@ -196,6 +203,7 @@ impl Decoder<'_, '_> {
             files,
             services: self.services(fields),
             image_lists: self.image_lists(fields),
+            platforms: self.platforms(fields),
             images: self.images(fields),
             manifests: self.manifests(fields),
             charts: self.charts(fields),
@@ -349,13 +357,48 @@ impl Decoder<'_, '_> {
         texts.into_iter().filter_map(|(text, node)| self.told(self.folder.file(text), node.at)).collect()
     }
 
-    fn images(&mut self, fields: Fields<'_>) -> Vec<(Reference, Position)> {
-        let texts = fields.texts("images", self.report);
-        let parsed = texts.into_iter().filter_map(|(text, node)| {
-            let reference: Result<Reference, _> = text.parse();
-            Some((self.told(reference.map_err(|error| with_causes(&error)), node.at)?, node.at))
-        });
-        parsed.collect()
+    fn images(&mut self, fields: Fields<'_>) -> Vec<ListedImage> {
+        fields.list("images", self.report).iter().filter_map(|item| self.image(item)).collect()
+    }
+
+    /// A reference, or one with what is to be known of it.
+    fn image(&mut self, item: &Node) -> Option<ListedImage> {
+        let (text, at, platforms) = if matches!(item.value, Value::Mapping(_)) {
+            let fields = Fields::open(item, "an item of `images`", LISTED_IMAGE, &[], self.report)?;
+            let platforms = self.platforms(fields);
+            (fields.required_text("image", self.report)?, fields.value_at("image"), platforms)
+        } else {
+            (yaml::text(item, "an item of `images`", self.report)?, item.at, Vec::new())
+        };
+        let reference: Result<Reference, _> = text.parse();
+        let reference = self.told(reference.map_err(|error| with_causes(&error)), at)?;
+        Some(ListedImage { reference, position: item.at, platforms })
+    }
+
+    /// Those of the profile's platforms that something is for; none where it is for all.
+    fn platforms(&mut self, fields: Fields<'_>) -> Vec<Platform> {
+        let mut platforms = Vec::new();
+        for (text, node) in fields.texts("platforms", self.report) {
+            let Some(platform) = self.one_platform(text, node.at) else { continue };
+            if platforms.contains(&platform) {
+                self.report.add(node.at, format!("platform {platform} is listed twice"));
+            }
+            platforms.push(platform);
+        }
+        if fields.optional("platforms", self.report).is_some_and(|node| node.items().is_empty()) {
+            self.report
+                .add(fields.value_at("platforms"), "`platforms` is empty; leave it out for all of the profile's");
+        }
+        platforms
+    }
+
+    /// A platform, which must be one of the profile's.
+    pub(super) fn one_platform(&mut self, text: &str, at: Position) -> Option<Platform> {
+        let platform: Platform = self.told(text.parse().map_err(|error| format!("{error}")), at)?;
+        if !self.known.platforms.iter().any(|wanted| platform.satisfies(wanted)) {
+            self.report.add(at, format!("platform {platform} is not one of `spec.platforms`"));
+        }
+        Some(platform)
     }
 
     /// The matched files in the order of the globs. Their names must differ: a pack's manifests lie in one folder later.

@@ -113,8 +113,8 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The text of `node`, called `what` in messages.
-fn text<'n>(node: &'n Node, what: &str, report: &mut Report) -> Option<&'n str> {
+/// The text of `node`, called `what` in messages; nothing where it is another thing, or empty, which `report` then has.
+pub fn text<'n>(node: &'n Node, what: &str, report: &mut Report) -> Option<&'n str> {
     if let Some(scalar) = node.scalar().filter(|scalar| !matches!(scalar.kind, Kind::Text | Kind::Null)) {
         let message = format!("{what} must be text, found {scalar}; write it in quotes: \"{}\"", scalar.text);
         report.add(node.at, message);

@@ -14,7 +14,7 @@ mod suggest;
 mod written;
 
 pub use emit::to_text;
-pub use fields::Fields;
+pub use fields::{Fields, text};
 pub use node::{Entry, Kind, Node, Scalar, Style, Value};
 pub use scalars::{Located, Written, scalars};
 pub use suggest::nearest;

@@ -69,7 +69,13 @@ impl TestBundle {
         let target = manifest.manifest.clone();
         let digest = target.digest;
         let reference = reference.parse().unwrap();
-        self.contents.images.push(BundledImage { reference, target, indexes: vec![], manifests: vec![manifest] });
+        self.contents.images.push(BundledImage {
+            reference,
+            target,
+            platforms: vec![],
+            indexes: vec![],
+            manifests: vec![manifest],
+        });
         digest
     }
 
@@ -89,7 +95,13 @@ impl TestBundle {
         let target = Blob::from(&self.blob(media_type::IMAGE_INDEX, &raw));
         let (digest, reference) = (target.digest, reference.parse().unwrap());
         let index = BundledIndex { blob: target.clone(), children: [manifest.manifest.digest].into() };
-        self.contents.images.push(BundledImage { reference, target, indexes: vec![index], manifests: vec![manifest] });
+        self.contents.images.push(BundledImage {
+            reference,
+            target,
+            platforms: vec![],
+            indexes: vec![index],
+            manifests: vec![manifest],
+        });
         digest
     }
 

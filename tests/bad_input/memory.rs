@@ -89,6 +89,7 @@ fn write_large(path: &Path) {
                 .parse()
                 .unwrap(),
             target: Descriptor::of(INDEX, &index),
+            platforms: vec![],
             indexes: vec![index],
             manifests: vec![ManifestParts { raw, manifest, config }],
         }

@@ -78,7 +78,13 @@ impl Sample {
     pub(crate) fn image(&mut self, reference: &str, manifest: ManifestParts) {
         let (target, reference) =
             (Descriptor::of(media_type::IMAGE_MANIFEST, &manifest.raw), reference.parse().unwrap());
-        self.parts.images.push(ImageParts { reference, target, indexes: Vec::new(), manifests: vec![manifest] });
+        self.parts.images.push(ImageParts {
+            reference,
+            target,
+            platforms: vec![],
+            indexes: Vec::new(),
+            manifests: vec![manifest],
+        });
     }
 
     pub(crate) fn index(&mut self, reference: &str, manifests: Vec<(Platform, ManifestParts)>) {
@@ -96,7 +102,7 @@ impl Sample {
         let raw = serde_json::to_vec(&index).unwrap();
         let (target, reference) = (Descriptor::of(media_type::IMAGE_INDEX, &raw), reference.parse().unwrap());
         let manifests = manifests.into_iter().map(|(_, manifest)| manifest).collect();
-        self.parts.images.push(ImageParts { reference, target, indexes: vec![raw], manifests });
+        self.parts.images.push(ImageParts { reference, target, platforms: vec![], indexes: vec![raw], manifests });
     }
 
     pub(crate) fn file(&mut self, path: &str, content: Vec<u8>, place: FileContent) {

@@ -297,7 +297,13 @@ fn space_for(host: &Path, size: u64, node: &Node) -> Vec<String> {
     let reference = "registry.example.org/shop/api:1".parse().unwrap();
     let mut contents = contents(k3s("1.32.5+k3s1"));
     contents.files.clear();
-    contents.images.push(BundledImage { reference, target, indexes: vec![], manifests: vec![manifest] });
+    contents.images.push(BundledImage {
+        reference,
+        target,
+        platforms: vec![],
+        indexes: vec![],
+        manifests: vec![manifest],
+    });
     let source = Source::new(BTreeMap::new().into_iter().collect(), |_| unreachable!("nothing is read"));
     let (values, target) = (
         Values::new(),

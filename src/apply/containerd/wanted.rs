@@ -59,7 +59,7 @@ pub enum WantedError {
 
 impl Wanted {
     /// What the images of `contents` need on `platform`. Those that the bundle declares absent need nothing: the host's
-    /// runtime pulls them.
+    /// runtime pulls them; nor do those that are for other platforms alone.
     ///
     /// # Errors
     /// [`WantedError`] for the first image that has no manifest for the platform.
@@ -74,7 +74,7 @@ impl Wanted {
     /// # Errors
     /// As [`Wanted::of`].
     pub fn images_of(contents: &Contents, platform: &Platform) -> Result<Vec<WantedImage>, WantedError> {
-        let present = contents.images.iter().filter(|image| !image.is_absent());
+        let present = contents.images.iter().filter(|image| !image.is_absent() && image.is_for(platform));
         let wanted = |image: &BundledImage| {
             let manifests = for_platform(image, platform)?;
             Ok(WantedImage {
@@ -159,6 +159,7 @@ mod tests {
         let absent = BundledImage {
             reference: "registry.example.org/a:1".parse().unwrap(),
             target: Blob::of(media_type::IMAGE_MANIFEST, b"{}"),
+            platforms: Vec::new(),
             indexes: Vec::new(),
             manifests: Vec::new(),
         };

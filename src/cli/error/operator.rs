@@ -10,6 +10,7 @@ use crate::folder::FolderError;
 use crate::gather::GatherError;
 use crate::images::DiscoverError;
 use crate::lock::ResolveError;
+use crate::oci::{Platform, Reference};
 use crate::palette::PaletteError;
 use crate::registry::{RegistryError, RegistryErrorKind};
 
@@ -300,12 +301,28 @@ impl From<PaletteError> for CliError {
     }
 }
 
+/// How to say that an image is for some of the platforms only.
+fn made_for(reference: &Reference, missing: &[Platform], served: &[Platform]) -> String {
+    let list = |platforms: &[Platform]| platforms.iter().map(Platform::to_string).collect::<Vec<_>>();
+    format!(
+        "take another image; or, where no machine of {} runs it, say so in the pack's `images`: \
+         {{image: \"{reference}\", platforms: [{}]}}",
+        list(missing).join(" or "),
+        list(served).join(", ")
+    )
+}
+
 impl From<ResolveError> for CliError {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Registry(error) => error.into(),
-            ResolveError::NoPlatform { .. } => Self::from_error(Kind::Input, &error)
-                .hint("change spec.platforms of the profile, or take another image"),
+            ResolveError::NoPlatform { ref reference, ref missing, ref served, .. } => {
+                let hint = match served.is_empty() {
+                    true => "change spec.platforms of the profile, or take another image".to_owned(),
+                    false => made_for(reference, missing, served),
+                };
+                Self::from_error(Kind::Input, &error).hint(hint)
+            }
             ResolveError::NoImage { .. } => Self::from_error(Kind::Input, &error)
                 .hint("take it out of the images; see which pack asks for it: carrack images PROFILE --why"),
             other => Self::from_error(Kind::Registry, &other),

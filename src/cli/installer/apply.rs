@@ -189,7 +189,7 @@ pub(super) fn run_as(args: &Args, called: Option<&Invocation>, ui: &Ui) -> Resul
         Ok::<_, CliError>(apply(survey, inputs, &options).await?)
     })?;
     drop(shown);
-    report(outcome, &host_plan, contents, &values, asked, ui)
+    report(outcome, &host_plan, contents, &values, &target, ui)
 }
 
 /// Whether a lock was not taken because nothing can be written there.
@@ -235,9 +235,10 @@ fn report(
     plan: &HostPlan,
     contents: &Contents,
     values: &Values,
-    asked: Asked,
+    target: &Target,
     ui: &Ui,
 ) -> Result<(), CliError> {
+    let (asked, images) = (target.asked, images_line(&outcome, plan, contents, &target.platform));
     outcome.warnings.iter().for_each(|warning| ui.warn(warning));
     if ui.wants_json() {
         let plan = plan::Report::new(plan, contents, values);
@@ -271,18 +272,20 @@ fn report(
     ui.data(&receipt.display().to_string());
     if asked.images_only {
         let (name, version) = (&contents.profile.name, &contents.profile.version);
-        ui.status(&format!("images of {name} {version}{}", images_line(&outcome, plan, contents)));
+        ui.status(&format!("images of {name} {version}{images}"));
         return Ok(());
     }
     let files = plan.files.iter().filter(|file| file.action != FileAction::Keep).count();
-    ui.status(&format!("installed: {}{}", counted(files, "file"), images_line(&outcome, plan, contents)));
+    ui.status(&format!("installed: {}{images}", counted(files, "file")));
     Ok(())
 }
 
 /// What became of the images, to follow what became of the files.
-fn images_line(outcome: &Outcome, plan: &HostPlan, contents: &Contents) -> String {
-    let absent = contents.images.iter().filter(|image| image.is_absent()).count();
-    let carried = match contents.images.len() - absent {
+fn images_line(outcome: &Outcome, plan: &HostPlan, contents: &Contents, platform: &Platform) -> String {
+    let here = contents.images.iter().filter(|image| image.is_for(platform));
+    let (absent, carried): (Vec<_>, Vec<_>) = here.partition(|image| image.is_absent());
+    let absent = absent.len();
+    let carried = match carried.len() {
         0 => String::new(),
         carried => format!("; {}", carried_line(outcome, plan, &counted(carried, "image"))),
     };

@@ -20,8 +20,9 @@ use crate::fetch::{self, Images, Transfer, Written};
 use crate::images::{self, Discovery};
 use crate::io::AtPath;
 use crate::lock::{self, Lock, Needed, Update};
-use crate::oci::{Digest, Platform, Reference};
-use crate::profile::Profile;
+use crate::oci::{Digest, Platform};
+use crate::problem::Position;
+use crate::profile::{IgnoredImage, Profile};
 use crate::progress::Progress;
 use crate::registry::Registry;
 
@@ -108,13 +109,13 @@ fn build(
     };
     let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
-    let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    let mut discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     args.strict.check(&discovery, &opened.warnings)?;
     warn_unsure(&opened.profile, ui);
     discovery.warnings.iter().chain(&opened.warnings).for_each(|warning| ui.warn(&warning.to_string()));
     let mut lock = runtime.block_on(locked(args, &opened, &discovery, &registry, ui))?;
     let Opened { mut profile, charts, .. } = opened;
-    narrow(&mut profile, &mut lock, only)?;
+    narrow(&mut profile, &mut discovery, &mut lock, only)?;
     let inputs = fetch::Inputs { profile: &profile, charts: &charts, discovery: &discovery, lock: &lock };
     let remotes = fetch::Remotes { registry: &registry, downloader: &downloader };
     let planning = fetch::plan(inputs, remotes, images, created()?, jobs);
@@ -175,17 +176,17 @@ async fn locked(
     registry: &Registry,
     ui: &Ui,
 ) -> Result<Lock, CliError> {
-    let Opened { profile, lock_file, existing, .. } = opened;
-    let images: Vec<Reference> = discovery.images.iter().map(|image| image.reference.clone()).collect();
+    let Opened { lock_file, existing, .. } = opened;
+    let images = discovery.images.iter().map(|image| (image.reference.clone(), image.platforms.clone())).collect();
+    let needed = Needed { images, ..opened.needed.clone() };
     if args.locked {
-        let needed = Needed { images: images.clone(), ..opened.needed.clone() };
-        let differences = lock::compare(existing, &needed, &profile.platforms);
+        let differences = lock::compare(existing, &needed);
         if !differences.is_empty() {
             return Err(not_locked(lock_file, &differences));
         }
     }
     let jobs = args.registry.jobs;
-    let resolved = lock::resolve(registry, &images, &profile.platforms, existing, &Update::Nothing, jobs).await?;
+    let resolved = lock::resolve(registry, &needed.images, existing, &Update::Nothing, jobs).await?;
     let resolved = resolved.with(opened.elsewhere.clone(), existing);
     if !args.locked && !resolved.changes.is_empty() {
         resolved.lock.save(lock_file)?;
@@ -195,7 +196,12 @@ async fn locked(
 }
 
 /// Leaves out the platforms that were not asked for.
-fn narrow(profile: &mut Profile, lock: &mut Lock, only: &[Platform]) -> Result<(), CliError> {
+fn narrow(
+    profile: &mut Profile,
+    discovery: &mut Discovery,
+    lock: &mut Lock,
+    only: &[Platform],
+) -> Result<(), CliError> {
     if only.is_empty() {
         return Ok(());
     }
@@ -212,6 +218,20 @@ fn narrow(profile: &mut Profile, lock: &mut Lock, only: &[Platform]) -> Result<(
         let wanted = |platform: &Platform| platforms.iter().any(|wanted| platform.satisfies(wanted));
         pack.files.retain(|file| file.platform.as_ref().is_none_or(wanted));
     }
+    for image in &mut discovery.images {
+        image.platforms.retain(|platform| platforms.contains(platform));
+        if image.platforms.is_empty() {
+            lock.images.remove(&image.reference);
+            // A manifest that the host fills in may name it all the same.
+            profile.ignore_images.push(IgnoredImage {
+                image: image.reference.to_string(),
+                reason: "it is for other platforms".to_owned(),
+                file: profile.file.clone(),
+                position: Position::START,
+            });
+        }
+    }
+    discovery.images.retain(|image| !image.platforms.is_empty());
     for (reference, image) in &mut lock.images {
         let wanted = |platform: &Option<Platform>| {
             platform.as_ref().is_none_or(|platform| only.iter().any(|wanted| platform.satisfies(wanted)))

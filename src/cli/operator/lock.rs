@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let mut opened = opening.open(&args.profile)?;
     let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
     args.strict.check(&discovery, &opened.warnings)?;
-    opened.needed.images = discovery.images.into_iter().map(|image| image.reference).collect();
+    opened.needed.images = discovery.images.into_iter().map(|image| (image.reference, image.platforms)).collect();
     if args.check {
         check(&opening, &opened, args.registry.jobs, ui)
     } else {
@@ -108,8 +108,8 @@ async fn write(
     jobs: NonZeroUsize,
     ui: &Ui,
 ) -> Result<(), CliError> {
-    let Opened { profile, needed, lock_file, existing, elsewhere, .. } = opened;
-    let resolved = lock::resolve(registry, &needed.images, &profile.platforms, existing, update, jobs).await?;
+    let Opened { needed, lock_file, existing, elsewhere, .. } = opened;
+    let resolved = lock::resolve(registry, &needed.images, existing, update, jobs).await?;
     let resolved = resolved.with(elsewhere.clone(), existing);
     resolved.lock.save(lock_file)?;
     if ui.wants_json() {
@@ -138,8 +138,8 @@ fn all_of(lock: &Lock) -> String {
 }
 
 fn check(opening: &Opening<'_>, opened: &Opened, jobs: NonZeroUsize, ui: &Ui) -> Result<(), CliError> {
-    let Opened { profile, needed, lock_file, existing, .. } = opened;
-    let checking = lock::check(opening.registry, needed, &profile.platforms, existing, jobs);
+    let Opened { needed, lock_file, existing, .. } = opened;
+    let checking = lock::check(opening.registry, needed, existing, jobs);
     let mut found = opening.runtime.block_on(checking)?;
     found.moved.extend(opened.moved(opening)?);
     if found != Check::default() {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn only_what_is_needed_can_be_updated() {
-        let needs = Needed { images: vec![reference("app:1")], ..Needed::default() };
+        let needs = Needed { images: [(reference("app:1"), vec![])].into(), ..Needed::default() };
         assert_eq!(update_of(None), Update::Nothing);
         assert_eq!(update_of(Some(&[])), Update::All);
         assert_eq!(update_of(Some(&["app:1".to_owned()])), Update::These(["app:1".to_owned()].into()));

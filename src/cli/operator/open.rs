@@ -166,7 +166,7 @@ impl Opening<'_> {
 
     /// Refuses what the lock lacks, where that is wanted; what it has too much is told with the images.
     fn check_locked(&self, file: &Path, existing: &Lock, needed: &Needed) -> Result<(), CliError> {
-        let missing = lock::compare(existing, needed, &[]).missing;
+        let missing = lock::compare(existing, needed).missing;
         if !self.locked || missing.is_empty() {
             return Ok(());
         }

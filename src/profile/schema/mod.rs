@@ -5,8 +5,8 @@
 mod packs;
 
 pub use packs::{
-    Chart, Dependency, Distribution, File, Layer, Pack, PackDocument, PackItem, PackMetadata, PackSpec, SourcedPack,
-    Values,
+    Chart, Dependency, Distribution, File, ImageMadeFor, Layer, ListedImage, Pack, PackDocument, PackItem,
+    PackMetadata, PackSpec, SourcedPack, Values,
 };
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RecursiveTransform, Transform};

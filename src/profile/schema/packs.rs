@@ -16,6 +16,33 @@ pub enum PackItem {
     Elsewhere(SourcedPack),
 }
 
+/// An image that a pack lists.
+#[derive(Debug, Clone, JsonSchema, Serialize)]
+#[serde(untagged)]
+pub enum ListedImage {
+    /// The reference.
+    Plain(String),
+    /// The reference, and what it is made for.
+    MadeFor(ImageMadeFor),
+}
+
+impl From<String> for ListedImage {
+    fn from(reference: String) -> Self {
+        Self::Plain(reference)
+    }
+}
+
+/// An image that is made for some of the profile's platforms only.
+#[derive(Debug, Clone, JsonSchema, Serialize)]
+#[schemars(deny_unknown_fields)]
+pub struct ImageMadeFor {
+    /// The reference.
+    pub image: String,
+    /// The platforms of the profile that it is made for, wherever else it is named.
+    #[schemars(length(min = 1))]
+    pub platforms: Vec<String>,
+}
+
 /// A part of a cluster that has a document of its own.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +53,10 @@ pub struct SourcedPack {
     pub name: String,
     /// A folder with a `pack.yaml`, or `oci://HOST/REPOSITORY:TAG`.
     pub source: String,
+    /// The platforms of the profile that its images are needed for; what the pack itself says where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub platforms: Option<Vec<String>>,
     /// The version that the pack must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -76,7 +107,11 @@ pub struct Pack {
     pub image_lists: Option<Vec<String>>,
     /// Images that no manifest names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub images: Option<Vec<String>>,
+    pub images: Option<Vec<ListedImage>>,
+    /// The platforms of the profile that its images are needed for; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub platforms: Option<Vec<String>>,
     /// Kubernetes manifests inside the folder; `*` and `**` are patterns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Vec<String>>,
@@ -162,7 +197,11 @@ pub struct PackSpec {
     pub image_lists: Option<Vec<String>>,
     /// Images that no manifest names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub images: Option<Vec<String>>,
+    pub images: Option<Vec<ListedImage>>,
+    /// The platforms of the profile that its images are needed for; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub platforms: Option<Vec<String>>,
     /// Kubernetes manifests inside the folder; `*` and `**` are patterns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Vec<String>>,
