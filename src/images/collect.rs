@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::operators::{self, Started};
 use super::{Candidate, Discovery, InChart, NeededImage, Reason, platforms};
 use crate::chart::Chart;
 use crate::io::with_causes;
@@ -24,6 +25,8 @@ pub(super) struct Collector<'p> {
     candidates: Found,
     /// What the names of images begin with that controllers complete, each with the warning that there is none.
     completed: BTreeMap<String, Problem>,
+    /// Objects for which operators start images of their own.
+    started: BTreeSet<Started>,
     warnings: ProblemList,
     problems: ProblemList,
 }
@@ -38,6 +41,7 @@ impl<'p> Collector<'p> {
             images: BTreeMap::new(),
             candidates: BTreeMap::new(),
             completed: BTreeMap::new(),
+            started: BTreeSet::new(),
             warnings: ProblemList::default(),
             problems: ProblemList::default(),
         }
@@ -69,6 +73,7 @@ impl<'p> Collector<'p> {
         add(&mut self.images, other.images);
         add(&mut self.candidates, other.candidates);
         self.completed.extend(other.completed);
+        self.started.extend(other.started);
         other.warnings.into_vec().into_iter().for_each(|warning| self.warnings.add(|| warning));
         other.problems.into_vec().into_iter().for_each(|problem| self.problems.add(|| problem));
     }
@@ -81,6 +86,29 @@ impl<'p> Collector<'p> {
     /// What looks like images so far.
     pub(super) fn candidates(&self) -> &Found {
         &self.candidates
+    }
+
+    /// Objects so far for which operators start images of their own.
+    pub(super) fn started(&self) -> &BTreeSet<Started> {
+        &self.started
+    }
+
+    /// Whether an image, or something that looks like one, `is`.
+    pub(super) fn has(&self, is: impl Fn(&Reference) -> bool) -> bool {
+        self.images.keys().chain(self.candidates.keys()).any(is)
+    }
+
+    /// Whether the profile lists `text`, or an image that `is`, under `ignoreImages`.
+    pub(super) fn ignores_all(&mut self, text: &str, is: impl Fn(&Reference) -> bool) -> bool {
+        let of = |ignored: &IgnoredImage| ignored.image == text || ignored.image.parse().is_ok_and(|image| is(&image));
+        let found: Vec<usize> = (0..self.ignored.len()).filter(|index| of(&self.ignored[*index])).collect();
+        self.used.extend(&found);
+        !found.is_empty()
+    }
+
+    /// Whether an image, or something that looks like one, has a reason that `is`.
+    pub(super) fn has_reason(&self, is: impl Fn(&Reason) -> bool) -> bool {
+        self.images.values().chain(self.candidates.values()).flatten().any(is)
     }
 
     /// Whether nothing is wrong so far.
@@ -223,6 +251,13 @@ impl Sink for Collector<'_> {
 
     fn problem(&mut self, place: Place<'_>, message: String) {
         self.problems.add(|| place.source.problem(place.at, place.named(&message)));
+    }
+
+    fn object(&mut self, group: &str, object: &ObjectName) {
+        if operators::starts_for(group, &object.kind) {
+            let (pack, group) = (self.pack.to_owned(), group.to_owned());
+            self.started.insert(Started { pack, group, object: object.clone() });
+        }
     }
 
     fn completed(&mut self, text: &str, place: Place<'_>, message: String) {

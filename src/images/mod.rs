@@ -11,6 +11,7 @@ mod collect;
 mod gate;
 mod list;
 mod manifests;
+mod operators;
 mod own;
 mod platforms;
 mod unrendered;
@@ -172,6 +173,7 @@ pub fn discover(profile: &Profile, charts: &[Chart], options: Options<'_>) -> Re
     }
     charts::read(profile, charts, options, &mut collector).map_err(DiscoverError::Charts)?;
     own::warn(profile, &mut collector);
+    operators::warn(profile, charts, &mut collector);
     let found = collector.finish(profile, |image| {
         let message = format!("`ignoreImages` names {:?}, which is found nowhere", image.image);
         match read_document(&image.file) {

@@ -81,6 +81,8 @@ pub trait Sink {
     fn problem(&mut self, place: Place<'_>, message: String);
     /// Something may go wrong later because of this.
     fn warn(&mut self, place: Place<'_>, message: String);
+    /// An object of the API group `group` begins.
+    fn object(&mut self, _group: &str, _object: &ObjectName) {}
     /// The name of an image begins with `text`, and something adds the rest. `message` is a warning for who has no such image.
     fn completed(&mut self, _text: &str, place: Place<'_>, message: String) {
         self.warn(place, message);

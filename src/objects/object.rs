@@ -22,6 +22,7 @@ pub(super) fn read(
 ) {
     charts::read(source, node, api_version, object, sink);
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    sink.object(group, object);
     let (built_in, names) = (is_built_in(group), names(group, object));
     let mut walk = Walk::new(source, object, sink, prefix, group, (built_in, names));
     for entry in node.entries() {
@@ -155,6 +156,7 @@ impl Walk<'_> {
         for entry in entries.iter().filter(|entry| &*entry.key != "name") {
             let text = entry.value.text().filter(|_| &*entry.key == "value" && names_image);
             match text.filter(|text| !is_switch(text)) {
+                Some(text) if parts::is_word(text) => self.below("value", |walk| walk.half(text, entry.value.at)),
                 Some(text) => drop(self.named_field("value", text, entry.value.at)),
                 None => self.below(&entry.key, |walk| {
                     walk.value(if &*entry.key == "value" { name } else { &entry.key }, &entry.value);
@@ -193,9 +195,16 @@ impl Walk<'_> {
     /// Images that two fields give together. Returns which entries have their names.
     fn pairs(&mut self, entries: &[Entry]) -> Vec<usize> {
         let mut paired = Vec::new();
-        for (text, reference, index) in pairs::find(&parts::fields(entries)) {
+        let given = parts::fields(entries);
+        for (text, reference, index) in pairs::find(&given) {
             let entry = &entries[index];
             self.below(&entry.key, |walk| walk.candidate(&text, reference, entry.value.at));
+            paired.push(index);
+        }
+        // Keys with dots are paths of settings: `trivy.repository` with `trivy.tag`.
+        for (text, index) in parts::dotted(&given).into_iter().filter(|(_, index)| given[*index].0.contains('.')) {
+            let entry = &entries[index];
+            self.below(&entry.key, |walk| walk.reading(&text, entry.value.at));
             paired.push(index);
         }
         paired

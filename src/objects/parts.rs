@@ -87,7 +87,7 @@ pub(super) fn read(walk: &mut Walk<'_>, key: &str, node: &Node) -> &'static [&'s
         Image::Readings(texts) => {
             walk.below(field, |walk| texts.iter().for_each(|text| walk.reading(text, at)));
         }
-        Image::Half(text) if !walk.ignores(&text) => walk.below(field, |walk| walk.half(&text, at)),
+        Image::Half(text) => walk.below(field, |walk| walk.half(&text, at)),
         _ => {}
     }
     &["repository", "repo", "base", "image", "name", "tag", "imageTag", "version", "digest", "registry", "hub"]
@@ -110,17 +110,21 @@ fn part_of<'n>(node: &'n Node, names: &[&str]) -> Option<&'n str> {
     names.iter().find_map(|name| text(node, name))
 }
 
+/// Whether `text` has neither a registry nor a tag, nor a path.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.contains(['/', ':', '@', '.'])
+}
+
 /// The fields of a container. What has one is no group of settings, and its image a whole name.
 const OF_CONTAINERS: &[&str] = &["command", "args", "script", "workingDir", "volumeMounts"];
 
 /// Says that the field `image` of the mapping `node` has one word alone, which is half a name outside of containers, where it is
 /// that. Returns whether it is.
 pub(super) fn is_half(walk: &mut Walk<'_>, node: &Node, text: &str, at: Position) -> bool {
-    let is_word = !text.contains(['/', ':', '@', '.']);
-    if !is_word || walk.names == Names::Templates || OF_CONTAINERS.iter().any(|field| node.get(field).is_some()) {
+    if !is_word(text) || walk.names == Names::Templates || OF_CONTAINERS.iter().any(|field| node.get(field).is_some()) {
         return false;
     }
-    if !is_off(node) && !walk.ignores(text) {
+    if !is_off(node) {
         walk.below("image", |walk| walk.half(text, at));
     }
     true

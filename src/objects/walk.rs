@@ -182,6 +182,9 @@ impl<'w> Walk<'w> {
 
     /// An image without the registry that it is in.
     pub(super) fn half(&mut self, text: &str, at: Position) {
+        if self.ignores(text) {
+            return;
+        }
         let message = format!(
             "{text:?} is a part of an image's name, and nothing near it says in which registry; add the image to `images`, and this to `ignoreImages`"
         );

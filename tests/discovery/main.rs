@@ -2,6 +2,7 @@
 #![cfg(feature = "operator")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod operators;
 mod spellings;
 
 use std::path::Path;
