@@ -187,6 +187,68 @@ fn a_kustomization_is_refused_with_the_command_that_builds_it() {
 }
 
 #[test]
+fn what_tools_read_and_no_cluster_takes_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write("carrack.yaml", profile("    - {name: a, layer: addon, manifests: [m.yaml]}\n"));
+    for (text, said) in [
+        ("kind: Kustomization\nimages: [{name: a, newTag: '2'}]\n", "`kubectl kustomize . > FILE`"),
+        ("apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: p}\n", "`kubectl kustomize . > FILE`"),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{apiVersion: kustomize.config.k8s.io/v1beta1, kind: Kustomization}]\n",
+            "a kustomization is no object",
+        ),
+        (
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n",
+            "kubeadm's configuration; give it in `config`",
+        ),
+        ("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n", "the kubelet's configuration"),
+        ("apiVersion: kind.x-k8s.io/v1alpha4\nkind: Cluster\n", "kind's configuration; leave it out"),
+        (
+            "apiVersion: skaffold/v4beta11\nkind: Config\nbuild: {artifacts: [{image: app}]}\n",
+            "Skaffold's configuration",
+        ),
+        ("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n", "name it in `files`"),
+    ] {
+        sandbox.write("m.yaml", text);
+        let ran = sandbox.carrack(&["check", "."]);
+        assert!(ran.code == 10 && ran.stderr.contains(said), "{text}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn whatever_is_left_to_decide_fails_strictly() {
+    let sandbox = Sandbox::new();
+    let pod = |fields: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\nspec: {{containers: [{{image: 'quay.io/a/b:1', {fields}}}]}}\n"
+        )
+    };
+    let config = |data: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x}}\ndata: {{{data}}}\n");
+    let operator = "apiVersion: rabbitmq.com/v1beta1\nkind: RabbitmqCluster\nmetadata: {name: q}\n";
+    for (manifest, said, ignored) in [
+        (config("image: 'quay.io/c/d:1'"), "quay.io/c/d:1 looks like an image", "quay.io/c/d:1"),
+        (config("a: '{\"image\": \"quay.io/c/d:2\"}'"), "quay.io/c/d:2 looks like an image", "quay.io/c/d:2"),
+        (pod("env: [{name: JOB_IMAGE_NAME, value: 'redis:7'}]"), "docker.io/library/redis:7 looks like", "redis:7"),
+        (pod("env: [{name: SIDE_IMAGE, value: side}]"), "\"side\" is a part of an image's name", "side"),
+        (pod("env: [{name: SIDE_IMAGE, value: '${SIDE}'}]"), "\"${SIDE}\" is no image", "${SIDE}"),
+        (operator.to_owned(), "RabbitMQ Cluster Operator starts pods", "docker.io/library/rabbitmq"),
+    ] {
+        sandbox.write("m.yaml", manifest);
+        let with = |ignored: &str| {
+            let packs = "    - {name: a, layer: addon, manifests: [m.yaml]}\n";
+            sandbox.write("carrack.yaml", profile(packs) + &format!("  ignoreImages: [{ignored}]\n"));
+        };
+        with("");
+        assert_eq!(sandbox.carrack(&["check", "."]).code, 0);
+        let ran = sandbox.carrack(&["check", ".", "--strict", "-q"]);
+        assert!(ran.code == 10 && ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        with(&format!("{{image: '{ignored}', reason: looked at}}"));
+        let ran = sandbox.carrack(&["check", ".", "--strict"]);
+        assert_eq!(ran.code, 0, "{said}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn the_schema_is_json() {
     let ran = Sandbox::new().carrack(&["schema"]);
     let schema: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();

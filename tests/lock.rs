@@ -179,19 +179,34 @@ async fn what_is_no_image_is_told_by_what_it_is() {
     };
     let (empty, tar) =
         (r#"{"architecture": "", "os": "", "rootfs": {}}"#, "application/vnd.oci.image.layer.v1.tar+gzip");
-    put("sig", empty, "application/vnd.dev.cosign.simplesigning.v1+json");
     put("att", empty, "application/vnd.dsse.envelope.v1+json");
-    put("sbom", empty, "application/vnd.cyclonedx+json");
-    put("noos", r#"{"architecture": "amd64", "rootfs": {}}"#, tar);
+    put("intoto", empty, "application/vnd.in-toto+json");
     put("noarch", r#"{"os": "linux", "rootfs": {}}"#, tar);
-    let errors = fixture.failures(&["att:1", "noarch:1", "noos:1", "sbom:1", "sig:1"]).await;
+    put("nolayer", r#"{"rootfs": {}}"#, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    put("noos", r#"{"architecture": "amd64", "rootfs": {}}"#, tar);
+    put("nothing", empty, tar);
+    put("sbom", empty, "application/vnd.cyclonedx+json");
+    put("sig", empty, "application/vnd.dev.cosign.simplesigning.v1+json");
+    put("spdx", empty, "text/spdx+json");
+    put("syft", empty, "application/vnd.syft+json");
+    put("xml", empty, "application/vnd.cyclonedx+xml");
+    let names = ["att", "intoto", "noarch", "nolayer", "noos", "nothing", "sbom", "sig", "spdx", "syft", "xml"];
+    let names = names.map(|name| format!("{name}:1"));
+    let errors = fixture.failures(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), names.len(), "{texts:#?}");
     for (text, said) in texts.iter().zip([
         "att:1 is no image: it is an attestation (application/vnd.dsse.envelope.v1+json)",
+        "intoto:1 is no image: it is an attestation (application/vnd.in-toto+json)",
         "it names no `architecture`, and no runtime takes it",
+        "it names no `os`, and no runtime takes it",
+        "it names no `os`, and no runtime takes it",
         "it names no `os`, and no runtime takes it",
         "sbom:1 is no image: it is an SBOM (application/vnd.cyclonedx+json)",
         "sig:1 is no image: it is a signature (application/vnd.dev.cosign.simplesigning.v1+json)",
+        "spdx:1 is no image: it is an SBOM (text/spdx+json)",
+        "syft:1 is no image: it is an SBOM (application/vnd.syft+json)",
+        "xml:1 is no image: it is an SBOM (application/vnd.cyclonedx+xml)",
     ]) {
         assert!(text.ends_with(said), "{text}");
     }

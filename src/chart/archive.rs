@@ -79,7 +79,7 @@ fn files(unpacked: &mut impl Read, left: &mut usize) -> Result<Files, String> {
     Ok(files)
 }
 
-/// The top folder of a path and the rest below it.
+/// The top folder of a path and the rest below it. As in Helm, that is `.` where a package was made from within the folder.
 fn split(path: &str) -> Result<(String, String), String> {
     let outside = || Err(format!("the path {path:?} in it leads out of its folder, or is no plain path"));
     if path.len() > MAX_PATH || path.starts_with('/') || path.contains(['\\', '\0']) {
@@ -90,6 +90,7 @@ fn split(path: &str) -> Result<(String, String), String> {
         return outside();
     }
     match &parts[..] {
+        within if path.starts_with("./") && !within.is_empty() => Ok((".".to_owned(), within.join("/"))),
         [top, within @ ..] if !within.is_empty() => Ok(((*top).to_owned(), within.join("/"))),
         _ => Err(format!("{path:?} lies beside the chart's folder")),
     }
@@ -128,10 +129,15 @@ pub(super) mod tests {
         let made = package(&[
             ("shop", EntryType::Directory, b""),
             ("shop/Chart.yaml", FILE, b"a"),
-            ("./shop/templates//x.yaml", FILE, b"b"),
+            ("shop/./templates//x.yaml", FILE, b"b"),
         ]);
-        let files = read(&made, &mut Budget::default()).unwrap();
-        assert_eq!(files.keys().collect::<Vec<_>>(), ["Chart.yaml", "templates/x.yaml"]);
+        let within = package(&[("./Chart.yaml", FILE, b"a"), ("./templates/x.yaml", FILE, b"b")]);
+        for package in [made, within] {
+            let files = read(&package, &mut Budget::default()).unwrap();
+            assert_eq!(files.keys().collect::<Vec<_>>(), ["Chart.yaml", "templates/x.yaml"]);
+        }
+        let two = refused(&[("./Chart.yaml", FILE, b""), ("shop/values.yaml", FILE, b"")]);
+        assert_eq!(two, "it has more than one folder at its top: \".\" and \"shop\"");
     }
 
     #[test]

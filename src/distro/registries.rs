@@ -67,3 +67,42 @@ pub(super) fn refusals(distribution: &str, registries: &Registries) -> Vec<Strin
     };
     registries.rewrites.keys().map(refused).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    /// Rules as the documentation of registries with a path for each project has them, and what somebody else reads of the file.
+    #[test]
+    fn rules_for_names_are_read_back_as_they_were_given() {
+        let rules = [
+            // GitLab's and Harbor's proxies, Artifactory, Nexus, one with a quote, one with what YAML would take for something else.
+            ("docker.io", "^(.*)$", "group/dependency_proxy/containers/$1"),
+            ("quay.io", "^(.*)$", "quay-proxy/$1"),
+            ("registry.k8s.io", "(.*)", "artifactory/k8s-remote/$1"),
+            ("ghcr.io", "^([^/]+)/(.*)$", "$2-of-$1"),
+            ("gcr.io", "^it's/(\\d+): #(.*)$", "\"$1\""),
+            ("*", "true", "null"),
+        ];
+        let mut registries = Registries::default();
+        for (host, from, to) in rules {
+            registries.mirrors.insert(host.to_owned(), vec!["https://registry.store:5000".to_owned()]);
+            registries.rewrites.entry(host.to_owned()).or_default().insert(from.to_owned(), to.to_owned());
+        }
+        let client = Some(("/etc/ssl/till.pem".to_owned(), "/etc/ssl/till.key".to_owned()));
+        registries
+            .configs
+            .insert("registry.store:5000".to_owned(), RegistryConfig { client, ..RegistryConfig::default() });
+        let written = file("/etc/rancher/k3s/registries.yaml", &registries).unwrap();
+        let documents = yaml::parse(&written.text).documents;
+        let at =
+            |path: &[&str]| path.iter().try_fold(&documents[0], |node, key| node.get(key)).and_then(yaml::Node::text);
+        for (host, from, to) in rules {
+            assert_eq!(at(&["mirrors", host, "rewrite", from]), Some(to), "{}", written.text);
+        }
+        let tls = |field: &str| at(&["configs", "registry.store:5000", "tls", field]);
+        assert_eq!((tls("cert_file"), tls("key_file")), (Some("/etc/ssl/till.pem"), Some("/etc/ssl/till.key")));
+        assert_eq!(refusals("kubeadm", &registries).len(), rules.len());
+    }
+}

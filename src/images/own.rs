@@ -1,8 +1,8 @@
 //! The images that a distribution starts its own pods from. Nothing in a profile's manifests and charts names them, and a host
 //! without a network has no other way to get them.
 //!
-//! What is known of each is the last word of the repositories, so that mirrors under other names count too, and for Kubernetes' own
-//! the tag; which tag the others have, the release's list says.
+//! What is known of each is the last word of the repositories, so that mirrors under other names count too, unless the configuration says
+//! where they are from; and for Kubernetes' own the tag. Which tag the others have, the release's list says.
 
 use std::collections::BTreeSet;
 
@@ -80,12 +80,26 @@ pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
     }
     let version = version(pack);
     let unused = unused(pack);
+    let config = yaml::parse(pack.config.as_ref().map(|config| &*config.text).unwrap_or_default());
+    let set = |path: &[&str]| set(&config.documents, path);
+    let whole = |own: &Own| own.set_by(distribution).and_then(set);
+    let from = |own: &Own| own.from(distribution).iter().find_map(|path| set(path));
     let carried: Vec<&Reference> = collector.images().keys().collect();
     let lacks = |own: &&Own| {
         let is_used = !own.unless.iter().any(|word| unused.contains(*word));
-        is_used && !carried.iter().any(|image| own.is(image, version.as_deref()))
+        let is = |image: &&Reference| match (whole(own), from(own)) {
+            (Some(text), _) => text.parse().is_ok_and(|named: Reference| named == **image),
+            (None, Some(from)) => own.is(image, version.as_deref()) && begins(image, from),
+            (None, None) => own.is(image, version.as_deref()),
+        };
+        is_used && !carried.iter().any(is)
     };
-    let missing: Vec<String> = all.iter().filter(lacks).map(|own| own.shown(version.as_deref())).collect();
+    let shown = |own: &Own| match (whole(own), from(own)) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(from)) => format!("{}/…/{}", from.trim_end_matches('/'), own.shown(version.as_deref())),
+        (None, None) => own.shown(version.as_deref()),
+    };
+    let missing: Vec<String> = all.iter().filter(lacks).map(shown).collect();
     if missing.is_empty() {
         return;
     }
@@ -96,6 +110,18 @@ pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
         missing.join(", ")
     );
     collector.warned(Problem::with_file(&pack.file, message));
+}
+
+/// The text at `path` of the configuration; nothing where a site decides what it is.
+fn set<'c>(documents: &'c [Node], path: &[&str]) -> Option<&'c str> {
+    let at = |document: &'c Node| path.iter().try_fold(document, |node, key| node.get(key))?.text();
+    documents.iter().find_map(at).filter(|text| !text.is_empty() && !text.contains("{{"))
+}
+
+/// Whether the image is in the registry, or below the repository, `from`.
+fn begins(image: &Reference, from: &str) -> bool {
+    let name = format!("{}/{}", image.registry(), image.repository());
+    name.starts_with(&format!("{}/", from.trim_end_matches('/')))
 }
 
 /// What the configuration of the distribution leaves out: what is in its lists `disable` and `skipPhases`, and `external` where
@@ -126,6 +152,30 @@ fn version(pack: &Pack) -> Option<String> {
 }
 
 impl Own {
+    /// The fields of the configuration that say where it is from; the first one that is there counts.
+    fn from(&self, distribution: Distribution) -> &'static [&'static [&'static str]] {
+        const REPOSITORY: &[&str] = &["clusterConfiguration", "imageRepository"];
+        match (distribution, self.name) {
+            (Distribution::Kubeadm, "coredns") => &[&["clusterConfiguration", "dns", "imageRepository"], REPOSITORY],
+            (Distribution::Kubeadm, "etcd") => {
+                &[&["clusterConfiguration", "etcd", "local", "imageRepository"], REPOSITORY]
+            }
+            (Distribution::Kubeadm, _) => &[REPOSITORY],
+            (Distribution::K3s | Distribution::Rke2, _) => &[&["system-default-registry"]],
+            _ => &[],
+        }
+    }
+
+    /// The field of the configuration that names the whole image.
+    fn set_by(&self, distribution: Distribution) -> Option<&'static [&'static str]> {
+        match (distribution, self.name) {
+            (Distribution::K3s | Distribution::Rke2, "mirrored-pause") => Some(&["pause-image"]),
+            (Distribution::Rke2, "rke2-runtime") => Some(&["runtime-image"]),
+            (Distribution::Rke2, "hardened-etcd") => Some(&["etcd-image"]),
+            _ => None,
+        }
+    }
+
     fn is(&self, image: &Reference, version: Option<&str>) -> bool {
         let name = image.repository().rsplit('/').next();
         let has_tag = || match (image.tag(), version) {

@@ -306,7 +306,8 @@ fn no_layer(media_type: &str) -> Option<&'static str> {
     match media_type {
         "application/vnd.dev.cosign.simplesigning.v1+json" => Some("a signature"),
         "application/vnd.dsse.envelope.v1+json" | "application/vnd.in-toto+json" => Some("an attestation"),
-        _ if media_type.starts_with("application/vnd.cyclonedx") || media_type.contains("spdx") => Some("an SBOM"),
+        // <https://github.com/sigstore/cosign/blob/main/specs/SBOM_SPEC.md>
+        _ if ["cyclonedx", "spdx", "vnd.syft"].iter().any(|kind| media_type.contains(kind)) => Some("an SBOM"),
         _ => None,
     }
 }

@@ -40,12 +40,27 @@ struct Inherited<'n> {
     kind: &'n str,
 }
 
+/// What tools read that is written like an object, and that no API server has: the API group, and what to do with it.
+const OF_TOOLS: &[(&str, &str)] = &[
+    ("kubeadm.k8s.io", "kubeadm's configuration; give it in `config` of the pack on layer `k8s`"),
+    ("kubelet.config.k8s.io", "the kubelet's configuration; give it in `config` of the pack on layer `k8s`"),
+    ("kubeproxy.config.k8s.io", "kube-proxy's configuration; give it in `config` of the pack on layer `k8s`"),
+    ("kubescheduler.config.k8s.io", "a scheduler's configuration; name it in `files`"),
+    ("apiserver.config.k8s.io", "an API server's configuration; name it in `files`"),
+    ("audit.k8s.io", "an API server's configuration; name it in `files`"),
+    ("kind.x-k8s.io", "kind's configuration; leave it out"),
+    ("k3d.io", "k3d's configuration; leave it out"),
+    ("skaffold", "Skaffold's configuration; leave it out"),
+    ("kpt.dev", "kpt's own file; leave it out"),
+];
+
 /// Whether it is what `kustomize` builds from (<https://kubectl.docs.kubernetes.io/references/kustomize/kustomization/>), which may leave out
-/// what it is. Flux has a kind of the same name, which is an object.
+/// what it is, or a generator or transformer of it. Flux has a kind of the same name, which is an object.
 fn is_kustomization(source: &Source, node: &Node) -> bool {
     const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
     match node.get("apiVersion").and_then(Node::text) {
-        Some(version) => version.starts_with("kustomize.config.k8s.io/"),
+        Some(version) => version.starts_with("kustomize.config.k8s.io/") || version == "builtin",
+        None if matches!(node.get("kind").and_then(Node::text), Some("Kustomization" | "Component")) => true,
         None => source.file().file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)),
     }
 }
@@ -57,7 +72,8 @@ fn read_object(source: &Source, node: &Node, prefix: &str, inherited: Option<Inh
     }
     let text = |name: &str| node.get(name).and_then(Node::text);
     if is_kustomization(source, node) {
-        let folder = source.file().parent().map_or(".".to_owned(), |folder| folder.display().to_string());
+        let folder = source.file().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.map_or(".".to_owned(), |folder| folder.display().to_string());
         return sink.problem(
             place,
             format!(
@@ -74,6 +90,10 @@ fn read_object(source: &Source, node: &Node, prefix: &str, inherited: Option<Inh
     }
     if api_version.is_empty() || kind.is_empty() {
         return;
+    }
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if let Some((_, what)) = OF_TOOLS.iter().find(|(of, _)| *of == group) {
+        return sink.problem(place, format!("{api_version} {kind} is no object that a cluster takes, but {what}"));
     }
     if let (Some(of), Some(items)) = (kind.strip_suffix("List"), node.get("items")) {
         // A bare `List` holds anything, so its items have to say what they are.

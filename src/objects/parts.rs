@@ -5,7 +5,7 @@
 //! is taken for sure. Half a name is never completed with `docker.io/library`.
 
 use super::pairs::has_tag;
-use super::placeholders::{Names, completes};
+use super::placeholders::{Names, completes, is_placeholder};
 use super::walk::Walk;
 use crate::problem::Position;
 use crate::yaml::{Entry, Kind, Node};
@@ -112,7 +112,7 @@ fn part_of<'n>(node: &'n Node, names: &[&str]) -> Option<&'n str> {
 
 /// Whether `text` has neither a registry nor a tag, nor a path.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.contains(['/', ':', '@', '.'])
+    !text.contains(['/', ':', '@', '.']) && !is_placeholder(text)
 }
 
 /// The fields of a container. What has one is no group of settings, and its image a whole name.
@@ -121,7 +121,9 @@ const OF_CONTAINERS: &[&str] = &["command", "args", "script", "workingDir", "vol
 /// Says that the field `image` of the mapping `node` has one word alone, which is half a name outside of containers, where it is
 /// that. Returns whether it is.
 pub(super) fn is_half(walk: &mut Walk<'_>, node: &Node, text: &str, at: Position) -> bool {
-    if !is_word(text) || walk.names == Names::Templates || OF_CONTAINERS.iter().any(|field| node.get(field).is_some()) {
+    // Argo CD's have values of charts, and no containers.
+    let of_containers = walk.names == Names::Templates && !walk.object.kind.starts_with("Application");
+    if !is_word(text) || of_containers || OF_CONTAINERS.iter().any(|field| node.get(field).is_some()) {
         return false;
     }
     if !is_off(node) {

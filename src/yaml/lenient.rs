@@ -1,5 +1,6 @@
 //! What libyaml and Go's copy of it take, by which Kubernetes and Helm read, and YAML's specification does not: a quoted text whose next line
-//! is indented no more than its key (YAML 1.2.2, 7.3), and a comment right after a quote (6.6).
+//! is indented no more than its key (YAML 1.2.2, 7.3), a comment right after a quote (6.6), and tabs before a line between brackets or in
+//! a quoted text (6.1).
 //!
 //! Blanks at the beginning of a quoted text's line mean nothing, and before a comment neither; so what is missing is put there, one
 //! place after the other, and the text read again. Documents of our own are not read so.
@@ -16,6 +17,7 @@ const MOST_BYTES: usize = 32 << 20;
 /// More than any key is indented by.
 const INDENTATION: &str = "                                                                                ";
 const QUOTED: &str = "invalid indentation in multiline quoted scalar";
+const TABS: [&str; 2] = ["tabs disallowed within this context", "tab cannot be used as indentation"];
 const COMMENT: &str = "comments must be separated from other tokens by whitespace";
 
 /// As [`build::build`], of the text as libyaml would have it.
@@ -34,6 +36,9 @@ pub(super) fn build(text: &str, reading: Reading) -> Parsed {
 /// The text with blanks at the mistake, where it is one of those.
 fn mend(text: &str, mistake: &Mistake) -> Option<String> {
     let is = |message: &str| mistake.message.contains(message);
+    if TABS.iter().any(|tabs| is(tabs)) {
+        return without_tabs(text);
+    }
     let start: usize = text.split_inclusive('\n').take(mistake.at.line - 1).map(str::len).sum();
     let line = text[start..].split('\n').next()?;
     let (at, blanks) = if is(QUOTED) {
@@ -45,6 +50,63 @@ fn mend(text: &str, mistake: &Mistake) -> Option<String> {
         return None;
     };
     Some(format!("{}{blanks}{}", &text[..at], &text[at..]))
+}
+
+/// The text with blanks instead of tabs before each line between brackets or quotes; nothing where there is no such tab.
+fn without_tabs(text: &str) -> Option<String> {
+    let mut brackets = Brackets::default();
+    let mut changed = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let tabs = line.len() - line.trim_start_matches([' ', '\t']).len();
+        let (before, rest) = line.split_at(if brackets.open() { tabs } else { 0 });
+        changed.push_str(&before.replace('\t', " "));
+        changed.push_str(rest);
+        brackets.read(line);
+    }
+    (changed != text).then_some(changed)
+}
+
+/// How many brackets are open after some lines, as far as that is told without a parser.
+#[derive(Default)]
+struct Brackets {
+    depth: usize,
+    quote: Option<char>,
+    /// The indentation of the line that a block of text belongs to.
+    block: Option<usize>,
+}
+
+impl Brackets {
+    fn open(&self) -> bool {
+        self.depth > 0 || self.quote.is_some()
+    }
+
+    fn read(&mut self, line: &str) {
+        let indentation = line.len() - line.trim_start_matches(' ').len();
+        match self.block {
+            Some(outer) if line.trim().is_empty() || indentation > outer => return,
+            _ => self.block = None,
+        }
+        if self.quote.is_none() && (line.starts_with("---") || line.starts_with("...")) {
+            self.depth = 0;
+        }
+        let mut last = ' ';
+        let mut characters = line.chars().peekable();
+        while let Some(character) = characters.next() {
+            let begins = last.is_whitespace() || matches!(last, '[' | '{' | ',' | ':');
+            match (self.quote, character) {
+                (Some('"'), '\\') => drop(characters.next()),
+                (Some('\''), '\'') if characters.peek() == Some(&'\'') => drop(characters.next()),
+                (Some(quote), character) if quote == character => self.quote = None,
+                (None, '"' | '\'') if begins => self.quote = Some(character),
+                (None, '#') if last.is_whitespace() => break,
+                (None, '[' | '{') if begins || self.depth > 0 => self.depth += 1,
+                (None, ']' | '}') => self.depth = self.depth.saturating_sub(1),
+                (None, '|' | '>') if begins && self.depth == 0 => self.block = Some(indentation),
+                _ => {}
+            }
+            last = character;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +138,24 @@ mod tests {
             let expected = [("a".to_owned(), value.to_owned()), ("b".to_owned(), "x".to_owned())];
             assert_eq!(read(text), Ok(expected.to_vec()), "{text}");
         }
+    }
+
+    #[test]
+    fn tabs_are_blanks_between_brackets_alone() {
+        for text in [
+            "a: {\n\tx: one}\nb: x\n",
+            "a:\n  - {\n\t\t\"x\": [\n\t\"one\"\n\t]\n\t}\nb: x\n",
+            "a: [\"]\", 'it''s {', # [\n\tone]\nb: x\n",
+            "a: \"one\n\ttwo\"\nb: x\n",
+            "a: 'one\n\t\ttwo'\nb: x\n",
+        ] {
+            assert_eq!(read(text).map(|entries| entries.len()), Ok(2), "{text}");
+        }
+        for text in ["a:\n\tb: x\n", "a: [x]\nb:\n\tc: x\n", "a: |\n  {\nb:\n\tc: x\n", "a: '{'\nb:\n\tc: x\n"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        let tabs = "a: |\n  {\n  \tx\nb: {\n\tc: x}\n";
+        assert_eq!(read(tabs).unwrap()[0].1, "{\n\tx\n");
     }
 
     #[test]

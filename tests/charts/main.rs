@@ -17,6 +17,7 @@ mod lists;
 mod public;
 mod samples;
 mod shop;
+mod taken;
 mod values;
 mod without;
 mod wrong;

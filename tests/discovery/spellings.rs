@@ -141,6 +141,9 @@ fn one_word_is_half_a_name_outside_of_containers() {
         assert!(matches!(&found.warnings[..], [warning] if warning.contains("\"manager\" is a part")), "{spec}");
     }
     assert_eq!(image("{manager: {enabled: false, image: manager}}").warnings, [""; 0]);
+    let application = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {helm: {valuesObject: {image: pilot}}}}\n";
+    let found = read(application, "");
+    assert_eq!((found.images.len(), found.candidates.len(), found.warnings.len()), (0, 0, 1), "{found:?}");
     let values = read(&config("global:\n  proxy: {image: proxyv2}\n"), "");
     assert_eq!((values.candidates, values.warnings.len()), (vec![], 1));
     for (spec, name) in [
@@ -373,11 +376,40 @@ fn images_of_a_distribution_that_are_missing_are_named() {
         ("distribution: k3s, version: 1.33.4+k3s1, files: [{source: ./images.tar, path: /var/lib/rancher/k3s/agent/images/k3s.tar}]".to_owned(), String::new()),
         ("distribution: canonical, version: 1.33.4".to_owned(), "pause, coredns; name what `k8s list-images` prints".to_owned()),
         ("distribution: none, version: 1.33.4".to_owned(), String::new()),
+        // What is carried under the names that others ask for is not what this one asks for.
+        (
+            format!("distribution: kubeadm, version: 1.33.4, images: [{all}], config: {{clusterConfiguration: {{imageRepository: mirror.example.org/k8s}}}}"),
+            "mirror.example.org/k8s/…/kube-apiserver:v1.33.4, mirror.example.org/k8s/…/kube-controller-manager:v1.33.4, mirror.example.org/k8s/…/kube-scheduler:v1.33.4, mirror.example.org/k8s/…/etcd, mirror.example.org/k8s/…/coredns, mirror.example.org/k8s/…/pause; name what".to_owned(),
+        ),
+        (
+            format!("distribution: kubeadm, version: 1.33.4, images: [{}], config: {{clusterConfiguration: {{imageRepository: mirror.example.org/k8s}}}}", all.replace("registry.k8s.io", "mirror.example.org/k8s")),
+            String::new(),
+        ),
+        (
+            format!("distribution: kubeadm, version: 1.33.4, images: [{all}], config: {{clusterConfiguration: {{dns: {{imageRepository: mirror.example.org/dns}}, etcd: {{local: {{imageRepository: registry.k8s.io}}}}}}}}"),
+            "mirror.example.org/dns/…/coredns; name what".to_owned(),
+        ),
+        (
+            "distribution: k3s, version: 1.33.4+k3s1, images: ['docker.io/rancher/mirrored-pause:3.6', 'mirror.example.org/rancher/mirrored-coredns-coredns:1.12.1'], config: {system-default-registry: mirror.example.org, disable: [traefik, servicelb, metrics-server, local-storage]}".to_owned(),
+            "mirror.example.org/…/mirrored-pause; name k3s-images.txt".to_owned(),
+        ),
+        (
+            "distribution: k3s, version: 1.33.4+k3s1, images: ['rancher/mirrored-pause:3.6', 'rancher/mirrored-coredns-coredns:1.12.1'], config: {pause-image: 'registry.example.org/pause:1', disable: [traefik, servicelb, metrics-server, local-storage]}".to_owned(),
+            "registry.example.org/pause:1; name k3s-images.txt".to_owned(),
+        ),
+        (
+            "distribution: k3s, version: 1.33.4+k3s1, images: ['rancher/mirrored-pause:3.6', 'rancher/mirrored-coredns-coredns:1.12.1'], config: {system-default-registry: '{{.carrack.var.registry}}', disable: [traefik, servicelb, metrics-server, local-storage]}".to_owned(),
+            String::new(),
+        ),
+        (
+            "distribution: rke2, version: 1.33.4+rke2r1, images: ['registry.example.org/etcd:3', 'rancher/rke2-runtime:v1', 'rancher/hardened-kubernetes:v1', 'rancher/mirrored-pause:3.6'], config: {etcd-image: 'registry.example.org/etcd:3', disable: [rke2-coredns]}".to_owned(),
+            String::new(),
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("images.tar"), "").unwrap();
         let profile = format!(
-            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec: {{packs: [{{name: k, layer: k8s, {pack}}}]}}\n"
+            "apiVersion: carrack/v1\nkind: ClusterProfile\nmetadata: {{name: p, version: 1.0.0}}\nspec:\n  variables: [{{name: registry}}]\n  packs: [{{name: k, layer: k8s, {pack}}}]\n"
         );
         std::fs::write(folder.path().join("carrack.yaml"), profile).unwrap();
         let profile = load(&folder.path().join("carrack.yaml")).unwrap_or_else(|error| panic!("{error}: {pack}"));
