@@ -2,11 +2,11 @@
 //! that operators give their fields.
 
 use super::parts;
-use super::placeholders::{ISTIO, Names, is_placeholder, names};
+use super::placeholders::{ISTIO, Names, completes, is_placeholder, names};
 use super::walk::{POLICIES, Walk};
 use super::{ObjectName, Sink, candidates, charts, pairs};
 use crate::oci::Reference;
-use crate::problem::Source;
+use crate::problem::{Position, Source};
 use crate::yaml::{Entry, Node, Value};
 
 const CONTAINER_LISTS: &[&str] = &["containers", "initContainers", "ephemeralContainers"];
@@ -99,15 +99,23 @@ impl Walk<'_> {
         for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !is_part(entry)) {
             match image_text(&entry.value).filter(|_| &*entry.key == "image") {
                 None if paired.contains(&index) => self.below(&entry.key, |walk| walk.candidates(&entry.value)),
-                Some(text) => {
-                    let sure = self.built_in && !self.unsure;
-                    let at = entry.value.at;
-                    if sure || !parts::below_hub(self, text, at) && !parts::is_half(self, node, text, at) {
-                        self.image(node, "image", text, entry.value.at);
-                    }
-                }
+                Some(text) => self.field_image(node, text, entry.value.at),
                 None => self.below(&entry.key, |walk| walk.value(&entry.key, &entry.value)),
             }
+        }
+    }
+
+    /// What the field `image` of a mapping that is no container says.
+    fn field_image(&mut self, node: &Node, text: &str, at: Position) {
+        if completes(self.group, self.object, self.field()) && !text.contains('@') {
+            return parts::say_completed(self, node, "image", text, at);
+        }
+        match self.built_in && !self.unsure {
+            // Kubernetes' own objects have containers for images; what is called so besides may be a parameter of something else.
+            true if parts::is_word(text) => self.below("image", |walk| walk.half(text, at)),
+            true => self.image(node, "image", text, at),
+            false if parts::below_hub(self, text, at) || parts::is_half(self, node, text, at) => {}
+            false => self.image(node, "image", text, at),
         }
     }
 
@@ -257,5 +265,6 @@ fn names_registry(text: &str, reference: &Reference) -> bool {
 
 /// Values of `*_IMAGE` variables that switch something instead of naming an image.
 fn is_switch(text: &str) -> bool {
-    text.is_empty() || matches!(text, "true" | "false") || text.bytes().all(|b| b.is_ascii_digit())
+    const WORDS: [&str; 8] = ["true", "false", "none", "null", "auto", "default", "enabled", "disabled"];
+    text.is_empty() || WORDS.contains(&text) || text.bytes().all(|b| b.is_ascii_digit())
 }

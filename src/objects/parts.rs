@@ -112,7 +112,7 @@ fn part_of<'n>(node: &'n Node, names: &[&str]) -> Option<&'n str> {
 
 /// Whether `text` has neither a registry nor a tag, nor a path.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.contains(['/', ':', '@', '.']) && !is_placeholder(text)
+    !text.contains(['/', ':', '@']) && !is_placeholder(text)
 }
 
 /// The fields of a container. What has one is no group of settings, and its image a whole name.
@@ -133,7 +133,7 @@ pub(super) fn is_half(walk: &mut Walk<'_>, node: &Node, text: &str, at: Position
 }
 
 /// Says that the name `text`, which the field `field` of `node` gives, is completed by an operator.
-fn say_completed(walk: &mut Walk<'_>, node: &Node, field: &str, text: &str, at: Position) {
+pub(super) fn say_completed(walk: &mut Walk<'_>, node: &Node, field: &str, text: &str, at: Position) {
     if !is_off(node) && !walk.ignores(text) {
         walk.below(field, |walk| walk.completed(text, at));
     }

@@ -25,17 +25,20 @@ fn versions_that_are_not_strict_are_taken() {
     let taken =
         ["v1", "1.2", "'01.2.3'", "2024.01.05", "1.2-beta", "v2.0.0-rc.1+build.5", "0.0.0-20240101120000-abcdef123456"];
     for helm in helms("versions_that_are_not_strict_are_taken") {
-        for version in taken {
-            let dependency = format!("{{name: db, version: {version}}}");
-            let shop = Shop::chart("[]", &[]);
-            for (path, text) in chart("shop", version, &dependency) {
-                shop.sandbox.write(&format!("shop/{path}"), text);
+        let names: Vec<String> = (0..taken.len()).map(|index| format!("db{index}")).collect();
+        let shop = Shop::chart("[]", &[]);
+        let mut dependencies = Vec::new();
+        for (name, version) in names.iter().zip(taken) {
+            dependencies.push(format!("{{name: {name}, version: {version}}}"));
+            for (path, text) in chart(name, version, "") {
+                shop.sandbox.write(&format!("shop/charts/{name}/{path}"), text);
             }
-            for (path, text) in chart("db", version, "") {
-                shop.sandbox.write(&format!("shop/charts/db/{path}"), text);
-            }
-            assert_eq!(printed(shop.carrack(&helm, &["images", "."])), listed(&["db", "shop"]), "{version}");
         }
+        for (path, text) in chart("shop", taken[0], &dependencies.join(", ")) {
+            shop.sandbox.write(&format!("shop/{path}"), text);
+        }
+        let found: Vec<&str> = names.iter().map(String::as_str).chain(["shop"]).collect();
+        assert_eq!(printed(shop.carrack(&helm, &["images", "."])), listed(&found));
     }
 }
 

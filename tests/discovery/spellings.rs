@@ -134,6 +134,7 @@ fn one_word_is_half_a_name_outside_of_containers() {
     for spec in [
         "{manager: {image: manager}}",
         "{image: manager, version: null}",
+        "{template: {image: manager, flavor: small}}",
         "{repository: \"\", image: manager, pullPolicy: IfNotPresent}",
     ] {
         let found = image(spec);
@@ -174,6 +175,7 @@ fn tags_that_an_operator_completes_are_no_images() {
         ("ClusterPolicy", format!("{{driver: {{{driver}}}}}")),
         ("ClusterPolicy", format!("{{gds: {{enabled: true, {driver}}}}}")),
         ("NVIDIADriver", format!("{{{driver}}}")),
+        ("NVIDIADriver", "{image: 'registry.example.org/nv/driver:595.91.07'}".to_owned()),
     ] {
         let found = object("{image: registry.example.org/other:1}", kind, &spec);
         assert_eq!((&found.images[..], found.candidates.len()), (&["other:1".to_owned()][..], 0), "{spec}");
@@ -202,6 +204,14 @@ fn a_block_device_is_no_image() {
     ] {
         let found = read(&manifest, "");
         assert_eq!((found.images.len(), found.candidates.len(), found.warnings.len()), (0, 0, 0), "{found:?}");
+    }
+    // What a driver makes of a parameter, nobody knows.
+    for manifest in [
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: v}\nspec: {csi: {driver: d, volumeAttributes: {image: disk}}}\n",
+        "apiVersion: snapshot.storage.k8s.io/v1\nkind: VolumeSnapshotClass\nmetadata: {name: v}\nparameters: {image: disk.1}\n",
+    ] {
+        let found = read(manifest, "");
+        assert_eq!((found.images.len(), found.candidates.len(), found.warnings.len()), (0, 0, 1), "{found:?}");
     }
 }
 
@@ -290,6 +300,14 @@ fn variables_that_say_image_are_read() {
         let found = read(&environment(&variables), "");
         assert_eq!(found.candidates, candidates, "{variables:?}");
         assert_eq!(found.images, ["main:1"], "{variables:?}");
+    }
+}
+
+#[test]
+fn a_variable_may_switch_something() {
+    for value in ["none", "disabled", "auto", "false", "0", ""] {
+        let found = read(&environment(&[("SIDE_IMAGE", value)]), "");
+        assert_eq!((&found.images[..], found.warnings.len()), (&["main:1".to_owned()][..], 0), "{value}");
     }
 }
 
