@@ -164,7 +164,7 @@ pub fn read_document(file: &Path) -> Result<Result<Source, Problem>, PathError> 
 }
 
 /// A list of problems that stays short whatever is fed to it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ProblemList {
     kept: Vec<Problem>,
     left_out: usize,

@@ -19,6 +19,8 @@ pub enum Stage {
     Names,
     /// Files get their places. In files.
     Files,
+    /// Charts are rendered. In runs of helm.
+    Render,
 }
 
 /// A step on the host: a unit that is started, a program that is run, something that is waited for.

@@ -26,7 +26,7 @@ const RULE: &[(&str, &[&str])] = &[
     ("bundle", &["oci", "io", "progress", "requirements", "text", "variables"]),
     ("host", &["oci", "io"]),
     ("profile", &["oci", "io", "options", "places", "requirements", "problem", "text", "yaml", "variables"]),
-    ("chart", &["oci", "io", "problem", "text", "yaml", "variables", "profile"]),
+    ("chart", &["oci", "io", "progress", "problem", "text", "yaml", "variables", "profile"]),
     ("cluster", &["oci", "io", "problem", "text", "yaml", "variables", "objects", "profile", "chart", "folder"]),
     ("palette", &["oci", "io", "problem", "yaml", "variables", "folder", "profile", "chart"]),
     ("images", &["oci", "io", "problem", "yaml", "variables", "objects", "profile", "chart"]),

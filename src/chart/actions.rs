@@ -1,5 +1,9 @@
 //! What is between `{{` and `}}` in a chart's files, word by word: no grammar, only enough to tell what templates ask.
 
+use super::influence::{Region, names_image};
+
+/// Functions that change their first argument.
+const CHANGING: [&str; 5] = ["set", "merge", "mergeOverwrite", "mustMerge", "mustMergeOverwrite"];
 /// Actions of one chart that are kept. A chart with more is one of which not all is known.
 pub(super) const MAX_ACTIONS: usize = 20_000;
 
@@ -28,19 +32,65 @@ pub(super) struct Action {
     /// The named template that it is in, as far as `define` tells.
     pub(super) scope: Option<String>,
     pub(super) words: Vec<Word>,
+    /// Which it is: the number of its file, and of it in that.
+    pub(super) at: (usize, usize),
+    /// The `with` or `range` whose value is the dot; absent where it is the one that the template was given.
+    pub(super) dot: Option<(usize, usize)>,
+    /// Its line.
+    pub(super) own: Region,
+    /// The block that it begins, or a branch of which it begins.
+    pub(super) block: Region,
 }
 
 impl Action {
+    /// A variable as it is known in all of the chart: those of other files and templates are others.
+    pub(super) fn variable(&self, field: &str) -> String {
+        let name = field.split('.').next().unwrap_or_default();
+        format!("{} {} {name}", self.at.0, self.scope.as_deref().unwrap_or_default())
+    }
+
+    /// The variables that get a value, or a part of one.
+    pub(super) fn assigned(&self) -> Vec<&str> {
+        let is = |word: &Word| matches!(word, Word::Name(name) if name == ":=" || name == "=");
+        let before = self.words.iter().position(is).unwrap_or(0);
+        let changed = self.words.windows(2).filter_map(|pair| match pair {
+            [Word::Name(name), Word::Field(field)] if CHANGING.contains(&&**name) => Some(&**field),
+            _ => None,
+        });
+        let given = self.words[..before].iter().filter_map(|word| match word {
+            Word::Field(field) => Some(&**field),
+            _ => None,
+        });
+        given
+            .chain(changed)
+            .filter(|field| field.starts_with('$') && *field != "$" && !field.starts_with("$."))
+            .collect()
+    }
+
+    /// Whether it changes a mapping that is read under names of its own, such as `.Values`.
+    pub(super) fn changes_others(&self) -> bool {
+        self.words.windows(2).any(|pair| match pair {
+            [Word::Name(name), Word::Field(field)] if CHANGING.contains(&&**name) => {
+                !field.starts_with('$') || field == "$" || field.starts_with("$.")
+            }
+            [Word::Name(name), Word::Open] => CHANGING.contains(&&**name),
+            _ => false,
+        })
+    }
+
     /// Whether a function or keyword of this name is in it.
     pub(super) fn has(&self, name: &str) -> bool {
         self.words.iter().any(|word| matches!(word, Word::Name(there) if there == name))
     }
 }
 
-/// The actions of one file.
-pub(super) fn read(text: &str) -> Vec<Action> {
-    let (mut found, mut scope, mut rest) = (Vec::new(), None, text);
+/// The actions of the file with this number.
+pub(super) fn read(file: usize, text: &str) -> Vec<Action> {
+    let (mut found, mut scope, mut rest): (Vec<Action>, _, _) = (Vec::new(), None, text);
+    // Blocks that have begun: where in `found`, and from where in the text.
+    let mut blocks: Vec<Block> = Vec::new();
     while let Some(start) = rest.find("{{") {
+        let at = text.len() - rest.len() + start;
         rest = &rest[start + 2..];
         if let Some(comment) = rest.strip_prefix("- ").unwrap_or(rest).strip_prefix("/*") {
             rest = comment.find("*/").map_or("", |end| &comment[end..]);
@@ -48,18 +98,75 @@ pub(super) fn read(text: &str) -> Vec<Action> {
         }
         let (words, after) = words(rest);
         rest = after;
-        let action = Action { scope: None, words };
+        let (own, block) = (Region::default(), Region::default());
+        let action = Action { scope: None, words, at: (file, found.len()), dot: None, own, block };
         if action.has("define") {
             scope = action.words.iter().find_map(|word| match word {
                 Word::Text(name) => Some(name.clone()),
                 _ => None,
             });
         }
-        if !action.words.is_empty() && found.len() <= MAX_ACTIONS {
-            found.push(Action { scope: scope.clone(), ..action });
+        let end = text.len() - rest.len();
+        if action.words.is_empty() || found.len() > MAX_ACTIONS {
+            continue;
+        }
+        let own = Region::of(&action, lines_around(text, at, end));
+        if matches!(action.words.first(), Some(Word::Name(name)) if name == "end")
+            && let Some(block) = blocks.pop()
+        {
+            close(&mut found, &mut blocks, block, text, at);
+        }
+        if let Some(block) = blocks.last_mut() {
+            block.region.add(&own);
+            if matches!(action.words.first(), Some(Word::Name(name)) if name == "else") && action.words.len() > 1 {
+                block.begun.push(found.len());
+            }
+        }
+        let is = |action: &Action, names: &[&str]| matches!(action.words.first(), Some(Word::Name(name)) if names.contains(&&**name));
+        let around =
+            blocks.iter().rev().map(|block| &found[block.begun[0]]).take_while(|around| !is(around, &["define"]));
+        let dot = around.filter(|around| is(around, &["with", "range"])).map(|around| around.at).next();
+        let begins = is(&action, &["if", "with", "range", "define", "block"]);
+        found.push(Action { scope: scope.clone(), dot, own, ..action });
+        if begins {
+            blocks.push(Block { begun: vec![found.len() - 1], from: end, region: Region::default() });
         }
     }
+    // What has no end goes on to the end.
+    while let Some(block) = blocks.pop() {
+        close(&mut found, &mut blocks, block, text, text.len());
+    }
     found
+}
+
+/// A block that has not ended.
+struct Block {
+    /// The actions that begin it, or a branch of it.
+    begun: Vec<usize>,
+    /// Where in the text it begins.
+    from: usize,
+    region: Region,
+}
+
+/// Ends a block at `to`: what is in it is where its actions show, and those of the block around it.
+fn close(found: &mut [Action], around: &mut [Block], mut block: Block, text: &str, to: usize) {
+    block.region.image = block.region.image || names_image(&text[block.from..to]);
+    for at in &block.begun {
+        found[*at].block.add(&block.region);
+    }
+    if let Some(outer) = around.last_mut() {
+        outer.region.add(&block.region);
+    }
+}
+
+/// The lines that `from..to` is in, and the one before, which may begin a text of several lines.
+fn lines_around(text: &str, from: usize, to: usize) -> &str {
+    let begin = text[..from].rfind('\n').unwrap_or(0);
+    let before = text[..begin].rfind('\n').map_or(0, |at| at + 1);
+    let own = if begin == 0 { 0 } else { begin + 1 };
+    let opens = text[before..begin].trim_end().ends_with(['>', '|', '-', ':', '(']);
+    let end = text[to..].find('\n').map_or(text.len(), |at| to + at);
+    &text[if opens { before } else { own }..end]
 }
 
 /// The words up to `}}`, and what follows.
@@ -157,14 +264,14 @@ mod tests {
             field("$x"),
         ];
         let second = [field("$y"), name(":="), Word::Number("3".to_owned()), Word::Pipe, name("int")];
-        let read: Vec<Vec<Word>> = read(text).into_iter().map(|action| action.words).collect();
+        let read: Vec<Vec<Word>> = read(0, text).into_iter().map(|action| action.words).collect();
         assert_eq!(read, [first.to_vec(), second.to_vec(), vec![name("x")]]);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read(text in "([{}\"`/*()|$.=:a1é -]){0,60}") {
-            read(&text);
+            read(0, &text);
         }
     }
 }

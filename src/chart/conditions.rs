@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::actions::{Action, MAX_ACTIONS, Word};
+use super::influence::{self, Lead};
 use super::tree::Tree;
 
 /// Functions whose result depends on more than whether a value is empty.
@@ -47,25 +48,55 @@ pub struct Conditions {
     pub literals: BTreeSet<String>,
     /// Whether it is compared in ways that trying the literals does not cover.
     pub open: bool,
+    /// Whether something that it decides may show in an image. Without, there are neither literals nor other ways.
+    pub reaches: bool,
 }
 
 /// What `tree` makes depend on the values at `paths`. `whole` says that these are all of the value, and no part of a text.
 pub fn conditions(tree: &Tree, paths: &[Vec<String>], whole: bool) -> Conditions {
     let mut actions = Vec::new();
     gather(tree, &mut actions);
-    let mut known = Known { paths, names: BTreeSet::new() };
+    let mut known = Known { paths, names: BTreeSet::new(), dots: BTreeSet::new(), given: BTreeSet::new() };
     for _ in 0..ROUNDS {
-        let before = known.names.len();
+        let before = known.size();
         actions.iter().for_each(|action| known.learn(action));
-        if known.names.len() == before {
+        if known.size() == before {
             break;
         }
     }
-    let mut found = Conditions { open: tree.any(|tree| tree.actions.len() > MAX_ACTIONS), ..Conditions::default() };
-    for action in actions.iter().filter(|action| known.mentions(&action.words)) {
-        known.compare(&action.words, whole, &mut found);
+    // Of a chart with more, not all is known.
+    let unknown = tree.any(|tree| tree.actions.len() > MAX_ACTIONS);
+    let mut found = Conditions { open: unknown, reaches: unknown, ..Conditions::default() };
+    let leading = influence::leading(&actions);
+    for (action, lead) in actions.iter().zip(leading) {
+        let mentions = match lead {
+            Lead::Nowhere => false,
+            // The template reads what it does not get so by itself.
+            Lead::Arguments => {
+                action.words.iter().any(|word| matches!(word, Word::Field(_)) && known.is_known(action, word))
+            }
+            Lead::Shows => known.mentions(action, &action.words),
+        };
+        if mentions && !action.has("define") {
+            found.reaches = true;
+            known.compare(action, whole, &mut found);
+        }
     }
     found
+}
+
+/// Whether templates of `tree` let something that may show in an image depend on a field with one of `names` in it, such as
+/// `IsUpgrade`.
+pub fn depends_on(tree: &Tree, names: &[&str]) -> bool {
+    let mut actions = Vec::new();
+    gather(tree, &mut actions);
+    let mentions = |word: &Word| match word {
+        Word::Field(text) | Word::Text(text) => names.iter().any(|name| text.contains(name)),
+        _ => false,
+    };
+    let leading = influence::leading(&actions);
+    tree.any(|tree| tree.actions.len() > MAX_ACTIONS)
+        || actions.iter().zip(leading).any(|(action, lead)| lead != Lead::Nowhere && action.words.iter().any(mentions))
 }
 
 fn gather<'t>(tree: &'t Tree, actions: &mut Vec<&'t Action>) {
@@ -76,28 +107,41 @@ fn gather<'t>(tree: &'t Tree, actions: &mut Vec<&'t Action>) {
 /// The names that a value is known by.
 struct Known<'k> {
     paths: &'k [Vec<String>],
-    /// `$x`, `.`, `.key` of a `dict`, and `"name` of a named template.
+    /// Variables, `.key` of a `dict`, and `"name` of a named template.
     names: BTreeSet<String>,
+    /// Every `with` and `range` in which it is, or is in, the dot.
+    dots: BTreeSet<(usize, usize)>,
+    /// Named templates that are given it as their dot.
+    given: BTreeSet<String>,
 }
 
 impl Known<'_> {
-    fn mentions(&self, words: &[Word]) -> bool {
-        words.iter().any(|word| self.is_known(word))
+    fn size(&self) -> usize {
+        self.names.len() + self.dots.len() + self.given.len()
     }
 
-    fn is_known(&self, word: &Word) -> bool {
+    /// Whether `words` of `action` have it.
+    fn mentions(&self, action: &Action, words: &[Word]) -> bool {
+        words.iter().any(|word| self.is_known(action, word))
+    }
+
+    fn is_known(&self, action: &Action, word: &Word) -> bool {
         match word {
+            Word::Field(text) if text == "." => match &action.dot {
+                Some(dot) => self.dots.contains(dot),
+                None => action.scope.as_ref().is_some_and(|scope| self.given.contains(scope)),
+            },
             Word::Text(text) => {
                 self.names.contains(&format!("\"{text}")) || self.paths.iter().any(|path| path.contains(text))
             }
-            Word::Field(text) => self.is_field(text),
+            Word::Field(text) => self.is_field(action, text),
             _ => false,
         }
     }
 
-    fn is_field(&self, text: &str) -> bool {
-        let (head, rest) = text.split_once('.').unwrap_or((text, ""));
-        if self.names.contains(text) || (head.starts_with('$') && self.names.contains(head)) {
+    fn is_field(&self, action: &Action, text: &str) -> bool {
+        let (_, rest) = text.split_once('.').unwrap_or((text, ""));
+        if text.starts_with('$') && self.names.contains(&action.variable(text)) {
             return true;
         }
         let keys: Vec<&str> = rest.split('.').filter(|key| !key.is_empty()).collect();
@@ -112,37 +156,42 @@ impl Known<'_> {
 
     /// Takes over the names that `action` gives to what is known.
     fn learn(&mut self, action: &Action) {
-        if !self.mentions(&action.words) {
+        if !self.mentions(action, &action.words) {
             return;
         }
-        let assigned =
-            action.words.iter().position(|word| matches!(word, Word::Name(name) if name == ":=" || name == "="));
-        for word in &action.words[..assigned.unwrap_or(0)] {
-            if let Word::Field(name) = word {
-                self.names.insert(name.clone());
+        self.names.extend(action.assigned().into_iter().map(|field| action.variable(field)));
+        if matches!(action.words.first(), Some(Word::Name(name)) if name == "with" || name == "range") {
+            self.dots.insert(action.at);
+        }
+        let (includes, maps) = (
+            ["include", "template"].iter().any(|name| action.has(name)),
+            ["dict", "set"].iter().any(|name| action.has(name)),
+        );
+        for (index, word) in action.words.iter().enumerate() {
+            let Word::Text(text) = word else { continue };
+            let argument = argument(&action.words[index + 1..]);
+            if !self.mentions(action, argument) {
+                continue;
             }
-        }
-        if ["with", "range", "include", "template", "tpl"].iter().any(|name| action.has(name)) {
-            self.names.insert(".".to_owned());
-        }
-        if ["dict", "set"].iter().any(|name| action.has(name)) {
-            let keys = action.words.iter().filter_map(|word| match word {
-                Word::Text(text) => Some(format!(".{text}")),
-                _ => None,
-            });
-            self.names.extend(keys);
+            if maps {
+                self.names.insert(format!(".{text}"));
+            }
+            if includes && (argument.len() == 1 || !maps) {
+                self.given.insert(text.clone());
+            }
         }
         self.names.extend(action.scope.as_ref().map(|scope| format!("\"{scope}")));
     }
 
-    fn compare(&self, words: &[Word], whole: bool, found: &mut Conditions) {
+    fn compare(&self, action: &Action, whole: bool, found: &mut Conditions) {
+        let words = &action.words;
         for (index, word) in words.iter().enumerate() {
             let Word::Name(name) = word else { continue };
             if !COMPARISONS.contains(&&**name) {
                 continue;
             }
             let part = around(words, index);
-            if !self.mentions(part) {
+            if !self.mentions(action, part) {
                 continue;
             }
             let fields = part.iter().filter(|word| matches!(word, Word::Field(_))).count();
@@ -160,6 +209,23 @@ impl Known<'_> {
             found.literals.extend(literals);
         }
     }
+}
+
+/// The first argument in `words`: one word, or all that is in parentheses.
+fn argument(words: &[Word]) -> &[Word] {
+    if words.first() != Some(&Word::Open) {
+        return &words[..words.len().min(1)];
+    }
+    let mut level = 0;
+    let end = words.iter().position(|word| {
+        level += match word {
+            Word::Open => 1,
+            Word::Close => -1,
+            _ => 0,
+        };
+        level == 0
+    });
+    &words[..end.map_or(words.len(), |end| end + 1)]
 }
 
 /// The part of an action that the function at `index` sees: its arguments, and where something is piped into it, that.
@@ -190,9 +256,10 @@ mod tests {
     use tar::EntryType::Regular;
 
     fn of(template: &str) -> (Vec<String>, bool) {
+        let text = format!("image: {template}");
         let made = package(&[
             ("a/Chart.yaml", Regular, b"name: a\nversion: 1.0.0\n"),
-            ("a/templates/x.yaml", Regular, template.as_bytes()),
+            ("a/templates/x.yaml", Regular, text.as_bytes()),
         ]);
         let paths = [["app", "mode"].map(str::to_owned).to_vec()];
         let found = conditions(&Tree::of_package(&made).unwrap(), &paths, true);

@@ -4,16 +4,24 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use super::renders::Renders;
 use super::run::{self, Cut, Limits, Ran};
 use super::{Chart, ChartError};
 use crate::io::AtPath;
+use crate::oci::Digest;
 use crate::problem::printable;
+use crate::progress::{Progress, Stage};
 
 /// How long one run may take.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -24,6 +32,10 @@ const MEMORY_LIMIT: u64 = 2 << 30;
 /// How much of what helm complains is kept, in bytes and in lines.
 const COMPLAINT: usize = 8 << 10;
 const COMPLAINT_LINES: usize = 20;
+/// How many runs there are at once, at most; each may have the memory above.
+const MOST_AT_ONCE: usize = 4;
+/// Marks what keys are made from; another number where that, or what is kept, changes its form.
+const KEY: &str = "helm template 1";
 /// Where nothing answers: what should not ask a network is not to find one.
 const NO_PROXY: &str = "http://127.0.0.1:9";
 
@@ -33,6 +45,8 @@ pub struct Helm {
     program: PathBuf,
     version: String,
     limits: Limits,
+    renders: Arc<Renders>,
+    progress: Option<Arc<Progress>>,
 }
 
 /// What is to be rendered, besides the chart.
@@ -87,7 +101,8 @@ impl Helm {
 
     fn at(program: PathBuf) -> Result<Self, ChartError> {
         let limits = Limits { time: TIME_LIMIT, output: OUTPUT_LIMIT, memory: MEMORY_LIMIT };
-        let helm = Self { program, version: String::new(), limits };
+        let renders = Arc::new(Renders::kept_in(None));
+        let helm = Self { program, version: String::new(), limits, renders, progress: None };
         let place = tempfile::tempdir().at("create a folder in", &std::env::temp_dir())?;
         let unusable = |reason: String| ChartError::Unusable { program: helm.program.clone(), reason };
         let ran = helm.run(&["version", "--template", "{{.Version}}"].map(OsStr::new), place.path());
@@ -109,16 +124,93 @@ impl Helm {
         Self { limits: Limits { time, output, ..self.limits }, ..self }
     }
 
+    /// The same, which keeps what it renders in `folder` and takes it from there. Without, it is kept while this lives.
+    #[must_use]
+    pub fn keeping(self, folder: PathBuf) -> Self {
+        Self { renders: Arc::new(Renders::kept_in(Some(folder))), ..self }
+    }
+
+    /// The same, which counts its runs in `progress`.
+    #[must_use]
+    pub fn showing(self, progress: Arc<Progress>) -> Self {
+        progress.stage(Stage::Render, 0);
+        Self { progress: Some(progress), ..self }
+    }
+
     /// What it says of itself, such as `v3.19.0`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Renders `package`, the bytes of `chart`'s package, with hooks, tests and CRDs.
+    /// Renders `package`, the bytes of `chart`'s package, with hooks, tests and CRDs; what was rendered before is taken.
     ///
     /// # Errors
     /// Where helm refuses the chart or its values, cannot be run, or does not end within its limits.
     pub fn render(&self, chart: &Chart, package: &[u8], wanted: Rendering<'_>) -> Result<Vec<Rendered>, ChartError> {
+        let rendered = |output: &[u8]| split(&String::from_utf8_lossy(output), &chart.metadata.name);
+        let renders = &self.renders;
+        let key = self.key(chart, wanted)?;
+        if let Some(output) = renders.get(&key) {
+            return Ok(rendered(&output));
+        }
+        if let Some(said) = renders.refused(&key) {
+            return Err(refusal(chart, said));
+        }
+        match self.output(chart, package, wanted) {
+            Ok(output) => {
+                renders.put(&key, &output);
+                Ok(rendered(&output))
+            }
+            Err(error) => {
+                if let ChartError::Render { said, .. } = &error {
+                    renders.refuse(key, said);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Renders all that is `wanted` on several processors, so that it is there when it is asked for. What fails is told then.
+    pub fn render_ahead(&self, chart: &Chart, package: &[u8], wanted: &[Rendering<'_>]) {
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_AT_ONCE);
+        if wanted.len().min(processors) < 2 {
+            return;
+        }
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..processors.min(wanted.len()) {
+                scope.spawn(|| {
+                    while let Some(one) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let _ = self.render(chart, package, *one);
+                    }
+                });
+            }
+        });
+    }
+
+    /// What a render is made from: this helm, the chart, and all that it is given.
+    fn key(&self, chart: &Chart, wanted: Rendering<'_>) -> Result<Digest, ChartError> {
+        let program = self.program.canonicalize().at("find", &self.program)?;
+        let data = program.metadata().at("examine", &program)?;
+        let Rendering { values, kube_version, api_versions, upgrade } = wanted;
+        let helm =
+            (&self.version, program.as_os_str().as_encoded_bytes(), data.size(), data.mtime(), data.mtime_nsec());
+        let of_chart = (chart.digest, &chart.release, &chart.namespace);
+        let key = serde_json::to_vec(&(KEY, helm, of_chart, values, kube_version, api_versions, upgrade));
+        Ok(Digest::of(&key.map_err(|error| io::Error::other(error)).at("describe", &program)?))
+    }
+
+    /// What helm prints.
+    fn output(&self, chart: &Chart, package: &[u8], wanted: Rendering<'_>) -> Result<Vec<u8>, ChartError> {
+        let progress = self.progress.as_deref();
+        progress.inspect(|progress| progress.add_total(1));
+        let _running = progress.map(|progress| progress.begin(&chart.title()));
+        let output = self.template(chart, package, wanted);
+        progress.inspect(|progress| progress.advance(1));
+        output
+    }
+
+    fn template(&self, chart: &Chart, package: &[u8], wanted: Rendering<'_>) -> Result<Vec<u8>, ChartError> {
         let place = tempfile::tempdir().at("create a folder in", &std::env::temp_dir())?;
         let write = |name: &str, content: &[u8]| -> Result<PathBuf, ChartError> {
             let file = place.path().join(name);
@@ -138,13 +230,9 @@ impl Helm {
         arguments.extend([OsStr::new("--"), chart.release.as_ref(), package.as_ref()]);
         let (pack, title) = (chart.pack.clone(), chart.title());
         match self.run(&arguments, place.path()) {
-            Ok(ran) if ran.status.success() => Ok(split(&String::from_utf8_lossy(&ran.stdout), &chart.metadata.name)),
+            Ok(ran) if ran.status.success() => Ok(ran.stdout),
             Ok(ran) if ran.had_no_memory() => Err(ChartError::Memory { pack, chart: title, limit: self.limits.memory }),
-            Ok(ran) if ran.status.code().is_some() => {
-                let said = complaint(&ran.stderr);
-                let template = said.iter().find_map(|line| template_in(line, &chart.metadata.name));
-                Err(ChartError::Render { pack, chart: title, template, said })
-            }
+            Ok(ran) if ran.status.code().is_some() => Err(refusal(chart, complaint(&ran.stderr))),
             Ok(ran) => {
                 let reason = format!("it was ended ({}) while it rendered chart {title} of pack {pack}", ran.status);
                 Err(ChartError::Unusable { program: self.program.clone(), reason })
@@ -180,6 +268,12 @@ impl Helm {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         run::to_the_end(command, self.limits)
     }
+}
+
+/// The error for what helm `said` when it refused the chart.
+fn refusal(chart: &Chart, said: Vec<String>) -> ChartError {
+    let template = said.iter().find_map(|line| template_in(line, &chart.metadata.name));
+    ChartError::Render { pack: chart.pack.clone(), chart: chart.title(), template, said }
 }
 
 fn is_program(file: &Path) -> bool {

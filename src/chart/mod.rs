@@ -9,7 +9,9 @@ mod enabled;
 mod error;
 mod folder;
 mod helm;
+mod influence;
 mod metadata;
+mod renders;
 mod run;
 mod schema;
 mod tree;
@@ -19,7 +21,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use conditions::{Conditions, conditions};
+pub use conditions::{Conditions, conditions, depends_on};
 pub use enabled::{Part, parts};
 pub use error::ChartError;
 pub use folder::{files, of_files, package};

@@ -59,7 +59,11 @@ impl Tree {
         let asks_upgrade = mention("IsUpgrade") || mention("IsInstall");
         let own = files.iter().filter(|(path, _)| !path.starts_with("charts/"));
         let texts = own.filter_map(|(_, text)| std::str::from_utf8(text).ok());
-        let actions: Vec<Action> = texts.flat_map(actions::read).take(actions::MAX_ACTIONS + 1).collect();
+        let actions: Vec<Action> = texts
+            .enumerate()
+            .flat_map(|(file, text)| actions::read(file, text))
+            .take(actions::MAX_ACTIONS + 1)
+            .collect();
         let asks_cluster = actions.iter().any(|action| action.has("lookup"));
         let values = files.remove("values.yaml").map(|values| utf8(values, "values.yaml")).transpose()?;
         let subcharts = subcharts(files, budget, depth)?;

@@ -159,6 +159,9 @@ fn said(verb: &str, now: &Now, rate: Option<u64>) -> Said {
         Stage::Archive => Said { lead: "completing the image archive".to_owned(), more: lasts(), share: None, item },
         Stage::Names => Said { lead: counting("setting image names,"), more: lasts(), share, item },
         Stage::Files => Said { lead: counting("changing files,"), more: lasts(), share, item },
+        Stage::Render if total == 0 => Said { lead: verb.to_owned(), more: lasts(), share: None, item },
+        // How many there will be is not known before.
+        Stage::Render => Said { lead: counting("rendering charts,"), more: lasts(), share: None, item },
     }
 }
 

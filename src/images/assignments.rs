@@ -26,6 +26,9 @@ pub(super) fn inline_defaults(texts: &[&str]) -> BTreeSet<String> {
 /// How often something is read besides with two samples of every variable, and without those that may be left out.
 const MORE_READINGS: usize = 64;
 
+/// How many assignments, or further samples, are made ready at once.
+const AHEAD: usize = 4;
+
 /// How something that variables change is read.
 pub(super) struct Reading<'r, 'v> {
     /// The variables that are in it.
@@ -38,7 +41,8 @@ pub(super) struct Reading<'r, 'v> {
 
 /// Calls `read` with values for the variables, and a collector, for every combination of the values that variables with a
 /// fixed set have, and takes over what it finds. Every other variable is sampled: all of them together, then each by itself.
-/// Where that leads to different images, it is refused. A sample that `refuses` holds for leads to none.
+/// Where that leads to different images, it is refused. A sample that `refuses` holds for leads to none. `ahead` is told of some
+/// values that are read next.
 ///
 /// # Errors
 /// The first that `read` returns for samples that stand for any value.
@@ -46,6 +50,7 @@ pub(super) fn under_all<'p, E>(
     how: &Reading<'_, '_>,
     collector: &mut Collector<'p>,
     refuses: impl Fn(&E) -> bool,
+    ahead: &dyn Fn(&[Values]),
     mut read: impl FnMut(&Values, &mut Collector<'p>) -> Result<(), E>,
 ) -> Result<(), E> {
     let all = match assignments(how.used, how.around) {
@@ -57,7 +62,10 @@ pub(super) fn under_all<'p, E>(
         }
     };
     let most = MORE_READINGS / all.len();
-    for assignment in &all {
+    for (at, assignment) in all.iter().enumerate() {
+        if at % AHEAD == 0 {
+            ahead(&all[at..].iter().take(AHEAD).flat_map(of_all).collect::<Vec<_>>());
+        }
         let mut found = |values: &Values| {
             let mut fresh = collector.fresh();
             read(values, &mut fresh).map(|()| fresh)
@@ -66,7 +74,7 @@ pub(super) fn under_all<'p, E>(
         if !assignment.free.is_empty() && first.is_right() {
             together(how, assignment, &mut first, &mut found)?;
             if first.is_right() {
-                alone(how, assignment, most, &mut first, |values| match found(values) {
+                alone(how, assignment, most, &mut first, ahead, |values| match found(values) {
                     Err(error) if refuses(&error) => Ok(None),
                     read => read.map(|read| Some(read).filter(Collector::is_right)),
                 })?;
@@ -75,6 +83,14 @@ pub(super) fn under_all<'p, E>(
         collector.absorb(first);
     }
     Ok(())
+}
+
+/// The values with which an assignment is read whatever comes of it.
+fn of_all(assignment: &Assignment) -> Vec<Values> {
+    let mut values = vec![assignment.all_a()];
+    values.extend((!assignment.free.is_empty()).then(|| assignment.all_b()));
+    values.extend(assignment.free.iter().any(|free| free.optional).then(|| assignment.all_left_out()));
+    values
 }
 
 /// The second sample of all variables, and none of those that may be left out.
@@ -108,6 +124,7 @@ fn alone<'p, E>(
     assignment: &Assignment,
     most: usize,
     first: &mut Collector<'p>,
+    ahead: &dyn Fn(&[Values]),
     mut found: impl FnMut(&Values) -> Result<Option<Collector<'p>>, E>,
 ) -> Result<(), E> {
     // Where there is but one, it has been alone.
@@ -116,11 +133,15 @@ fn alone<'p, E>(
     for free in &assignment.free {
         samples.extend(free.more.iter().map(|value| (free, Some(&**value))));
     }
-    for free in assignment.free.iter().filter(|_| several) {
+    for free in assignment.free.iter().filter(|free| several && free.alone) {
         samples.extend(free.optional.then_some((free, None)));
         samples.push((free, Some(&free.b)));
     }
-    for (free, value) in samples.iter().take(most) {
+    for (at, (free, value)) in samples.iter().take(most).enumerate() {
+        if at % AHEAD == 0 {
+            let next = samples.iter().take(most).skip(at).take(AHEAD);
+            ahead(&next.map(|(free, value)| assignment.only(&free.name, *value)).collect::<Vec<_>>());
+        }
         let Some(other) = found(&assignment.only(&free.name, *value))? else { continue };
         if differs(first.images(), other.images()) {
             let message = message(&[&free.name], first.images(), other.images());

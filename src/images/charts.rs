@@ -1,6 +1,7 @@
 //! Charts: rendered with every combination of values, and read as manifests are.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::api::{self, Cluster};
@@ -9,6 +10,7 @@ use super::collect::Collector;
 use super::{Options, annotations, unrendered};
 use crate::chart::{self, Chart, ChartError, Conditions, Helm, Part, Rendered, Rendering, Tree, parts};
 use crate::objects;
+use crate::oci::Digest;
 use crate::problem::{Problem, Source, read_document};
 use crate::profile::{Distribution, Profile};
 use crate::variables::samples::{self, assignments, is_fixed};
@@ -20,6 +22,8 @@ struct Open<'p> {
     chart: &'p Chart,
     package: Vec<u8>,
     tree: Tree,
+    /// What was found in what templates became, by that: most of it is the same with other values.
+    read: RefCell<HashMap<Digest, (Collector<'p>, BTreeSet<String>)>>,
 }
 
 /// How often charts are rendered for what the charts before have added to the API.
@@ -42,7 +46,7 @@ pub(super) fn read<'p>(
     let (mut opened, mut errors) = (Vec::new(), Vec::new());
     for chart in charts {
         match chart.open() {
-            Ok((package, tree)) => opened.push(Open { chart, package, tree }),
+            Ok((package, tree)) => opened.push(Open { chart, package, tree, read: RefCell::default() }),
             Err(error) => errors.push(error),
         }
     }
@@ -81,6 +85,15 @@ fn with_samples(mut error: ChartError, used: &[&Variable], around: &samples::Aro
         let names: Vec<&str> = free.iter().map(|free| &*free.name).collect();
         if !names.is_empty() {
             let names = names.join(", ");
+            // As the schema checks of helm 3 and of helm 4 have it, and older ones.
+            let quoted = ["got string, want", "given: string"].map(|told| said.iter().any(|line| line.contains(told)));
+            if quoted.contains(&true) {
+                said.push(
+                    "where the value stands in quotes in the chart's values, leave them out: without quotes a number stays a number, \
+                     and true stays true"
+                        .to_owned(),
+                );
+            }
             said.push(format!(
                 "samples were filled in for variable {names}; where the chart refuses them, give it `options`, a `regex` or a \
                  `format` that the chart takes"
@@ -91,10 +104,10 @@ fn with_samples(mut error: ChartError, used: &[&Variable], around: &samples::Aro
 }
 
 impl<'p> Open<'p> {
-    /// Whether the chart, or a text that it is given to render, asks what the API has.
+    /// Whether the chart, or a text that it is given to render, asks what the API has, and it may show in an image.
     fn asks_api_versions(&self) -> bool {
         let given = self.chart.values.iter().any(|layer| layer.text.contains("APIVersions"));
-        given || self.tree.any(|tree| tree.asks_api_versions)
+        given || (self.tree.any(|tree| tree.asks_api_versions) && chart::depends_on(&self.tree, &["APIVersions"]))
     }
 
     fn asks_cluster(&self) -> bool {
@@ -105,7 +118,7 @@ impl<'p> Open<'p> {
     fn asks_upgrade(&self) -> bool {
         let given =
             self.chart.values.iter().any(|layer| layer.text.contains("IsUpgrade") || layer.text.contains("IsInstall"));
-        given || self.tree.any(|tree| tree.asks_upgrade)
+        given || (self.tree.any(|tree| tree.asks_upgrade) && chart::depends_on(&self.tree, &["IsUpgrade", "IsInstall"]))
     }
 
     /// Reads what the chart renders to, or what it says of itself.
@@ -132,9 +145,14 @@ impl<'p> Open<'p> {
                      found, and there may be more"
                 );
                 collector.warned(self.problem(message));
-                self.with_values(variables, collector, |values, collector| {
-                    self.parts(values, collector, |part, collector| unrendered::read(self.chart, part, collector))
-                })
+                self.with_values(
+                    variables,
+                    collector,
+                    |_| {},
+                    |values, collector| {
+                        self.parts(values, collector, |part, collector| unrendered::read(self.chart, part, collector))
+                    },
+                )
             }
             None => Err(ChartError::NoHelm { pack, chart: title }),
         }
@@ -148,15 +166,21 @@ impl<'p> Open<'p> {
         collector: &mut Collector<'p>,
         defined: &mut BTreeSet<String>,
     ) -> Result<(), ChartError> {
-        self.with_values(variables, collector, |values, collector| {
+        let upgrades: &[bool] = if self.asks_upgrade() { &[false, true] } else { &[false] };
+        let (kube_version, api_versions) = (cluster.version(), cluster.api_versions());
+        let base = Rendering { values: "", kube_version, api_versions, upgrade: false };
+        // Processors beside this one render what is read next; what fails is told when it is read.
+        let ahead = |all: &[Values]| {
+            let texts: Vec<String> = all.iter().filter_map(|values| self.merged(values, variables).ok()).collect();
+            let all = texts
+                .iter()
+                .flat_map(|text| upgrades.iter().map(|upgrade| Rendering { values: text, upgrade: *upgrade, ..base }));
+            helm.render_ahead(self.chart, &self.package, &all.collect::<Vec<_>>());
+        };
+        self.with_values(variables, collector, ahead, |values, collector| {
             self.parts(values, collector, |_, _| {})?;
-            for upgrade in [false, true] {
-                if upgrade && !self.asks_upgrade() {
-                    continue;
-                }
-                let (kube_version, api_versions) = (cluster.version(), cluster.api_versions());
-                let wanted = Rendering { values, kube_version, api_versions, upgrade };
-                for piece in helm.render(self.chart, &self.package, wanted)? {
+            for upgrade in upgrades {
+                for piece in helm.render(self.chart, &self.package, Rendering { values, upgrade: *upgrade, ..base })? {
                     self.piece(&piece, collector, defined);
                 }
             }
@@ -171,10 +195,17 @@ impl<'p> Open<'p> {
         if piece.text.lines().all(blank) {
             return;
         }
-        let shown = format!("pack {}, chart {}, rendered {}", self.chart.pack, self.chart.title(), piece.template);
-        collector.enter_chart(self.chart, &piece.template);
-        objects::read_rendered(&Source::new(Path::new(&shown), piece.text.clone()), collector);
-        defined.extend(api::defines(&piece.text));
+        let key = Digest::of(format!("{}\n{}", piece.template, piece.text).as_bytes());
+        let mut read = self.read.borrow_mut();
+        let (found, kinds) = read.entry(key).or_insert_with(|| {
+            let shown = format!("pack {}, chart {}, rendered {}", self.chart.pack, self.chart.title(), piece.template);
+            let mut found = collector.fresh();
+            found.enter_chart(self.chart, &piece.template);
+            objects::read_rendered(&Source::new(Path::new(&shown), piece.text.clone()), &mut found);
+            (found, api::defines(&piece.text))
+        });
+        collector.absorb(found.clone());
+        defined.extend(kinds.iter().cloned());
     }
 
     /// Calls `read` with each of the values that the release can have.
@@ -182,6 +213,7 @@ impl<'p> Open<'p> {
         &self,
         variables: &[Variable],
         collector: &mut Collector<'p>,
+        ahead: impl Fn(&[Values]),
         mut read: impl FnMut(&str, &mut Collector<'p>) -> Result<(), ChartError>,
     ) -> Result<(), ChartError> {
         let chart = self.chart;
@@ -191,6 +223,9 @@ impl<'p> Open<'p> {
         let mut around = samples::Around { taken: inline_defaults(&texts), ..samples::Around::default() };
         for variable in used.iter().filter(|variable| !is_fixed(variable)) {
             let conditions = self.conditions(&variable.name);
+            if !conditions.reaches {
+                around.plain.insert(variable.name.clone());
+            }
             if conditions.open {
                 collector.warned(self.variable(&variable.name, self.unforeseen(&variable.name)));
                 around.alike.insert(variable.name.clone());
@@ -200,9 +235,14 @@ impl<'p> Open<'p> {
         let place = |name: &str, message| self.variable(name, message);
         let how = Reading { used: &used, around: &around, place: &place };
         let refuses = |error: &ChartError| matches!(error, ChartError::Render { .. });
-        under_all(&how, collector, refuses, |values, collector| {
-            let Some(filled) = self.filled(values, variables, collector) else { return Ok(()) };
-            read(&filled, collector)
+        under_all(&how, collector, refuses, &|all| ahead(all), |values, collector| {
+            match self.merged(values, variables) {
+                Ok(merged) => read(&merged, collector),
+                Err(problems) => {
+                    problems.into_iter().for_each(|problem| collector.wrong(problem));
+                    Ok(())
+                }
+            }
         })
         .map_err(|error| with_samples(error, &used, &around))
     }
@@ -217,32 +257,30 @@ impl<'p> Open<'p> {
 
     fn unforeseen(&self, name: &str) -> String {
         format!(
-            "templates of chart {} compare variable {name}, which has no fixed set of values: one that nobody foresaw could \
-             lead to another image; give it `options`",
+            "templates of chart {} compare variable {name}, which has no fixed set of values, where it may decide over an \
+             image. No sample led to another one; a value that nobody foresaw could: give the variable `options`, or name \
+             in `images` what else it may lead to",
             self.chart.title()
         )
     }
 
-    /// The release's values as one text; nothing where they have mistakes, which are kept.
-    fn filled(&self, values: &Values, variables: &[Variable], collector: &mut Collector<'p>) -> Option<String> {
-        let (mut layers, mut right) = (self.chart.values.clone(), true);
+    /// The release's values as one text, or their mistakes.
+    fn merged(&self, values: &Values, variables: &[Variable]) -> Result<String, Vec<Problem>> {
+        let (mut layers, mut wrong) = (self.chart.values.clone(), Vec::new());
         for layer in &mut layers {
             match fill(&layer.text, Around::Yaml, values, variables) {
                 Ok(text) => layer.text = text,
                 Err(mistakes) => {
-                    right = false;
-                    let problems = mistakes.into_iter().map(|one| chart::problem_in(layer, one.at, one.message));
-                    problems.for_each(|problem| collector.wrong(problem));
+                    wrong.extend(mistakes.into_iter().map(|one| chart::problem_in(layer, one.at, one.message)));
                 }
             }
         }
         match chart::merge(&layers) {
-            Ok(merged) => Some(merged).filter(|_| right),
-            Err(problems) => {
-                problems.found().iter().cloned().for_each(|problem| collector.wrong(problem));
-                None
-            }
+            Ok(merged) if wrong.is_empty() => return Ok(merged),
+            Ok(_) => {}
+            Err(problems) => wrong.extend(problems.found().iter().cloned()),
         }
+        Err(wrong)
     }
 
     /// Reads the annotations of every chart that takes part, and whatever else `read` does with it.

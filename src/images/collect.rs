@@ -16,6 +16,7 @@ use crate::profile::{IgnoredImage, Profile};
 pub(super) type Found = BTreeMap<Reference, BTreeSet<Reason>>;
 
 /// Everything found so far.
+#[derive(Clone)]
 pub(super) struct Collector<'p> {
     ignored: &'p [IgnoredImage],
     used: BTreeSet<usize>,

@@ -32,7 +32,7 @@ pub(super) fn read(source: &Source, variables: &[Variable], collector: &mut Coll
     };
     let around = samples::Around { taken: inline_defaults(&[source.text()]), ..samples::Around::default() };
     let how = Reading { used: &used(variables, &[source.text()]), around: &around, place: &place };
-    match under_all(&how, collector, |never| match *never {}, read) {
+    match under_all(&how, collector, |never| match *never {}, &|_| {}, read) {
         Ok(()) => {}
     }
 }

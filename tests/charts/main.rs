@@ -15,6 +15,7 @@ mod helm;
 mod hostile;
 mod lists;
 mod public;
+mod renders;
 mod samples;
 mod shop;
 mod taken;

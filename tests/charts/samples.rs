@@ -67,7 +67,8 @@ fn a_variable_that_decides_over_an_image_is_refused_however_it_does() {
 #[test]
 fn a_value_that_nobody_foresaw_is_warned_of() {
     const UNFORESEEN: &str = "carrack.yaml:10:57: templates of chart shop 1.2.3 compare variable v, which has no fixed set of \
-                              values: one that nobody foresaw could lead to another image; give it `options`";
+                              values, where it may decide over an image. No sample led to another one; a value that nobody \
+                              foresaw could: give the variable `options`, or name in `images` what else it may lead to";
     for helm in helms("a_value_that_nobody_foresaw_is_warned_of") {
         let values = "{mode: '{{.carrack.var.v}}'}";
         for (condition, warned) in [
@@ -78,12 +79,16 @@ fn a_value_that_nobody_foresaw_is_warned_of() {
             ("eq .Release.Name \"shop\"", false),
             ("hasPrefix \"v\" .Capabilities.KubeVersion.Version", false),
         ] {
-            let template = format!("{{{{ if {condition} }}}}\n# {{{{ .Values.mode }}}}\n{{{{ end }}}}\n");
+            let template = format!("{{{{ if {condition} }}}}\n# an image: {{{{ .Values.mode }}}}\n{{{{ end }}}}\n");
             let ran = shop("[{name: v, required: true}]", values, &template).carrack(&helm, &["check", "."]);
             assert_eq!(ran.code, 0, "{}", ran.stderr);
             assert_eq!(ran.stderr.matches(UNFORESEEN).count(), usize::from(warned), "{condition}: {}", ran.stderr);
             let fixed = shop("[{name: v, options: [a, b], default: a}]", values, &template);
             assert!(!fixed.carrack(&helm, &["check", "."]).stderr.contains("nobody foresaw"), "{condition}");
+            // What is under the condition is no image's business.
+            let template = template.replace("image", "host");
+            let other = shop("[{name: v, required: true}]", values, &template).carrack(&helm, &["check", "."]);
+            assert_eq!((other.code, other.stderr.contains("nobody foresaw")), (0, false), "{condition}");
         }
     }
 }
@@ -104,7 +109,7 @@ fn a_sample_that_a_chart_refuses_leads_to_no_image() {
 fn there_is_an_end_to_what_is_tried() {
     for helm in helms("there_is_an_end_to_what_is_tried") {
         let conditions: Vec<String> =
-            (0..70).map(|n| format!("{{{{ if eq .Values.mode \"m{n}\" }}}}{{{{ end }}}}\n")).collect();
+            (0..70).map(|n| format!("{{{{ if eq .Values.mode \"m{n}\" }}}}# image\n{{{{ end }}}}\n")).collect();
         let shop = shop("[{name: v, required: true}]", "{mode: '{{.carrack.var.v}}'}", &conditions.concat());
         let ran = shop.carrack(&helm, &["check", "."]);
         assert_eq!(ran.code, 0, "{}", ran.stderr);

@@ -109,7 +109,7 @@ fn build(
     };
     let opened = opening.open(profile)?;
     check_output(&args.output, &opened.profile)?;
-    let mut discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    let mut discovery = args.discover.discover(&opened.profile, &opened.charts, ui)?;
     args.strict.check(&discovery, &opened.warnings)?;
     warn_unsure(&opened.profile, ui);
     discovery.warnings.iter().chain(&opened.warnings).for_each(|warning| ui.warn(&warning.to_string()));

@@ -45,7 +45,7 @@ struct CheckReport<'d> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let Opened { profile, charts, warnings, .. } = look_at(&args.profile, &args.registry, ui)?;
-    let mut discovery = args.discover.discover(&profile, &charts)?;
+    let mut discovery = args.discover.discover(&profile, &charts, ui)?;
     args.strict.check(&discovery, &warnings)?;
     discovery.warnings.extend(warnings);
     let report = CheckReport {

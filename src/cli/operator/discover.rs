@@ -1,10 +1,14 @@
 //! From a profile and its charts to its images, for every command that needs them.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crate::chart::{Chart, Helm};
-use crate::cli::CliError;
+use crate::cli::{CliError, Ui};
 use crate::images::{self, Candidate, Discovery, Options};
 use crate::problem::{Position, Problem, Problems};
 use crate::profile::Profile;
+use crate::progress::Progress;
 
 /// How charts are read.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -17,16 +21,30 @@ pub(super) struct DiscoverArgs {
 impl DiscoverArgs {
     /// The images of `profile`, whose charts are `charts`. They are rendered with the helm that `CARRACK_HELM` names, or
     /// with that on the path.
-    pub(super) fn discover(self, profile: &Profile, charts: &[Chart]) -> Result<Discovery, CliError> {
+    pub(super) fn discover(self, profile: &Profile, charts: &[Chart], ui: &Ui) -> Result<Discovery, CliError> {
         let named = std::env::var_os("CARRACK_HELM");
         let path = std::env::var_os("PATH");
         let helm = match charts {
             [] => None,
             _ => Helm::find(named.as_deref(), path.as_deref())?,
         };
+        let progress = Arc::new(Progress::default());
+        let _shown = ui.show("rendering charts", &progress);
+        let helm = helm.map(|helm| helm.showing(Arc::clone(&progress)));
+        let helm = match kept_renders() {
+            Some(folder) => helm.map(|helm| helm.keeping(folder)),
+            None => helm,
+        };
         let options = Options { helm: helm.as_ref(), allow_unrendered: self.allow_unrendered };
         Ok(images::discover(profile, charts, options)?)
     }
+}
+
+/// Where what was rendered is kept: with what else programs may lose (XDG Base Directory Specification); nowhere without a home.
+fn kept_renders() -> Option<PathBuf> {
+    let folder = |variable: &str| Some(PathBuf::from(std::env::var_os(variable)?)).filter(|path| path.is_absolute());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(caches.join("carrack/rendered"))
 }
 
 /// Whether a person has to have decided everything.

@@ -84,7 +84,7 @@ impl<'d> Found<'d> {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     let Opened { profile, charts, .. } = look_at(&args.profile, &args.registry, ui)?;
-    let discovery = args.discover.discover(&profile, &charts)?;
+    let discovery = args.discover.discover(&profile, &charts, ui)?;
     if ui.wants_json() {
         return ui.json(&ImageList {
             api_version: profile::API_VERSION,

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         files: !args.check,
     };
     let mut opened = opening.open(&args.profile)?;
-    let discovery = args.discover.discover(&opened.profile, &opened.charts)?;
+    let discovery = args.discover.discover(&opened.profile, &opened.charts, ui)?;
     args.strict.check(&discovery, &opened.warnings)?;
     opened.needed.images = discovery.images.into_iter().map(|image| (image.reference, image.platforms)).collect();
     if args.check {

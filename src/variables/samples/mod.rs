@@ -34,6 +34,8 @@ pub struct Free {
     pub optional: bool,
     /// More values, which something may be compared with; in the order of their worth.
     pub more: Vec<String>,
+    /// Whether it is worth trying by itself: something may depend on it that shows with certain values of others only.
+    pub alone: bool,
 }
 
 impl Assignment {
@@ -78,6 +80,8 @@ pub struct Around {
     pub compared: BTreeMap<String, BTreeSet<String>>,
     /// Variables that may be compared with one another.
     pub alike: BTreeSet<String>,
+    /// Variables on which nothing depends but the texts that they are in.
+    pub plain: BTreeSet<String>,
 }
 
 /// Why no samples can be had.
@@ -123,8 +127,9 @@ pub fn assignments(used: &[&Variable], around: &Around) -> Result<Vec<Assignment
             None if optional => sets.push((&variable.name, vec![Some(a), None])),
             None => sets.push((&variable.name, vec![Some(a)])),
             Some(b) => {
-                let more = more(variable, around.compared.get(&variable.name), &a);
-                free.push(Free { name: variable.name.clone(), a, b, optional, more });
+                let alone = !around.plain.contains(&variable.name);
+                let more = if alone { more(variable, around.compared.get(&variable.name), &a) } else { Vec::new() };
+                free.push(Free { name: variable.name.clone(), a, b, optional, more, alone });
             }
         }
     }
@@ -324,6 +329,14 @@ mod tests {
         let all = assignments(&[&number, &text], &around).unwrap();
         assert_eq!((&all[0].free[0].more, &all[0].free[1].more), (&texts(&["2", "1", "0"]), &texts(&["ha", ""])));
         assert_eq!(of(&[&number]).unwrap()[0].free[0].more, texts(&["0", "1"]));
+    }
+
+    #[test]
+    fn a_variable_on_which_nothing_depends_is_not_tried_by_itself() {
+        let around = Around { plain: ["d".to_owned()].into(), ..Around::default() };
+        let all = assignments(&[&variable("d"), &variable("x")], &around).unwrap();
+        let tried: Vec<(bool, usize)> = all[0].free.iter().map(|free| (free.alone, free.more.len())).collect();
+        assert_eq!(tried, [(false, 0), (true, 1)]);
     }
 
     #[test]
