@@ -197,7 +197,7 @@ impl Helm {
             (&self.version, program.as_os_str().as_encoded_bytes(), data.size(), data.mtime(), data.mtime_nsec());
         let of_chart = (chart.digest, &chart.release, &chart.namespace);
         let key = serde_json::to_vec(&(KEY, helm, of_chart, values, kube_version, api_versions, upgrade));
-        Ok(Digest::of(&key.map_err(|error| io::Error::other(error)).at("describe", &program)?))
+        Ok(Digest::of(&key.map_err(io::Error::other).at("describe", &program)?))
     }
 
     /// What helm prints.
