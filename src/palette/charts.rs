@@ -38,11 +38,12 @@ impl Build<'_> {
             let (package, tree) = match examined {
                 Ok(examined) => examined,
                 Err(reason) => {
-                    self.out(&descriptor.place, None, "charts", reason);
+                    self.lost(&descriptor.place, "charts", reason);
                     continue;
                 }
             };
             let name = &tree.metadata.name;
+            pack.chart(name, &tree.metadata.version.to_string());
             let file = format!("charts/{name}-{}.tgz", tree.metadata.version);
             self.import.folder.add(format!("{}/{file}", self.folder), package)?;
             let values = take(&mut parts, name).map(|part| part.values(self.import)).unwrap_or_default();
@@ -83,7 +84,7 @@ impl Build<'_> {
                     "chart {name} {} is in the registry {:?} of Palette's, {why}; write it as a `charts` of {}/pack.yaml{with}",
                     input.version, remote.registry, self.folder
                 );
-                self.out(&input.place, None, &input.field, reason);
+                self.lost(&input.place, &input.field, reason);
             }
         }
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
@@ -100,7 +101,7 @@ impl Build<'_> {
             let with =
                 file.map(|file| format!("; its values are in {}/{}", self.folder, file.trim_start_matches("./")));
             let reason = format!("chart {} is in the pack's folder{}", part.name, with.unwrap_or_default());
-            part.out(self.import, reason);
+            part.lost(self.import, reason);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 
 use super::Import;
 use super::left::below;
-use super::macros::{self, Macro, Mapped};
+use super::macros::{Macro, Mapped};
 use crate::oci::Digest;
 use crate::variables::template::{Protected, protect, scan};
 use crate::yaml::{self, Entry, Kind, Node, Scalar, Style};
@@ -41,7 +41,7 @@ pub(super) struct Ready {
 impl Document {
     /// Reads `text`, which is at `place`. What is not one YAML document is listed.
     pub(super) fn read(import: &mut Import, place: &str, text: &str) -> Option<Self> {
-        let mapped = macros::map(text, &mut import.variables);
+        let mapped = import.mapped(text);
         Self::of(import, place, 0, mapped)
     }
 
@@ -49,7 +49,7 @@ impl Document {
     pub(super) fn of(import: &mut Import, place: &str, above: usize, mapped: Mapped) -> Option<Self> {
         let out = |import: &mut Import, line: usize, message: &str| {
             let reason = format!("{}; nothing of this text is imported", mapped.restore(message));
-            import.left.out(place, Some(above + line), "", reason);
+            import.left.part(place, Some(above + line), "", reason);
         };
         let protected = match protect(&mapped.text) {
             Ok(protected) => protected,
@@ -98,7 +98,7 @@ impl Document {
             return None;
         };
         if let Some(one) = self.mapped.find(&scalar.text) {
-            import.left.out(&self.place, Some(one.line), field, format!("{}: {}", one.text, one.reason));
+            import.left.a_macro(&self.place, Some(one.line), field, one);
             return None;
         }
         if scalar.text.len() >= MASK && scalar.text.bytes().all(|b| b == b'*') {

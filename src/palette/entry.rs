@@ -131,7 +131,7 @@ impl<'v> Entry<'v> {
                 Some(folders) => format!("{pack} is not in {}", folders.display()),
                 None => format!("{pack} is not in the profile; name the folder that has it with --packs"),
             };
-            import.left.out(place, None, &self.field, reason);
+            import.left.part(place, None, &self.field, reason);
             return Ok(None);
         };
         let mut pack = PackFolder::open(&path)?;

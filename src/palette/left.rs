@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::macros::Macro;
 use crate::problem::printable;
 
 /// Something that Palette has and the imported profile has not.
@@ -20,8 +21,58 @@ pub struct NotImported {
     pub field: String,
     /// Why.
     pub reason: String,
+    /// What kind of a loss it is.
+    pub kind: Loss,
     /// Whether it concerns only Palette itself, so that the cluster does not lack it.
     pub only_palette: bool,
+}
+
+/// A kind of what is not imported; the gravest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Loss {
+    /// A pack, a chart, a manifest or a whole text.
+    Part,
+    /// A value that a macro stands for.
+    Macro,
+    /// Something else that somebody should look at.
+    Other,
+    /// A file of a pack that nothing names.
+    File,
+    /// What only Palette has a use for.
+    Palette,
+}
+
+impl Loss {
+    /// All, the gravest first.
+    pub const ALL: [Self; 5] = [Self::Part, Self::Macro, Self::Other, Self::File, Self::Palette];
+
+    /// Whether each is worth a line of its own to somebody who has just imported it.
+    pub fn matters(self) -> bool {
+        !matches!(self, Self::File | Self::Palette)
+    }
+
+    /// What a number of these is called.
+    pub fn counted(self, count: usize) -> String {
+        let s = if count == 1 { "" } else { "s" };
+        match self {
+            Self::Part => format!("{count} missing part{s}"),
+            Self::Macro => format!("{count} value{s} that Palette fills in"),
+            Self::Other => format!("{count} line{s} to look at"),
+            Self::File => format!("{count} line{s} on unused files"),
+            Self::Palette => format!("{count} of use to Palette alone"),
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Part => "Missing parts",
+            Self::Macro => "Values that Palette fills in",
+            Self::Other => "To look at",
+            Self::File => "Files that nothing uses",
+            Self::Palette => "Of use to Palette alone",
+        }
+    }
 }
 
 impl fmt::Display for NotImported {
@@ -64,16 +115,32 @@ pub(super) enum Use {
 impl Left {
     /// What the cluster will lack.
     pub(super) fn out(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
-        self.add(place, line, field, reason.into(), false);
+        self.add(Loss::Other, place, line, field, reason.into());
+    }
+
+    /// A pack, a chart, a manifest or a text of which nothing is there.
+    pub(super) fn part(&mut self, place: &str, line: Option<usize>, field: &str, reason: impl Into<String>) {
+        self.add(Loss::Part, place, line, field, reason.into());
+    }
+
+    /// A value that `one` would have been.
+    pub(super) fn a_macro(&mut self, place: &str, line: Option<usize>, field: &str, one: &Macro) {
+        self.add(Loss::Macro, place, line, field, format!("{}: {}", one.text, one.reason));
+    }
+
+    /// A file that nothing names, or some of a folder.
+    pub(super) fn file(&mut self, place: &str, reason: impl Into<String>) {
+        self.add(Loss::File, place, None, "", reason.into());
     }
 
     /// What only Palette has a use for.
     pub(super) fn palettes(&mut self, place: &str, field: &str, reason: &str) {
-        self.add(place, None, field, reason.to_owned(), true);
+        self.add(Loss::Palette, place, None, field, reason.to_owned());
     }
 
-    fn add(&mut self, place: &str, line: Option<usize>, field: &str, reason: String, only_palette: bool) {
-        let one = NotImported { place: place.to_owned(), line, field: field.to_owned(), reason, only_palette };
+    fn add(&mut self, kind: Loss, place: &str, line: Option<usize>, field: &str, reason: String) {
+        let only_palette = kind == Loss::Palette;
+        let one = NotImported { place: place.to_owned(), line, field: field.to_owned(), reason, kind, only_palette };
         if self.seen.insert(one.clone()) {
             self.list.push(one);
         }
@@ -112,8 +179,9 @@ impl Left {
         }
     }
 
-    /// The list, each once, in the order found.
-    pub(super) fn into_list(self) -> Vec<NotImported> {
+    /// The list, each once: by kind, and within one in the order found.
+    pub(super) fn into_list(mut self) -> Vec<NotImported> {
+        self.list.sort_by_key(|one| one.kind);
         self.list
     }
 }
@@ -135,10 +203,10 @@ pub(super) fn below(path: &str, name: &str) -> String {
 /// The document that keeps the list in the profile's folder.
 pub(super) fn document(list: &[NotImported]) -> String {
     let mut text = "# Not imported\n\nWhat stands here is in Palette's files and not in this profile.\n".to_owned();
-    for (only_palette, title) in [(false, "To look at"), (true, "Of use to Palette alone")] {
-        let part: Vec<&NotImported> = list.iter().filter(|one| one.only_palette == only_palette).collect();
+    for kind in Loss::ALL {
+        let part: Vec<&NotImported> = list.iter().filter(|one| one.kind == kind).collect();
         if !part.is_empty() {
-            text += &format!("\n## {title}\n\n");
+            text += &format!("\n## {} ({})\n\n", kind.title(), part.len());
             part.iter().for_each(|one| text += &format!("- {one}\n"));
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::expression;
 use super::variables::Variables;
 use crate::variables::template::scan;
 
@@ -31,8 +32,9 @@ pub(super) struct Mapped {
     macros: Arc<Vec<Macro>>,
 }
 
-/// Maps the templates of `text`. What is in braces and not Palette's is left alone.
-pub(super) fn map(text: &str, variables: &mut Variables) -> Mapped {
+/// Maps the templates of `text`. What is in braces and not Palette's is left alone; what is the version `kubernetes`, or made of
+/// it, is written out.
+pub(super) fn map(text: &str, variables: &mut Variables, kubernetes: Option<&str>) -> Mapped {
     let (mut mapped, mut macros) = (String::new(), Vec::new());
     let (mut from, mut line, mut counted) = (0, 1, 0);
     while let Some(start) = text[from..].find("{{").map(|at| from + at) {
@@ -45,8 +47,16 @@ pub(super) fn map(text: &str, variables: &mut Variables) -> Mapped {
         counted = start;
         mapped.push_str(&text[from..start]);
         from = start + 2 + inner.len() + 2;
-        match placeholder(inner, variables) {
-            Ok(placeholder) => mapped.push_str(&placeholder),
+        let written = if expression::is_of_version(inner) {
+            version(inner, kubernetes, &mut mapped, &text[from..]).map(|(written, skipped)| {
+                from += skipped;
+                written
+            })
+        } else {
+            placeholder(inner, variables)
+        };
+        match written {
+            Ok(written) => mapped.push_str(&written),
             Err(reason) => {
                 mapped.push_str(&format!("{START}{}{END}", macros.len()));
                 macros.push(Macro { line, text: text[start..from].to_owned(), reason });
@@ -114,7 +124,7 @@ fn inner(rest: &str) -> Option<&str> {
 /// Whether a template speaks of Palette's values, or would be taken for a placeholder although it was none.
 fn is_ours(inner: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    [".spectro", ".carrack"].iter().any(|name| {
+    [".spectro", ".Spectro", ".carrack"].iter().any(|name| {
         inner.match_indices(name).any(|(at, _)| {
             let before = inner[..at].chars().next_back().is_some_and(|c| word(c) || c == '.');
             !before && !inner[at + name.len()..].starts_with(word)
@@ -128,6 +138,8 @@ fn placeholder(inner: &str, variables: &mut Variables) -> Result<String, &'stati
     let Some(rest) = trimmed.strip_prefix(".spectro.var.") else {
         return Err(match trimmed {
             _ if trimmed.starts_with(".spectro.system.") => "only Palette knows this value",
+            // Palette's own templates have it with a capital, and render it before they install anything.
+            _ if trimmed.contains(".Spectro") => "only Palette knows this value",
             _ if trimmed.starts_with(".spectro.pack.") => "Carrack does not look into the values of other packs",
             _ if trimmed.starts_with(".spectro.macro.") => "a macro of a Palette project or tenant",
             _ if trimmed.starts_with('-') || trimmed.ends_with('-') => "a placeholder does not trim what is around it",
@@ -160,13 +172,37 @@ fn placeholder(inner: &str, variables: &mut Variables) -> Result<String, &'stati
     }
 }
 
+/// What `inner` makes of the version of Kubernetes between `before` and `after`, and how many bytes of `after` it takes away.
+fn version(
+    inner: &str,
+    kubernetes: Option<&str>,
+    before: &mut String,
+    after: &str,
+) -> Result<(String, usize), &'static str> {
+    let kubernetes = kubernetes.ok_or("no pack on layer k8s says this version")?;
+    let (begins, ends) = (inner.starts_with("- "), inner.ends_with(" -"));
+    let body = &inner[usize::from(begins)..inner.len() - usize::from(ends)];
+    let written = expression::evaluate(body, kubernetes).ok_or("Carrack cannot tell what this makes of the version")?;
+    let blank: &[char] = &[' ', '\t'];
+    let kept = if begins { before.trim_end_matches(blank).len() } else { before.len() };
+    let skipped = if ends { after.len() - after.trim_start_matches(blank).len() } else { 0 };
+    // Lines would become one, and what is below it another thing.
+    let joins =
+        begins && (kept == 0 || before[..kept].ends_with('\n')) || ends && after[skipped..].starts_with(['\n', '\r']);
+    if joins {
+        return Err("a placeholder does not join lines");
+    }
+    before.truncate(kept);
+    Ok((written, skipped))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn mapped(text: &str) -> (String, Vec<(usize, String)>) {
-        let mapped = map(text, &mut Variables::default());
+        let mapped = map(text, &mut Variables::default(), None);
         let macros = mapped.macros.iter().map(|one| (one.line, one.text.clone())).collect();
         (mapped.restore(&mapped.text), macros)
     }
@@ -197,6 +233,13 @@ mod tests {
             "{{- .spectro.var.x -}}",
             "{{ default .spectro.var.x \"y\" }}",
             "{{ .carrack.var.x }}",
+            "{{ .Spectro.cluster | quote }}",
+            "{{ $.Spectro.var.x }}",
+            "{{ if .Spectro }}",
+            "{{.Spectro.system.kubernetes.version}}",
+            "{{ printf \"%s\" .Spectro.project.uid }}",
+            "{{- with .Spectro.cloud -}}",
+            "{{ .spectro.system.kubernetes.version | substr 0 4 }}",
         ] {
             let (whole, macros) = mapped(&format!("é\n{{{{ .Values.x }}}}\n{text} and"));
             assert_eq!(whole, format!("é\n{{{{ .Values.x }}}}\n{text} and"));
@@ -204,10 +247,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_version_of_kubernetes_is_written_out_where_it_is_known() {
+        for (from, to) in [
+            ("v{{ .spectro.system.kubernetes.version | substr 0 4 }},", "v1.33,"),
+            ("{{.spectro.system.kubernetes.version}}", "1.33.4"),
+            ("a: x {{- .spectro.system.kubernetes.version -}}  y", "a: x1.33.4y"),
+            ("a: {{ .spectro.system.kubernetes.version | trunc 4 -}} {{ .Values.x }}", "a: 1.33{{ .Values.x }}"),
+            ("\"{{ .spectro.system.kubernetes.version | replace \\\".\\\" \\\"-\\\" }}\"", "\"1-33-4\""),
+            ("{{ (semver .spectro.system.kubernetes.version).Minor }}{{.spectro.var.x}}", "33{{.carrack.var.x}}"),
+        ] {
+            let mapped = map(from, &mut Variables::default(), Some("v1.33.4"));
+            assert_eq!((&*mapped.text, mapped.macros.len()), (to, 0), "{from}");
+        }
+        for text in [
+            "a\n{{- .spectro.system.kubernetes.version }}",
+            "{{ .spectro.system.kubernetes.version -}}\nb",
+            "{{ .spectro.system.kubernetes.version | sha256sum }}",
+            "{{ .spectro.system.cluster.kubernetes.version }}",
+            "{{ .spectro.system.kubernetes.distribution }}",
+            "{{ .Spectro.system.kubernetes.version }}",
+        ] {
+            let mapped = map(text, &mut Variables::default(), Some("1.33.4"));
+            assert_eq!((mapped.restore(&mapped.text), mapped.macros.len()), (text.to_owned(), 1));
+        }
+    }
+
     proptest! {
         #[test]
-        fn any_text_can_be_mapped(text in "(\\{\\{|\\}\\}|\\.spectro|\\.var|\\.x| |\\||default|\"|\\\\|\n|é|\u{10F000}0\u{10F001}){0,30}") {
-            let mapped = map(&text, &mut Variables::default());
+        fn any_text_can_be_mapped(text in "(\\{\\{|\\}\\}|\\.spectro|\\.spectro\\.system\\.kubernetes\\.version|-|\\.var|\\.x| |\\||default|\"|\\\\|\n|é|\u{10F000}0\u{10F001}){0,30}") {
+            let mapped = map(&text, &mut Variables::default(), Some("1.33.4"));
             let placeholders = scan(&mapped.text);
             prop_assert!(placeholders.mistakes.is_empty(), "{:?}", mapped);
         }

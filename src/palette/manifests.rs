@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Import;
 use super::document::{Ready, macros_in};
 use super::error::PaletteError;
+use super::functions;
 use super::macros::Mapped;
 use super::values::label;
 use crate::profile::schema::{Chart, Values};
@@ -69,22 +70,26 @@ pub(super) fn place(import: &mut Import, target: &Target<'_>, manifest: Manifest
         Err(broken) => (manifest.text.all(&manifest.text.text), Some(broken)),
     };
     for one in &macros {
-        let reason = format!("{}: {}", one.text, one.reason);
-        import.left.out(manifest.place, Some(one.line), manifest.field, reason);
+        import.left.a_macro(manifest.place, Some(one.line), manifest.field, one);
     }
     if let Some((at, message)) = &broken {
         manifest.out(import, Some(*at), message);
     }
-    if !macros.is_empty() || broken.is_some() {
+    let template = templated(&original);
+    let unreadable = if rendered && macros.is_empty() { functions::unreadable(&template.text) } else { None };
+    if let Some(reason) = &unreadable {
+        manifest.out(import, None, reason);
+    }
+    if !macros.is_empty() || broken.is_some() || unreadable.is_some() {
         let path = free(import, &format!("{}/left-out/{stem}", target.folder));
         let reason =
             format!("this manifest is no part of the pack; it is in {path}, to be corrected and added to `manifests`");
-        manifest.out(import, None, reason);
+        import.left.part(manifest.place, None, manifest.field, reason);
         import.folder.add(path, original)?;
         return Ok(Became::LeftOut);
     }
     match manifest.values {
-        Some(values) if rendered => chart(import, target, &stem, &original, values).map(Became::Chart),
+        Some(values) if rendered => chart(import, target, &stem, template, values).map(Became::Chart),
         _ => {
             without_namespace(import, target, &manifest, &original);
             let path = free(import, &format!("{}/manifests/{stem}", target.folder));
@@ -100,6 +105,14 @@ fn free(import: &Import, base: &str) -> String {
     let numbered = (2..).map(|number| format!("{base}-{number}.yaml"));
     let mut paths = std::iter::once(format!("{base}.yaml")).chain(numbered);
     paths.find(|path| !import.folder.contains(path)).unwrap_or_default()
+}
+
+/// Whether a manifest that there are no values for is one as it stands, with what it has in braces.
+pub(super) fn stays(text: &Mapped) -> bool {
+    // What helm would fill in without values too, where it can read the template.
+    let helms = [".Release.", ".Chart.", ".Capabilities."].iter().any(|field| text.text.contains(field));
+    let is_helms = helms && functions::unreadable(&templated(&text.restore(&text.text)).text).is_none();
+    !is_helms && macros_in(text).is_ok()
 }
 
 /// Whether Go would find a template in `text` that is no placeholder.
@@ -150,14 +163,14 @@ fn without_namespace(import: &mut Import, target: &Target<'_>, manifest: &Manife
     }
 }
 
-/// A chart whose one template is the manifest.
-fn chart(
-    import: &mut Import,
-    target: &Target<'_>,
-    stem: &str,
-    text: &str,
-    values: Ready,
-) -> Result<Box<Chart>, PaletteError> {
+/// A manifest as the template of a chart.
+struct Template {
+    text: String,
+    /// The variables in it, as values.
+    variables: serde_json::Map<String, serde_json::Value>,
+}
+
+fn templated(text: &str) -> Template {
     // A chart's templates are the same at every place; variables come in as values.
     let (mut template, mut from) = (String::new(), 0);
     let mut variables = serde_json::Map::new();
@@ -174,10 +187,22 @@ fn chart(
         from = one.bytes.end;
     }
     template.push_str(&text[from..]);
+    Template { text: template, variables }
+}
+
+/// A chart whose one template is the manifest.
+fn chart(
+    import: &mut Import,
+    target: &Target<'_>,
+    stem: &str,
+    template: Template,
+    values: Ready,
+) -> Result<Box<Chart>, PaletteError> {
+    let Template { text, variables } = template;
     let chart = json!({"apiVersion": "v2", "name": stem, "version": target.version});
     let base = format!("{}/charts/{stem}", target.folder);
     import.folder.add(format!("{base}/Chart.yaml"), yaml::written(&chart)?)?;
-    import.folder.add(format!("{base}/templates/{stem}.yaml"), template)?;
+    import.folder.add(format!("{base}/templates/{stem}.yaml"), text)?;
     let mut files = Vec::new();
     if !values.is_empty() {
         let path = free(import, &format!("{}/values/{stem}", target.folder));

@@ -10,6 +10,8 @@ mod descriptor;
 mod document;
 mod entry;
 mod error;
+mod expression;
+mod functions;
 mod left;
 mod macros;
 mod manifests;
@@ -17,6 +19,7 @@ mod pack;
 mod parts;
 mod profile;
 mod source;
+mod unused;
 mod values;
 mod variables;
 
@@ -24,7 +27,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use error::PaletteError;
-pub use left::NotImported;
+pub use left::{Loss, NotImported};
 
 use crate::folder::ProfileFolder;
 use crate::profile::schema::{ClusterProfile, Layer, Metadata, PackItem, SourcedPack, Spec};
@@ -55,6 +58,15 @@ struct Import {
     folder: ProfileFolder,
     left: Left,
     variables: Variables,
+    /// The version of the pack on layer k8s, where there is one.
+    kubernetes: Option<String>,
+}
+
+impl Import {
+    /// `text` with its templates mapped.
+    fn mapped(&mut self, text: &str) -> macros::Mapped {
+        macros::map(text, &mut self.variables, self.kubernetes.as_deref())
+    }
 }
 
 /// The packs of the profile that comes to be.
@@ -81,7 +93,7 @@ pub fn import(source: &Path, packs: Option<&Path>) -> Result<Imported, PaletteEr
     if found.items.is_empty() {
         return Err(PaletteError::not_palette(source, "it has no pack that can be imported"));
     }
-    let Import { mut folder, mut left, variables } = import;
+    let Import { mut folder, mut left, variables, .. } = import;
     let texts = folder.files().filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
     let variables = variables.finish(texts, &source.display().to_string(), &mut left);
     let document = ClusterProfile {
@@ -120,6 +132,7 @@ fn one_pack(import: &mut Import, path: &Path, packs: &mut Packs) -> Result<profi
     let palette = descriptor.name.clone();
     let Some(name) = packs.admit(import, &place, "layer", &palette, &descriptor.layer) else { return Ok(head) };
     let layer = layer(&descriptor.layer).unwrap_or_default();
+    import.kubernetes = Some(version.clone()).filter(|_| matches!(layer, Layer::K8s));
     let values = own_values(import, &mut folder);
     let names = BTreeMap::from([(palette.clone(), (name.clone(), version.clone()))]);
     let sourced = pack::place(
@@ -148,7 +161,7 @@ fn own_values(import: &mut Import, folder: &mut PackFolder) -> Option<(String, S
     match folder.text("values.yaml") {
         Ok(text) => Some((place, text)),
         Err(reason) => {
-            import.left.out(&place, None, "", reason);
+            import.left.part(&place, None, "", reason);
             None
         }
     }
@@ -170,12 +183,12 @@ impl Packs {
     fn admit(&mut self, import: &mut Import, place: &str, field: &str, name: &str, word: &str) -> Option<String> {
         if layer(word).is_none() {
             let reason = format!("Carrack has no layer {word:?}; pack {name} is not imported");
-            import.left.out(place, None, field, reason);
+            import.left.part(place, None, field, reason);
             return None;
         }
         if word != "addon" && self.layers.iter().any(|taken| taken == word) {
             let reason = format!("a second pack on layer {word}; pack {name} is not imported");
-            import.left.out(place, None, field, reason);
+            import.left.part(place, None, field, reason);
             return None;
         }
         self.layers.push(word.to_owned());

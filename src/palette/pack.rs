@@ -9,7 +9,7 @@ use super::constraints::Known;
 use super::descriptor::Descriptor;
 use super::document::Ready;
 use super::error::PaletteError;
-use super::macros::{self, Mapped};
+use super::macros::Mapped;
 use super::manifests::{self, Became, Manifest, Target};
 use super::parts::{Part, Said};
 use super::source::PackFolder;
@@ -124,6 +124,10 @@ impl<'b> Build<'b> {
         self.import.left.out(place, line, field, reason);
     }
 
+    pub(super) fn lost(&mut self, place: &str, field: &str, reason: impl Into<String>) {
+        self.import.left.part(place, None, field, reason);
+    }
+
     /// What the pack has in its folder, in a registry of charts, in its values and in the profile.
     fn parts(
         &mut self,
@@ -150,7 +154,7 @@ impl<'b> Build<'b> {
             }
         }
         for (name, place, text) in &input.attached {
-            let text = macros::map(text, &mut self.import.variables);
+            let text = self.import.mapped(text);
             self.manifest(Manifest { name, place, field: "", above: 0, text, values: None })?;
         }
         Ok(())
@@ -237,14 +241,14 @@ impl<'b> Build<'b> {
             let text = match pack.text(path) {
                 Ok(text) => text,
                 Err(reason) => {
-                    self.out(&descriptor.place, None, "kubeManifests", reason);
+                    self.lost(&descriptor.place, "kubeManifests", reason);
                     continue;
                 }
             };
             let stem = PathBuf::from(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let at = parts.iter().position(|part| part.name == stem);
             let part = at.map(|at| parts.remove(at));
-            let text = macros::map(&text, &mut self.import.variables);
+            let text = self.import.mapped(&text);
             match part
                 .as_ref()
                 .and_then(Part::contents)
@@ -270,13 +274,19 @@ impl<'b> Build<'b> {
         let part = part.filter(|part| !part.is_empty());
         let has_templates = manifests::has_templates(&text.text);
         let used = part.as_ref().filter(|_| has_templates);
-        let values = Some(used.map(|part| part.values(self.import)).unwrap_or_default());
+        let stays = used.is_none() && has_templates && manifests::stays(&text);
+        if stays {
+            let reason = format!("the values have nothing in `manifests.{name}`, so its templates stay as they are");
+            self.out(place, None, "", reason);
+        }
+        let values = used.map(|part| part.values(self.import));
+        let values = if stays { None } else { Some(values.unwrap_or_default()) };
         let kept = self.manifest(Manifest { name, place, field: "", above: 0, text, values })?;
         match part {
             Some(part) if !has_templates => {
                 part.out(self.import, "the manifest has no templates, and so no use for values");
             }
-            Some(part) if !kept => part.out(self.import, "these are values of a manifest that is left out"),
+            Some(part) if !kept => part.lost(self.import, "these are values of a manifest that is left out"),
             _ => {}
         }
         Ok(())
@@ -286,7 +296,7 @@ impl<'b> Build<'b> {
     fn absent_manifests(&mut self, parts: Vec<Part>) -> Result<(), PaletteError> {
         for part in parts {
             let Some((text, above)) = part.contents() else {
-                part.out(self.import, "these are values of a manifest that is in the pack's folder");
+                part.lost(self.import, "these are values of a manifest that is in the pack's folder");
                 continue;
             };
             part.beside_contents(self.import);

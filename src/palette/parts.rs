@@ -58,6 +58,11 @@ impl Part {
         import.left.out(&self.place, self.line, &self.field, reason);
     }
 
+    /// Lists it as the values of a chart or manifest that is not there.
+    pub(super) fn lost(&self, import: &mut Import, reason: impl Into<String>) {
+        import.left.part(&self.place, self.line, &self.field, reason);
+    }
+
     /// As they are written for a chart. What cannot be is listed.
     pub(super) fn values(&self, import: &mut Import) -> Ready {
         match self.node.value {

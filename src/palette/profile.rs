@@ -79,6 +79,8 @@ pub(super) fn read(
     let named =
         kept.iter().rev().map(|(entry, name)| (entry.name.to_owned(), (name.clone(), entry.version().to_owned())));
     let names: Known = named.collect();
+    let kubernetes = kept.iter().find(|(entry, _)| entry.layer == "k8s");
+    import.kubernetes = kubernetes.map(|(entry, _)| entry.version().to_owned());
     for (entry, name) in kept {
         let sourced = entry.place(import, &place, &name, folders, &names)?;
         packs.items.push(sourced);

@@ -6,12 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use walkdir::WalkDir;
 
 use super::error::PaletteError;
-use super::left::Left;
 use crate::io::{AtPath, with_causes};
 use crate::problem::read_document;
 
 /// Files and folders that are looked at in one place.
-const MAX_ENTRIES: usize = 20_000;
+pub(super) const MAX_ENTRIES: usize = 20_000;
 /// How deep packs lie in a folder of packs.
 const MAX_DEPTH: usize = 4;
 
@@ -26,11 +25,18 @@ pub(super) struct PackFolder {
     real: PathBuf,
     /// What was read, relative to it.
     used: BTreeSet<String>,
+    /// Names and versions of the charts that it names.
+    charts: BTreeSet<(String, String)>,
 }
 
 impl PackFolder {
     pub(super) fn open(path: &Path) -> Result<Self, PaletteError> {
-        Ok(Self { path: path.to_owned(), real: path.canonicalize().at("read", path)?, used: BTreeSet::new() })
+        Ok(Self {
+            path: path.to_owned(),
+            real: path.canonicalize().at("read", path)?,
+            used: BTreeSet::new(),
+            charts: BTreeSet::new(),
+        })
     }
 
     /// How the list names a file of it.
@@ -73,39 +79,26 @@ impl PackFolder {
         }
     }
 
-    /// Lists the files that nothing asked for.
-    pub(super) fn unused(&self, left: &mut Left) {
-        let walk = WalkDir::new(&self.path).min_depth(1).sort_by_file_name().into_iter();
-        for (number, entry) in walk.enumerate() {
-            if number >= MAX_ENTRIES {
-                left.out(&self.place(""), None, "", format!("only {MAX_ENTRIES} files of a pack are looked at"));
-                break;
-            }
-            let entry = match entry {
-                Ok(entry) if entry.file_type().is_dir() => continue,
-                Ok(entry) => entry,
-                Err(error) => {
-                    left.out(&self.place(""), None, "", with_causes(&error));
-                    continue;
-                }
-            };
-            let relative = entry.path().strip_prefix(&self.path).unwrap_or(entry.path()).display().to_string();
-            let used = |used: &String| relative == *used || relative.starts_with(&format!("{used}/"));
-            if self.used.iter().any(used) {
-                continue;
-            }
-            let place = self.place(&relative);
-            let name = relative.to_lowercase();
-            if name.starts_with("logo.") || name.starts_with("readme") || name.starts_with("license") {
-                left.palettes(&place, "", "Carrack shows it nowhere");
-            } else if name == "schema.yaml" || name == "values.schema.json" {
-                left.palettes(&place, "", "Palette checks values with it");
-            } else if name == "presets.yaml" {
-                left.out(&place, None, "", "choices of values that Palette offers; those of values.yaml are imported");
-            } else {
-                left.out(&place, None, "", "pack.json does not name this file");
-            }
-        }
+    /// Remembers a chart that pack.json names.
+    pub(super) fn chart(&mut self, name: &str, version: &str) {
+        self.charts.insert((name.to_owned(), version.to_owned()));
+    }
+
+    /// Whether pack.json names a chart, as a package that can be used or by the name of one that cannot.
+    pub(super) fn has_chart(&self, name: &str, version: &str) -> bool {
+        let package = format!("{name}-{version}.tgz");
+        let named = |used: &String| used.rsplit('/').next() == Some(&package);
+        self.charts.contains(&(name.to_owned(), version.to_owned())) || self.used.iter().any(named)
+    }
+
+    /// Whether something has asked for `relative`, or for what it is in.
+    pub(super) fn uses(&self, relative: &str) -> bool {
+        self.used.iter().any(|used| relative == used || relative.starts_with(&format!("{used}/")))
+    }
+
+    /// Whether something has asked for what is in the folder `relative`.
+    pub(super) fn uses_within(&self, relative: &str) -> bool {
+        self.used.iter().any(|used| used.starts_with(&format!("{relative}/")))
     }
 }
 

@@ -19,9 +19,8 @@ fn an_exported_profile_and_its_packs_are_imported() {
     let list = fs::read_to_string(folder.join("NOT-IMPORTED.md")).unwrap();
     let listed: Vec<String> = list
         .lines()
-        .skip_while(|line| *line != "## To look at")
-        .skip(2)
-        .map_while(|line| line.strip_prefix("- "))
+        .take_while(|line| !line.starts_with("## Files"))
+        .filter_map(|line| line.strip_prefix("- "))
         .map(|line| format!("not imported: {line}"))
         .collect();
     let said: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("not imported: ")).collect();
@@ -158,7 +157,7 @@ fn the_report_is_json_on_request() {
     assert_eq!(report["files"].as_array().unwrap().len(), 3);
     let clouds = json!({
         "place": "packs/edge-k8s-1.32.5/pack.json", "line": null, "field": "cloudTypes",
-        "reason": "only Palette uses it", "onlyPalette": true
+        "reason": "only Palette uses it", "kind": "palette", "onlyPalette": true
     });
     assert!(report["notImported"].as_array().unwrap().contains(&clouds), "{report:#}");
 }

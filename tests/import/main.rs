@@ -10,6 +10,7 @@ mod available;
 mod built;
 #[path = "../common/mod.rs"]
 mod common;
+mod field;
 #[path = "../common/helm.rs"]
 mod helm;
 mod imported;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::cli::ui::counted;
 use crate::cli::{CliError, Ui};
 use crate::folder::ProfileFolder;
-use crate::palette::{self, NotImported};
+use crate::palette::{self, Loss, NotImported};
 use crate::profile;
 
 /// Import a pack folder or an exported profile of Palette
@@ -50,18 +49,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     for file in &files {
         ui.data(&file.display().to_string());
     }
-    let (only_palette, left): (Vec<_>, Vec<_>) = imported.left.iter().partition(|one| one.only_palette);
-    for one in &left {
+    for one in imported.left.iter().filter(|one| one.kind.matters()) {
         ui.status(&format!("not imported: {one}"));
     }
     if !imported.left.is_empty() {
-        let list = args.output.join(palette::LIST);
-        let left = counted(left.len(), "line");
-        ui.status(&format!(
-            "{left} to look at, and {} of use to Palette alone: {}",
-            only_palette.len(),
-            list.display()
-        ));
+        let count = |kind: &Loss| imported.left.iter().filter(|one| one.kind == *kind).count();
+        let kinds = Loss::ALL.iter().map(|kind| (kind, count(kind))).filter(|(_, count)| *count > 0);
+        let told: Vec<String> = kinds.map(|(kind, count)| kind.counted(count)).collect();
+        ui.status(&format!("{}: {}", told.join(", "), args.output.join(palette::LIST).display()));
     }
     ui.status(&format!("next: carrack check {}", args.output.display()));
     Ok(())
