@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::compose::Composer;
-use super::decide::ReleaseName;
+use super::decide::{ReleaseName, release_of};
+use super::distribution::Recognised;
 use super::packs::{Manifests, Names, label};
 use super::releases::Chart;
-use super::{ClusterError, Exported, Snapshot, nodes, notes};
-use crate::profile::schema::{self, ClusterProfile, Layer, Metadata, Pack, PackItem, Spec, Values};
+use super::{ClusterError, Exported, Object, Snapshot, configuration, distribution, layers, nodes, notes, own_images};
+use crate::profile::schema::{
+    self, ClusterProfile, Distribution, Layer, ListedImage, Metadata, Pack, PackItem, Spec, Values,
+};
 use crate::profile::{API_VERSION, FILE_NAME};
 use crate::yaml;
 
@@ -21,17 +24,13 @@ impl Composer<'_> {
     ) -> Result<Exported, ClusterError> {
         let nodes = nodes::of(snapshot);
         let (mut names, mut packs) = (Names::default(), Vec::new());
-        match nodes::distribution(&nodes) {
-            Ok((word, distribution, version)) => packs.push(Pack {
-                name: names.give(&[word]),
-                layer: Layer::K8s,
-                version: Some(version),
-                distribution: Some(distribution),
-                api_versions: nodes::api_versions(snapshot),
-                ..Pack::default()
-            }),
+        match distribution::recognise(&nodes, &snapshot.objects, self.wanted) {
+            Ok(recognised) => {
+                let name = names.give(&[recognised.word]);
+                packs.push(self.distribution_pack(name, recognised, snapshot, &nodes));
+            }
             Err(reason) => {
-                self.warnings.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"));
+                self.decisions.push(format!("No pack on layer k8s: {reason}; add one, with its files and images"));
             }
         }
         if let Some(manifests) = self.manifests.remove(&None) {
@@ -41,16 +40,24 @@ impl Composer<'_> {
         let releases = charts.len();
         for (release, chart, values) in charts {
             let name = names.give(&[&release.1, &format!("{}-{}", release.1, release.0)]);
-            packs.push(self.chart_pack(name, release, chart, values)?);
+            let sets =
+                layers::sets(&snapshot.objects, &release.0).filter(|set| release_of(set).as_ref() == Some(&release));
+            let layer = layers::of(Some(&chart.name), sets);
+            packs.push(Pack { layer, ..self.chart_pack(name, release, chart, values)? });
         }
         let namespaces: BTreeSet<String> = self.manifests.keys().flatten().chain(self.listed.keys()).cloned().collect();
         for namespace in namespaces {
             let name = names.give(&[&namespace, &format!("{namespace}-objects")]);
             let manifests = self.manifests.remove(&Some(namespace.clone())).unwrap_or_default();
             let listed = self.listed.remove(&namespace).unwrap_or_default();
-            packs.push(self.manifest_pack(name, manifests, listed)?);
+            // Those of releases and of the distribution have their packs.
+            let kept = layers::sets(&snapshot.objects, &namespace).filter(|set| self.decider.reason(set).is_none());
+            let layer = layers::of(None, kept);
+            packs.push(Pack { layer, ..self.manifest_pack(name, manifests, listed)? });
         }
-        if self.objects + releases == 0 && packs.iter().all(|pack| pack.images.is_none()) {
+        if self.objects + releases == 0
+            && packs.iter().all(|pack| pack.images.is_none() || matches!(pack.layer, Layer::K8s))
+        {
             let reason = "all that could be read is what every cluster has or the system's own";
             return Err(ClusterError::Empty { reason: reason.to_owned() });
         }
@@ -60,6 +67,41 @@ impl Composer<'_> {
             self.warnings.push(message.to_owned());
         }
         self.profile(snapshot, platforms, packs, releases)
+    }
+
+    /// The pack of the distribution itself.
+    fn distribution_pack(&mut self, name: String, found: Recognised, snapshot: &Snapshot, nodes: &[&Object]) -> Pack {
+        self.decisions.extend(found.decisions);
+        let own = own_images::of(found.distribution, &self.runs, &self.decider, &snapshot.objects, nodes);
+        self.decisions.extend(own.decisions);
+        self.reminders.extend(own.reminders);
+        let mut config = None;
+        if found.distribution == Distribution::Kubeadm {
+            let made = configuration::of_kubeadm(&snapshot.objects, &found.version);
+            self.decisions.extend(made.decisions);
+            let mut value = Value::Object(made.config);
+            if !self.wanted.secrets {
+                self.secrets.hide_known(&mut value);
+            }
+            config = value.as_object().filter(|config| !config.is_empty()).cloned();
+        } else {
+            self.reminders.push(format!(
+                "The configuration of {} is in files of its machines, which no API server tells: put it into `config` of \
+                 the pack {name}",
+                found.word
+            ));
+        }
+        let images: Vec<_> = own.references.into_iter().map(ListedImage::from).collect();
+        Pack {
+            name,
+            layer: Layer::K8s,
+            version: Some(found.version),
+            distribution: Some(found.distribution),
+            api_versions: nodes::api_versions(snapshot),
+            config,
+            images: (!images.is_empty()).then_some(images),
+            ..Pack::default()
+        }
     }
 
     fn profile(
@@ -93,10 +135,11 @@ impl Composer<'_> {
         self.add(FILE_NAME, written(FILE_NAME, &profile)?)?;
         self.warnings.sort();
         self.warnings.dedup();
-        let notes = notes::text(&snapshot.failures, &self.warnings, &self.left, self.wanted.secrets);
+        let decisions = [&*self.decisions, &*self.reminders].concat();
+        let notes = notes::text(&decisions, &snapshot.failures, &self.warnings, &self.left, self.wanted.secrets);
         self.add(notes::FILE_NAME, notes)?;
         let failures = snapshot.failures.iter().map(|failure| format!("not read: {failure}"));
-        let warnings = failures.chain(self.warnings).collect();
+        let warnings = self.decisions.into_iter().chain(failures).chain(self.warnings).collect();
         let Self { folder, objects, pinned, .. } = self;
         Ok(Exported { folder, warnings, objects, releases, pinned, variables: names })
     }

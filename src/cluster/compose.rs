@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::decide::{Decider, ReleaseName, is_of_distribution};
+use super::decide::{Decider, Reason, ReleaseName, is_of_distribution};
 use super::images::{Pinned, Runs};
 use super::notes::LeftOut;
 use super::packs::Manifests;
 use super::releases::{Chart, Release};
 use super::secrets::Secrets;
 use super::unresolved::Unresolved;
-use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, releases, text};
+use super::{ClusterError, Exported, Object, Snapshot, Wanted, clean, decide, images, layers, releases, text};
 use crate::folder::ProfileFolder;
 
 /// The profile on its way.
@@ -21,6 +21,10 @@ pub(super) struct Composer<'s> {
     pub(super) runs: Runs<'s>,
     pub(super) secrets: Secrets,
     pub(super) folder: ProfileFolder,
+    /// What a person must decide before the profile is of use.
+    pub(super) decisions: Vec<String>,
+    /// The same of what no cluster of its kind tells; in the file only.
+    pub(super) reminders: Vec<String>,
     pub(super) warnings: Vec<String>,
     pub(super) left: LeftOut,
     pub(super) unresolved: Unresolved,
@@ -42,6 +46,8 @@ pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, 
         runs: Runs::of(&snapshot.objects),
         secrets: if wanted.secrets { Secrets::shown() } else { Secrets::of(&snapshot.objects) },
         folder: ProfileFolder::new(),
+        decisions: Vec::new(),
+        reminders: Vec::new(),
         warnings,
         left: LeftOut::default(),
         unresolved: Unresolved::default(),
@@ -56,6 +62,9 @@ pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, 
     let needed = composer.needed_definitions(snapshot);
     let kept = snapshot.objects.iter().filter(|object| match composer.decider.reason(object) {
         Some(reason) => {
+            if reason == Reason::System {
+                composer.decisions.extend(layers::left_out(std::iter::once(*object)));
+            }
             composer.left.add(reason, object);
             false
         }

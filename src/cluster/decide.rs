@@ -80,9 +80,10 @@ pub(super) fn release_of(object: &Object) -> Option<ReleaseName> {
     by_helm.then(|| (namespace.to_owned(), name.to_owned()))
 }
 
-/// Whether k3s or RKE2 install this release themselves.
+/// Whether k3s, RKE2 or Canonical Kubernetes install this release themselves.
 pub(super) fn is_of_distribution((namespace, name): &ReleaseName) -> bool {
-    namespace == "kube-system" && (name == "traefik" || name == "traefik-crd" || name.starts_with("rke2-"))
+    namespace == "kube-system"
+        && (name == "traefik" || name == "traefik-crd" || name.starts_with("rke2-") || name.starts_with("ck-"))
 }
 
 impl Decider<'_> {

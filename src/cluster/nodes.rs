@@ -3,30 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Object, Snapshot};
-use crate::profile::schema::Distribution;
 
 /// The nodes.
 pub(super) fn of(snapshot: &Snapshot) -> Vec<&Object> {
     snapshot.objects.iter().filter(|object| object.is("", "Node")).collect()
-}
-
-/// The distribution and its version, where all nodes agree on one that names itself.
-pub(super) fn distribution(nodes: &[&Object]) -> Result<(&'static str, Distribution, String), String> {
-    let versions: BTreeSet<&str> =
-        nodes.iter().filter_map(|node| node.value["status"]["nodeInfo"]["kubeletVersion"].as_str()).collect();
-    let versions: Vec<&str> = versions.into_iter().collect();
-    let [version] = versions[..] else {
-        return Err(match &versions[..] {
-            [] => "no node tells its version".to_owned(),
-            several => format!("the nodes have several versions, {}", several.join(", ")),
-        });
-    };
-    let bare = version.trim_start_matches('v').to_owned();
-    match version.split_once('+').map(|(_, build)| build) {
-        Some(build) if build.starts_with("k3s") => Ok(("k3s", Distribution::K3s, bare)),
-        Some(build) if build.starts_with("rke2") => Ok(("rke2", Distribution::Rke2, bare)),
-        _ => Err(format!("{version} does not say which distribution it is")),
-    }
 }
 
 /// What the nodes run on.

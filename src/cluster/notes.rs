@@ -29,19 +29,37 @@ impl LeftOut {
 }
 
 /// The text of the file.
-pub(super) fn text(failures: &[Failure], warnings: &[String], left: &LeftOut, secrets: bool) -> String {
+pub(super) fn text(
+    decisions: &[String],
+    failures: &[Failure],
+    warnings: &[String],
+    left: &LeftOut,
+    secrets: bool,
+) -> String {
     let mut text = String::from("# What is not in this profile\n");
+    section(&mut text, "To decide first", decisions.iter().cloned());
     section(&mut text, "Could not be read", failures.iter().map(Failure::to_string));
     section(&mut text, "To look at", warnings.iter().cloned());
     for (reason, kinds) in &left.reasons {
         let lines = kinds.iter().map(|(kind, names)| {
+            if *reason == Reason::Cluster {
+                return format!("{kind}: {}", names.len());
+            }
             let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
             match names.len().saturating_sub(SHOWN) {
                 0 => format!("{kind}: {shown}"),
                 more => format!("{kind}: {shown} and {more} more"),
             }
         });
-        section(&mut text, &format!("Left out: {reason}"), lines);
+        let title = match reason {
+            // Nobody looks for one of these by its name.
+            Reason::Cluster => {
+                let objects = kinds.values().map(Vec::len).sum::<usize>();
+                format!("Left out: {objects} objects that Kubernetes makes by itself")
+            }
+            _ => format!("Left out: {reason}"),
+        };
+        section(&mut text, &title, lines);
     }
     let secrets = match secrets {
         true => "The values of secrets are in the manifests and values: keep this folder as you keep them.",

@@ -121,6 +121,14 @@ pub(crate) fn by_helm(mut object: Value, namespace: &str, release: &str) -> Valu
 impl Cluster {
     /// A cluster with the kinds that every one has, a node, and namespaces.
     pub(crate) fn new(server: ApiServer) -> Self {
+        let this = Self::without_nodes(server);
+        let info = json!({"status": {"nodeInfo": {"kubeletVersion": "v1.32.5+k3s1", "architecture": "amd64"}}});
+        this.add(object("v1", "Node", "", "one", info));
+        this
+    }
+
+    /// The same without a node.
+    pub(crate) fn without_nodes(server: ApiServer) -> Self {
         for (api_version, plural, kind, namespaced) in [
             ("v1", "namespaces", "Namespace", false),
             ("v1", "nodes", "Node", false),
@@ -151,8 +159,6 @@ impl Cluster {
             server.kind(api_version, plural, kind, namespaced);
         }
         let this = Self { server, registry: InProcessRegistry::start().unwrap(), running: BTreeMap::new() };
-        let info = json!({"status": {"nodeInfo": {"kubeletVersion": "v1.32.5+k3s1", "architecture": "amd64"}}});
-        this.add(object("v1", "Node", "", "one", info));
         for namespace in ["default", "kube-system", "shop", "pay"] {
             let mut object = object("v1", "Namespace", "", namespace, json!({"spec": {"finalizers": ["kubernetes"]}}));
             object["metadata"]["labels"] = json!({"kubernetes.io/metadata.name": namespace});

@@ -13,6 +13,7 @@ mod common;
 mod helm;
 mod server;
 
+mod distributions;
 mod faults;
 mod releases;
 mod secrets;

@@ -281,7 +281,7 @@ pub enum Layer {
 }
 
 /// A Kubernetes distribution.
-#[derive(Debug, Clone, JsonSchema, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Distribution {
     /// k3s.
