@@ -65,12 +65,12 @@ impl Cluster {
     /// The profile's.
     pub(super) fn of(profile: &Profile, options: Options<'_>, collector: &mut Collector<'_>) -> Self {
         let pack = profile.packs.iter().find(|pack| pack.layer == Layer::K8s);
-        let version = pack.and_then(|pack| pack.version.clone());
-        let version = version.filter(|text| semver::Version::parse(text.trim_start_matches('v')).is_ok());
+        let of_pack = pack.filter(|pack| pack.kubernetes_version().is_some()).and_then(|pack| pack.version.clone());
+        let version = of_pack.or_else(|| profile.kubernetes_version.as_ref().map(ToString::to_string));
         if let (None, Some(helm)) = (&version, options.helm) {
             let message = format!(
-                "no pack on layer `k8s` says a `version` such as 1.32.5, so charts are rendered for the Kubernetes that helm {} \
-                 assumes",
+                "no pack on layer `k8s` says a `version` such as 1.32.5, nor does `spec.kubernetesVersion`, so charts are rendered \
+                 for the Kubernetes that helm {} assumes",
                 helm.version()
             );
             collector.warned(Problem::with_file(&profile.file, message));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::load::Document;
 use super::packs::{Decoder, Known};
 use super::paths::Folder;
-use super::{API_VERSION, IgnoredImage, Position, Profile, ready, requirements};
+use super::{API_VERSION, IgnoredImage, Layer, Pack, Position, Profile, ready, requirements};
 use crate::oci::Platform;
 use crate::problem::Report;
 use crate::text::{self, LONGEST_VERSION};
@@ -14,7 +14,8 @@ use crate::yaml::Fields;
 
 pub(super) const DOCUMENT: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
 pub(super) const METADATA: &[&str] = &["name", "version", "description"];
-pub(super) const SPEC: &[&str] = &["platforms", "variables", "requirements", "ready", "packs", "ignoreImages"];
+pub(super) const SPEC: &[&str] =
+    &["platforms", "kubernetesVersion", "variables", "requirements", "ready", "packs", "ignoreImages"];
 pub(super) const IGNORED: &[&str] = &["image", "reason"];
 
 /// The profile of `document`, or nothing where a part without which there is none is wrong. Both ways, `report` has all
@@ -52,6 +53,7 @@ pub(super) fn decode(
     let requirements = requirements::decode(spec, report);
     let ready = ready::decode(spec, report);
     let packs = Decoder { file, protected, folder, report, known }.packs(spec);
+    let kubernetes_version = kubernetes_version(spec, &packs, report);
     let (name, version, description) = metadata?;
     Some(Profile {
         file: file.to_owned(),
@@ -60,6 +62,7 @@ pub(super) fn decode(
         description,
         platforms: std::mem::take(&mut known.platforms),
         variables: std::mem::take(&mut known.variables).into_iter().map(|(variable, _)| variable).collect(),
+        kubernetes_version,
         requirements,
         ready,
         packs,
@@ -155,6 +158,23 @@ fn platforms(spec: Fields<'_>, report: &mut Report) -> Vec<Platform> {
         platforms.push(Platform::new("linux", "amd64"));
     }
     platforms
+}
+
+/// The version of Kubernetes that the profile says, which a pack on layer `k8s` may not contradict.
+fn kubernetes_version(spec: Fields<'_>, packs: &[Pack], report: &mut Report) -> Option<semver::Version> {
+    let text = spec.optional_text("kubernetesVersion", report)?;
+    let at = spec.value_at("kubernetesVersion");
+    let Ok(version) = semver::Version::parse(text.trim_start_matches('v')) else {
+        report.add(at, format!("`kubernetesVersion` is {text:?}, expected a version such as 1.33.4"));
+        return None;
+    };
+    let numbers = |version: &semver::Version| (version.major, version.minor, version.patch);
+    if let Some(pack) = packs.iter().find(|pack| pack.layer == Layer::K8s)
+        && let Some(other) = pack.kubernetes_version().filter(|other| numbers(other) != numbers(&version))
+    {
+        report.add(at, format!("`kubernetesVersion` is {text:?}, and pack {} is version {other}", pack.name));
+    }
+    Some(version)
 }
 
 /// What a document says is no image.

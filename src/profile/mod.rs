@@ -54,6 +54,8 @@ pub struct Profile {
     pub platforms: Vec<Platform>,
     /// What differs from site to site: the profile's own variables, then those of its packs, each name once.
     pub variables: Vec<Variable>,
+    /// The Kubernetes that the cluster has or will have, where a pack on [`Layer::K8s`] does not say it.
+    pub kubernetes_version: Option<semver::Version>,
     /// What a host must have for the cluster as a whole.
     pub requirements: Requirements,
     /// Seconds for which what was applied is waited for; 0 waits for nothing.
@@ -113,6 +115,13 @@ pub struct Pack {
     pub requirements: Requirements,
     /// The versions of this pack from which a host can be upgraded to this one; every one where absent.
     pub upgrade_from: Option<semver::VersionReq>,
+}
+
+impl Pack {
+    /// The version of a pack on [`Layer::K8s`], where it is one of Kubernetes: `1.33.4`, `v1.33.4+k3s1`.
+    pub fn kubernetes_version(&self) -> Option<semver::Version> {
+        semver::Version::parse(self.version.as_deref()?.trim_start_matches('v')).ok()
+    }
 }
 
 /// An image that a pack lists.

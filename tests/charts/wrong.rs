@@ -152,3 +152,43 @@ fn a_chart_that_takes_all_memory_is_ended() {
         says(&said, &["chart shop 1.2.3 of pack shop cannot be rendered: it takes more than 2 GiB of memory"]);
     }
 }
+
+/// Without a pack on layer `k8s`, a chart is rendered for what the profile says.
+#[test]
+fn the_version_of_kubernetes_is_the_profiles() {
+    let chart = "apiVersion: v2\nname: shop\nversion: 1.2.3\nkubeVersion: '>=1.33.0-0'\n";
+    for helm in helms("the_version_of_kubernetes_is_the_profiles") {
+        let files = [("Chart.yaml", chart), ("templates/x.yaml", "# {{ .Capabilities.KubeVersion }}")];
+        let check = |said: &str, pack: &str| {
+            let shop = Shop::chart("[]", &files);
+            shop.profile("[]", pack, "[]");
+            let file = shop.sandbox.work().join("carrack.yaml");
+            let profile = std::fs::read_to_string(&file).unwrap();
+            std::fs::write(&file, profile.replacen("spec:\n", &format!("spec:\n{said}"), 1)).unwrap();
+            shop.carrack(&helm, &["check", "."])
+        };
+        let (none, old) = ("{name: x, layer: os}", "{name: k, layer: k8s, version: 1.32.5, distribution: none}");
+        let silent = "{name: k, layer: k8s, distribution: none}";
+        for (said, pack) in [
+            ("  kubernetesVersion: 1.33.4\n", none),
+            ("  kubernetesVersion: v1.33.4\n", none),
+            ("  kubernetesVersion: 1.34.0\n", silent),
+        ] {
+            let ran = check(said, pack);
+            assert_eq!((ran.code, ran.stderr.contains("assumes")), (0, false), "{said}: {}", ran.stderr);
+        }
+        for (said, pack, words) in [
+            ("  kubernetesVersion: 1.32.5\n", none, &["kubeVersion: >=1.33.0-0", "`spec.kubernetesVersion`"][..]),
+            (
+                "  kubernetesVersion: 1.33.4\n",
+                old,
+                &["`kubernetesVersion` is \"1.33.4\", and pack k is version 1.32.5"],
+            ),
+            ("  kubernetesVersion: '1.33'\n", none, &["expected a version such as 1.33.4"]),
+            ("  kubernetesVersion: 1.33\n", none, &["write it in quotes"]),
+            ("  kubernetesversion: 1.33.4\n", none, &["did you mean `kubernetesVersion`"]),
+        ] {
+            says(&refused(check(said, pack)), words);
+        }
+    }
+}

@@ -205,9 +205,11 @@ fn chart_hints(error: &ChartError) -> Vec<String> {
         }
         ChartError::Release { .. } => vec!["give the chart a `release` in the profile".to_owned()],
         ChartError::Render { said, .. } if said.iter().any(|line| line.contains("kubeVersion")) => vec![
-            "charts are rendered for the `version` of the pack on layer `k8s`; change that, or take another chart"
+            "charts are rendered for the `version` of the pack on layer `k8s`, or for `spec.kubernetesVersion`; change that, or \
+             take another chart"
                 .to_owned(),
-            "where the profile has no such pack, helm assumes one: add {name: kubernetes, layer: k8s, version: 1.33.4, distribution: none}"
+            "where the profile has neither, helm assumes a version: say which Kubernetes there is, as kubernetesVersion: 1.33.4 \
+             in spec, or as a pack: {name: kubernetes, layer: k8s, version: 1.33.4, distribution: none}"
                 .to_owned(),
         ],
         ChartError::Render { .. } => vec!["the chart's values are what the pack gives in `values`".to_owned()],

@@ -61,6 +61,10 @@ pub struct Spec {
     /// What a host must have for the cluster as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requirements: Option<Requirements>,
+    /// The Kubernetes that charts are rendered for, such as `1.33.4`, where no pack on layer `k8s` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^v?[0-9]+\.[0-9]+\.[0-9]+"))]
+    pub kubernetes_version: Option<String>,
     /// When what was applied is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
