@@ -32,7 +32,8 @@ pub(super) struct Action {
     /// The named template that it is in, as far as `define` tells.
     pub(super) scope: Option<String>,
     pub(super) words: Vec<Word>,
-    /// Which it is: the number of its file, and of it in that.
+    /// Which it is: the number of its file in its chart, and of it in that. Of two charts, they may be the same: then more is taken
+    /// to be known than is.
     pub(super) at: (usize, usize),
     /// The `with` or `range` whose value is the dot; absent where it is the one that the template was given.
     pub(super) dot: Option<(usize, usize)>,

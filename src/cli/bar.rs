@@ -135,6 +135,9 @@ fn said(verb: &str, now: &Now, rate: Option<u64>) -> Said {
         let share = (step.number - 1) as f64 / step.of.max(1) as f64;
         return Said { lead: title(step), more, share: Some(share), item: String::new() };
     }
+    // Several may work on the same thing, such as one chart with other values.
+    let mut items = items.clone();
+    items.dedup();
     let item = items.join(" ");
     let share = (total > 0).then(|| done.min(total) as f64 / total as f64);
     let counting = |what: &str| format!("{what} {} of {total}", done.min(total));

@@ -63,7 +63,7 @@ pub(super) fn compose(snapshot: &Snapshot, wanted: &Wanted) -> Result<Exported, 
     let kept = snapshot.objects.iter().filter(|object| match composer.decider.reason(object) {
         Some(reason) => {
             if reason == Reason::System {
-                composer.decisions.extend(layers::left_out(std::iter::once(*object)));
+                composer.decisions.extend(layers::left_out(object));
             }
             composer.left.add(reason, object);
             false

@@ -266,7 +266,7 @@ impl Walk<'_> {
         let mut fields = Map::new();
         for entry in node.entries() {
             let below = if path.is_empty() { named(&entry.key) } else { format!("{path}.{}", named(&entry.key)) };
-            if self.quiet.contains(&&*below) || entry.value.is_null() || ["extraArgs"].contains(&&*entry.key) {
+            if self.quiet.contains(&&*below) || entry.value.is_null() || &*entry.key == "extraArgs" {
                 continue;
             }
             let known = inside && is_plain(&entry.key) || self.known.contains(&&*below);

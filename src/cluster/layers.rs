@@ -1,7 +1,5 @@
 //! Which packs are the network between pods, and which storage: as charts and the pods on every node are called.
 
-use std::collections::BTreeSet;
-
 use super::{Object, own_images};
 use crate::profile::schema::Layer;
 
@@ -39,19 +37,18 @@ fn registers(set: &Object) -> bool {
         .any(|image| own_images::last_word(image).is_some_and(|word| word == REGISTRAR))
 }
 
-/// Networks and storage among objects that are left out with their namespace, each a sentence.
-pub(super) fn left_out<'o>(left: impl Iterator<Item = &'o Object>) -> BTreeSet<String> {
-    left.filter(|object| object.is("apps", "DaemonSet"))
-        .filter_map(|set| {
-            let (what, layer) = match of(None, std::iter::once(set)) {
-                Layer::Cni => ("the network between pods", "cni"),
-                Layer::Csi => ("storage", "csi"),
-                _ => return None,
-            };
-            Some(format!(
-                "{set} is {what}, and is left out with its namespace: add a pack on layer {layer} with the chart or the \
-                 manifests that it came from, or export its namespace with --namespaces"
-            ))
-        })
-        .collect()
+/// What to decide where `object` is left out with its namespace and is the network or storage of the cluster: a sentence.
+pub(super) fn left_out(object: &Object) -> Option<String> {
+    if !object.is("apps", "DaemonSet") {
+        return None;
+    }
+    let (what, layer) = match of(None, std::iter::once(object)) {
+        Layer::Cni => ("the network between pods", "cni"),
+        Layer::Csi => ("storage", "csi"),
+        _ => return None,
+    };
+    Some(format!(
+        "{object} is {what}, and is left out with its namespace: add a pack on layer {layer} with the chart or the manifests \
+         that it came from, or export its namespace with --namespaces"
+    ))
 }

@@ -79,8 +79,8 @@ pub(super) fn warn(profile: &Profile, collector: &mut Collector<'_>) {
         return;
     }
     let version = version(pack);
-    let unused = unused(pack);
     let config = yaml::parse(pack.config.as_ref().map(|config| &*config.text).unwrap_or_default());
+    let unused = unused(&config.documents);
     let set = |path: &[&str]| set(&config.documents, path);
     let whole = |own: &Own| own.set_by(distribution).and_then(set);
     let from = |own: &Own| own.from(distribution).iter().find_map(|path| set(path));
@@ -126,10 +126,9 @@ fn begins(image: &Reference, from: &str) -> bool {
 
 /// What the configuration of the distribution leaves out: what is in its lists `disable` and `skipPhases`, and `external` where
 /// etcd is. Nothing where variables make it no YAML as it stands.
-fn unused(pack: &Pack) -> BTreeSet<String> {
-    let text = pack.config.as_ref().map(|config| &*config.text).unwrap_or_default();
+fn unused(documents: &[Node]) -> BTreeSet<String> {
     let mut unused = BTreeSet::new();
-    for part in &yaml::parse(text).documents {
+    for part in documents {
         let below = part.entries().iter().map(|entry| &entry.value);
         for node in std::iter::once(part).chain(below) {
             for list in ["disable", "skipPhases"].iter().filter_map(|key| node.get(key)) {

@@ -87,3 +87,12 @@ fn times_are_for_people() {
     let all = [0, 12, 60, 125, 1200, 3600, 3840, 90000].map(|seconds| time(Duration::from_secs(seconds)));
     assert_eq!(all, ["0 s", "12 s", "1 min", "2 min 5 s", "20 min", "1 h", "1 h 4 min", "25 h"]);
 }
+
+#[test]
+fn charts_that_are_rendered_are_named_once() {
+    let mut moment = now(Stage::Render, 0, 0, 2);
+    moment.items = vec!["argo-cd 7.1.0".to_owned(); 2];
+    assert_eq!(line("rendering charts", &moment, None, 79).trim_end(), "rendering charts  2 s  argo-cd 7.1.0");
+    (moment.done, moment.total) = (2, 4);
+    assert_eq!(line("rendering charts", &moment, None, 79).trim_end(), "rendering charts, 2 of 4  2 s  argo-cd 7.1.0");
+}
