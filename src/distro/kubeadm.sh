@@ -29,10 +29,25 @@ rm -f "$state/applied.yaml" "$state/applying.yaml"
 : >"$state/begun"
 sync
 if [ -n "$pod" ]; then cp "$pod" /etc/kubernetes/manifests/kube-vip.yaml; fi
-case $verb in
-init) "$kubeadm" init --config "$config" ;;
-join) "$kubeadm" join --config "$config" ;;
-esac
+attempt() {
+    case $verb in
+    init) "$kubeadm" init --config "$config" ;;
+    join) "$kubeadm" join --config "$config" ;;
+    esac
+}
+# containerd tells systemd that it runs before it answers for CRI, and kubeadm asks it once: in its preflight, before it
+# changes anything. It is asked again for a minute.
+tries=0 failed=0
+attempt 2>"$state/said" || failed=$?
+while [ "$failed" != 0 ] && [ "$tries" -lt 60 ] && grep -q 'execution phase preflight' "$state/said" &&
+    grep -q 'server is not initialized yet' "$state/said"; do
+    sleep 1
+    tries=$((tries + 1)) failed=0
+    attempt 2>"$state/said" || failed=$?
+done
+cat "$state/said" >&2
+rm "$state/said"
+[ "$failed" = 0 ] || exit "$failed"
 : >"$state/made"
 sync
 rm "$state/begun"

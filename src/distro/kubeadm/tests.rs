@@ -116,3 +116,52 @@ fn a_server_that_cannot_take_its_member_out_stays_as_it_is() {
     let (left, calls) = leave(Some("till=https://10.0.0.1:2380"), false);
     assert!(left && calls.iter().any(|call| call.contains("reset")), "{calls:#?}");
 }
+
+/// Makes a node with a kubeadm that says `said` and fails as often as it is told. Returns whether the node was made, how often it was
+/// called, and what came to standard error.
+fn make(said: &str, failures: usize) -> (bool, usize, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, calls) = (folder.path(), folder.path().join("calls"));
+    let programs = root.join("bin");
+    fs::create_dir_all(&programs).unwrap();
+    fs::write(root.join("said"), said).unwrap();
+    let kubeadm = format!(
+        "#!/bin/sh\necho x >>{0}/calls\n[ $(wc -l <{0}/calls) -gt {failures} ] || {{ cat {0}/said >&2; exit 3; }}\n",
+        root.display()
+    );
+    for (name, text) in [("kubeadm", kubeadm.as_str()), ("sync", "#!/bin/sh\n"), ("sleep", "#!/bin/sh\n")] {
+        fs::write(programs.join(name), text).unwrap();
+        fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let script = MAKE.replace("/etc/kubernetes", root.join("kubernetes").to_str().unwrap());
+    let state = root.join("state");
+    let ended = Command::new("/bin/sh")
+        .args(["-c", &script, "make", "kubeadm", "init", "/config", state.to_str().unwrap(), "", "foreign"])
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .output()
+        .unwrap();
+    let called = fs::read_to_string(calls).unwrap().lines().count();
+    assert_eq!(ended.status.success(), state.join("made").exists());
+    (ended.status.success(), called, String::from_utf8(ended.stderr).unwrap())
+}
+
+/// What kubeadm 1.34.4 said of a containerd 1.6.20 that systemd had just started.
+const EARLY: &str = "\
+[preflight] Some fatal errors occurred:
+failed to create new CRI runtime service: validate service connection: validate CRI v1 runtime API for endpoint \
+\"unix:///run/containerd/containerd.sock\": rpc error: code = Unknown desc = server is not initialized yet
+error: error execution phase preflight: preflight checks failed
+";
+
+#[test]
+fn a_containerd_that_does_not_answer_for_cri_yet_is_waited_for() {
+    assert_eq!(make(EARLY, 2), (true, 3, String::new()));
+    let (made, called, said) = make(EARLY, 1000);
+    assert_eq!((made, called, said.as_str()), (false, 61, EARLY), "it has an end");
+    for other in [
+        "error: error execution phase preflight: port 6443 is in use\n",
+        "error: error execution phase wait-control-plane: server is not initialized yet\n",
+    ] {
+        assert_eq!(make(other, 1), (false, 1, other.to_owned()), "what changes something is not done again");
+    }
+}
